@@ -1,0 +1,78 @@
+/* Internal locks over shared futexes. Called from every slow path. Takes no other lock, allocates nothing.
+ * The robust part follows the idea of robust futexes: the word names the owner, a waiter that has waited long asks the kernel
+ * whether that thread still exists and takes the lock over if not. */
+#include "ilock.h"
+
+#include <errno.h>
+
+#include "sys.h"
+
+#define ILOCK_WAITERS 0x80000000u
+#define OWNER_CHECK_NS 50000000ULL
+
+#ifdef SNARL_DEBUG
+static __thread u32 held_ranks __attribute__((tls_model("initial-exec")));
+
+static void rank_enter(u32 rank)
+{
+    if (held_ranks >> rank)
+        __builtin_trap();
+    held_ranks |= 1u << rank;
+}
+#define rank_leave(rank) (held_ranks &= ~(1u << (rank)))
+#else
+#define rank_enter(rank) ((void)0)
+#define rank_leave(rank) ((void)0)
+#endif
+
+static bool owner_is_gone(u32 word)
+{
+    u32 tid = word & ~ILOCK_WAITERS;
+    return tid && sys_call3(SYS_kill, tid, 0, 0) == -ESRCH;
+}
+
+static SNARL_COLD void acquire_slow(struct ilock *l, u32 me)
+{
+    for (int spin = 0; spin < 200; spin++) {
+        u32 free_word = 0;
+        if (__atomic_load_n(&l->word, __ATOMIC_RELAXED) == 0 &&
+            __atomic_compare_exchange_n(&l->word, &free_word, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return;
+        __builtin_ia32_pause();
+    }
+    for (;;) {
+        u32 w = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
+        if (w == 0) {
+            if (__atomic_compare_exchange_n(&l->word, &w, me | ILOCK_WAITERS, false, __ATOMIC_ACQUIRE,
+                                            __ATOMIC_RELAXED))
+                return;
+            continue;
+        }
+        if (!(w & ILOCK_WAITERS) && !__atomic_compare_exchange_n(&l->word, &w, w | ILOCK_WAITERS, false,
+                                                                 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            continue;
+        w |= ILOCK_WAITERS;
+        if (sys_futex_wait(&l->word, w, OWNER_CHECK_NS) == -ETIMEDOUT && owner_is_gone(w) &&
+            __atomic_compare_exchange_n(&l->word, &w, me | ILOCK_WAITERS, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return;
+    }
+}
+
+u64 ilock_acquire(struct ilock *l)
+{
+    u64 mask = sys_signals_block();
+    u32 me = sys_gettid();
+    u32 free_word = 0;
+    rank_enter(l->rank);
+    if (!__atomic_compare_exchange_n(&l->word, &free_word, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        acquire_slow(l, me);
+    return mask;
+}
+
+void ilock_release(struct ilock *l, u64 saved_mask)
+{
+    rank_leave(l->rank);
+    if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & ILOCK_WAITERS)
+        sys_futex_wake(&l->word, 1);
+    sys_signals_restore(saved_mask);
+}

@@ -1,0 +1,74 @@
+/* The run: options, run-wide counters and the heads of all tables, at arena_header()->run. */
+#ifndef SNARL_MODEL_RUN_H
+#define SNARL_MODEL_RUN_H
+
+#include "base/arena.h"
+#include "base/ilock.h"
+#include "base/types.h"
+
+enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
+enum detect_bit { DETECT_DEADLOCK = 1u << 0, DETECT_MISUSE = 1u << 1 };
+
+/* What the user asked for; the same for every process of the run. */
+struct run_options {
+    u32 on_deadlock;
+    u32 detect;
+    u32 follow;
+    u32 perturb;
+    u64 perturb_seed;
+    u32 stack_depth; /* frames kept of a stack, 1..STACK_MAX_FRAMES */
+    u32 exit_code;
+};
+
+/* Things given up; every one shows in the report's coverage line. X(name, text for "N …") */
+#define RUN_LOSSES(X)                                                                                                  \
+    X(arena_full, "records not kept: the run's memory is full")                                                        \
+    X(orders_forgotten, "lock orders forgotten to save memory")                                                        \
+    X(search_cut, "cycle searches cut short")                                                                          \
+    X(witness_dropped, "older contexts of a lock order dropped")                                                       \
+    X(handler_events, "lock operations inside signal handlers not seen")                                               \
+    X(stack_cut, "stacks cut at the depth limit")                                                                      \
+    X(stack_incomplete, "stacks that could not be unwound to their end")                                               \
+    X(process_unwatched, "child processes that could not be watched")                                                  \
+    X(deep_context, "contexts with too many locks held, shortened")                                                    \
+    X(python_unknown, "Python frames not read: unknown interpreter layout")
+
+enum run_loss {
+#define X(n, t) LOSS_##n,
+    RUN_LOSSES(X)
+#undef X
+        LOSS_COUNT
+};
+
+struct run_state {
+    struct ilock threads_lock, graph_lock, stacks_lock, findings_lock;
+    struct run_options options;
+    u64 start_ns, end_ns;
+    u32 next_uid;       /* objects */
+    u32 next_thread, next_process, next_module;
+    u32 waiting;        /* threads with a published wait, atomic */
+    ref_t findings, findings_tail;
+    u32 nfindings;
+    u32 news;           /* futex word: bumped when a finding is complete; the CLI waits on it */
+    u32 urgent;         /* findings that the user must hear of at once (observed deadlocks) */
+    u32 order_epoch;
+    ref_t module_ids;   /* list of first module_rec per id */
+    ref_t stack_table, string_table, node_table, hold_table, shared_table;
+    u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;
+    u32 nstacks, nstrings, nnodes, nholds, nshared;
+    u32 zombies;
+    u32 reserved;
+    u64 objects_seen[16]; /* per enum object_kind */
+    u64 lost[LOSS_COUNT];
+};
+
+static inline struct run_state *run(void)
+{
+    return arena_at(arena_header()->run);
+}
+static inline void run_lost(enum run_loss what)
+{
+    __atomic_fetch_add(&run()->lost[what], 1, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* What every interceptor begins and ends with. Included by preload/ and preload/intercept/ only.
+ *
+ * An interceptor of a glibc function has this shape (files are compiled with -fno-omit-frame-pointer):
+ *
+ *     EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
+ *     {
+ *         const u64 *fp = INTERCEPTOR_FP();
+ *         struct thread *t = interceptor_enter(fp);
+ *         if (!t)
+ *             return REAL(pthread_spin_unlock)(s);      // not started, ended, or called from snarl's own code
+ *         ... engine calls ...
+ *         interceptor_leave(t);
+ *         return r;
+ *     }
+ *
+ * Between enter and leave only snarl's code and try-like real functions run. Leave before a real call that may block, run the
+ * program's code, be a cancellation point or not return; enter again after it. errno is left as the real function set it. */
+#ifndef SNARL_PRELOAD_INTERCEPTOR_H
+#define SNARL_PRELOAD_INTERCEPTOR_H
+
+#include "analyze/hot.h"
+#include "real.h"
+
+#define EXPORT __attribute__((visibility("default")))
+/* A second exported name for the same function: EXPORT_ALIAS(__pthread_mutex_lock, pthread_mutex_lock); */
+#define EXPORT_ALIAS(alias, target) extern __typeof__(target) alias __attribute__((alias(#target), visibility("default")))
+
+#define INTERCEPTOR_FP() ((const u64 *)__builtin_frame_address(0))
+
+/* NULL: not seen yet (adopted at the first call once snarl has started). SNARL_THREAD_ENDED: past its last TLS destructor. */
+#define SNARL_THREAD_ENDED ((struct thread *)1)
+extern __thread struct thread *snarl_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* Adopts the calling thread when snarl runs in this process, else NULL. preload/start.c */
+struct thread *interceptor_first_call(void) __attribute__((visibility("hidden")));
+/* A signal handler interrupted snarl's own code and called us: counts the event. Returns NULL. preload/start.c */
+struct thread *interceptor_nested(struct thread *t) __attribute__((visibility("hidden")));
+
+static SNARL_HOT struct thread *interceptor_enter(const u64 *fp)
+{
+    struct thread *t = snarl_thread;
+    if (snarl_unlikely((uintptr_t)t <= 1)) {
+        t = t ? NULL : interceptor_first_call();
+        if (!t)
+            return NULL;
+    }
+    /* `inside` is the frame that set it: a deeper frame is nested in it; a shallower one proves that a longjmp left it behind. */
+    if (snarl_unlikely(t->inside != 0) && (u64)fp < t->inside)
+        return interceptor_nested(t);
+    t->inside = (u64)fp;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return t;
+}
+
+static SNARL_HOT void interceptor_leave(struct thread *t)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    t->inside = 0;
+}
+
+/* --perturb: maybe sleeps here. Call outside enter/leave, before an acquire. preload/perturb.c */
+extern bool perturb_on __attribute__((visibility("hidden")));
+void perturb_delay(struct thread *t) __attribute__((visibility("hidden")));
+static SNARL_HOT void perturb_point(void)
+{
+    if (snarl_unlikely(perturb_on) && (uintptr_t)snarl_thread > 1 && !snarl_thread->inside)
+        perturb_delay(snarl_thread);
+}
+
+#endif
