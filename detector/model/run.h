@@ -46,6 +46,9 @@ struct run_state {
     u64 start_ns, end_ns;
     u32 next_uid;       /* objects */
     u32 next_thread, next_process, next_module;
+    u32 next_segment, next_search;
+    u32 witness_changes; /* bumped when a witness is added or moves to a new segment */
+    u32 segments_full;   /* the must order is incomplete from here on: what cannot be proved unordered counts as ordered */
     u32 waiting;        /* threads with a published wait, atomic */
     ref_t findings, findings_tail;
     u32 nfindings;
@@ -56,8 +59,8 @@ struct run_state {
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;
     u32 nstacks, nstrings, nnodes, nholds, nshared;
-    u32 zombies;
-    u32 reserved;
+    u32 zombies;        /* dead locks kept because orders refer to them */
+    ref_t processes;    /* list through next_process */
     u64 objects_seen[16]; /* per enum object_kind */
     u64 lost[LOSS_COUNT];
 };

@@ -87,7 +87,9 @@ struct process_rec {
     u32 python;     /* 0, or version as 0x030b */
     u64 operations; /* summed from ended threads */
     u32 dropped_in_handler; /* events dropped because a handler interrupted our code */
-    u32 reserved;
+    u32 waiting;    /* threads of this process with a published wait, atomic */
+    ref_t next_process;
+    u32 reserved[3];
 };
 
 enum process_flag {
