@@ -33,9 +33,11 @@ extern __thread struct thread *snarl_thread __attribute__((tls_model("initial-ex
 
 /* Adopts the calling thread when snarl runs in this process, else NULL. preload/start.c */
 struct thread *interceptor_first_call(void) __attribute__((visibility("hidden")));
-/* A signal handler interrupted snarl's own code and called us: counts the event. Returns NULL. preload/start.c */
-struct thread *interceptor_nested(struct thread *t) __attribute__((visibility("hidden")));
+/* Something is unusual about the thread's state: a signal handler interrupted snarl's own code (counts the event, returns NULL), a handler
+ * is running, or a longjmp has left one (mended here). intercept/signal.c */
+struct thread *interceptor_unusual(struct thread *t, u64 fp) __attribute__((visibility("hidden")));
 
+/* Afterwards t->handler_depth is true: non-zero means that the program's own signal handler makes this call. */
 static SNARL_HOT struct thread *interceptor_enter(const u64 *fp)
 {
     struct thread *t = snarl_thread;
@@ -45,8 +47,8 @@ static SNARL_HOT struct thread *interceptor_enter(const u64 *fp)
             return NULL;
     }
     /* `inside` is the frame that set it: a deeper frame is nested in it; a shallower one proves that a longjmp left it behind. */
-    if (snarl_unlikely(t->inside != 0) && (u64)fp < t->inside)
-        return interceptor_nested(t);
+    if (snarl_unlikely((t->inside | t->handler_depth) != 0) && !interceptor_unusual(t, (u64)fp))
+        return NULL;
     t->inside = (u64)fp;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     return t;
@@ -63,7 +65,7 @@ extern bool perturb_on __attribute__((visibility("hidden")));
 void perturb_delay(struct thread *t) __attribute__((visibility("hidden")));
 static SNARL_HOT void perturb_point(void)
 {
-    if (snarl_unlikely(perturb_on) && (uintptr_t)snarl_thread > 1 && !snarl_thread->inside)
+    if (snarl_unlikely(perturb_on) && (uintptr_t)snarl_thread > 1 && !(snarl_thread->inside | snarl_thread->handler_depth))
         perturb_delay(snarl_thread);
 }
 

@@ -2,13 +2,18 @@
  *
  * R(name)      must exist in every supported glibc
  * O(name)      may be missing (a library that is not loaded yet, another glibc): looked for again by real_late() when first needed
- * Use: REAL(pthread_mutex_lock)(m). Before the start every call goes through real_early(). */
+ * A(name)      allocation: NULL until resolved; alloc.c serves from its static pool as long as real_memory_ready is false
+ * Use: REAL(pthread_mutex_lock)(m), one indirect call. R and O rows are never NULL before the table is resolved: each starts as a small
+ * stub that resolves the whole table and then jumps to the real function (real.c). Afterwards R rows are never NULL, O rows are NULL where
+ * nothing was found: `if (!REAL(x) && !real_late("x", (void **)&REAL(x)))`. */
 #ifndef SNARL_PRELOAD_REAL_H
 #define SNARL_PRELOAD_REAL_H
 
 #include "real_prototypes.h"
 
-#define REAL_FUNCTIONS(R, O)                                                                                           \
+#include "base/types.h"
+
+#define REAL_FUNCTIONS(R, O, A)                                                                                        \
     /* mutex */                                                                                                        \
     R(pthread_mutex_init) R(pthread_mutex_destroy) R(pthread_mutex_lock) R(pthread_mutex_trylock)                      \
     R(pthread_mutex_timedlock) O(pthread_mutex_clocklock) R(pthread_mutex_unlock) R(pthread_mutex_consistent)          \
@@ -30,26 +35,26 @@
     /* C11 */                                                                                                          \
     R(mtx_init) R(mtx_destroy) R(mtx_lock) R(mtx_trylock) R(mtx_timedlock) R(mtx_unlock)                               \
     R(cnd_init) R(cnd_destroy) R(cnd_wait) R(cnd_timedwait) R(cnd_signal) R(cnd_broadcast)                             \
-    R(thrd_create) R(thrd_join) R(thrd_detach) R(thrd_exit) R(call_once)                                               \
+    R(thrd_create) R(thrd_join) R(thrd_detach) R(call_once)                                                            \
     /* stdio */                                                                                                        \
     R(flockfile) R(ftrylockfile) R(funlockfile) R(fclose)                                                              \
     /* threads */                                                                                                      \
     R(pthread_create) R(pthread_join) R(pthread_tryjoin_np) R(pthread_timedjoin_np) O(pthread_clockjoin_np)            \
-    R(pthread_detach) R(pthread_exit) R(pthread_setname_np)                                                            \
+    R(pthread_detach) R(pthread_setname_np) R(prctl)                                                                   \
     /* processes */                                                                                                    \
-    R(fork) O(_Fork) R(vfork) R(daemon) R(execve) R(execv) R(execvp) R(execvpe) R(fexecve) O(execveat)                 \
-    R(posix_spawn) R(posix_spawnp) R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit) R(_Exit) R(quick_exit)      \
-    R(system) R(popen) R(pclose)                                                                                       \
+    R(fork) O(_Fork) R(execve) R(execv) R(execvp) R(execvpe) R(fexecve) O(execveat) R(posix_spawn) R(posix_spawnp)     \
+    R(system) R(popen) R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit)                                         \
     /* signals and timers */                                                                                           \
-    R(sigaction) R(signal) O(sysv_signal) O(bsd_signal) R(timer_create) R(timer_delete)                                \
+    R(sigaction) R(signal) O(sysv_signal) R(timer_create)                                                              \
     /* file locks */                                                                                                   \
     R(flock) R(fcntl) O(fcntl64) R(lockf) O(lockf64) R(close)                                                          \
     /* memory */                                                                                                       \
-    R(malloc) R(calloc) R(realloc) R(free) R(memalign) R(posix_memalign) R(aligned_alloc) R(valloc) R(pvalloc)         \
-    O(reallocarray) R(malloc_usable_size) R(mmap) O(mmap64) R(munmap) R(mremap)                                        \
+    A(malloc) A(calloc) A(realloc) A(free) A(memalign) A(posix_memalign) A(aligned_alloc) A(valloc) A(pvalloc)         \
+    A(malloc_usable_size) O(reallocarray) R(mmap) O(mmap64) R(munmap) R(mremap)                                        \
     O(_Znwm) O(_Znam) O(_ZnwmRKSt9nothrow_t) O(_ZnamRKSt9nothrow_t) O(_ZnwmSt11align_val_t) O(_ZnamSt11align_val_t)    \
+    O(_ZnwmSt11align_val_tRKSt9nothrow_t) O(_ZnamSt11align_val_tRKSt9nothrow_t)                                        \
     O(_ZdlPv) O(_ZdaPv) O(_ZdlPvm) O(_ZdaPvm) O(_ZdlPvSt11align_val_t) O(_ZdaPvSt11align_val_t)                        \
-    O(_ZdlPvmSt11align_val_t) O(_ZdaPvmSt11align_val_t)                                                                \
+    O(_ZdlPvmSt11align_val_t) O(_ZdaPvmSt11align_val_t) O(_ZdlPvRKSt9nothrow_t) O(_ZdaPvRKSt9nothrow_t)                \
     /* GLib */                                                                                                         \
     O(g_mutex_init) O(g_mutex_clear) O(g_mutex_lock) O(g_mutex_trylock) O(g_mutex_unlock)                              \
     O(g_rec_mutex_init) O(g_rec_mutex_clear) O(g_rec_mutex_lock) O(g_rec_mutex_trylock) O(g_rec_mutex_unlock)          \
@@ -63,16 +68,27 @@
 
 struct real_table {
 #define X(name) __typeof__(name) *name;
-    REAL_FUNCTIONS(X, X)
+    REAL_FUNCTIONS(X, X, X)
 #undef X
 };
-extern struct real_table real_table __attribute__((visibility("hidden")));
+enum real_row {
+#define X(name) REAL_ROW_##name,
+    REAL_FUNCTIONS(X, X, X)
+#undef X
+        REAL_ROWS
+};
+union real_functions {
+    struct real_table row;
+    void *slot[REAL_ROWS];
+};
+extern union real_functions real_functions __attribute__((visibility("hidden")));
 
-#define REAL(name) (real_table.name)
+#define REAL(name) (real_functions.row.name)
 
-/* Resolves every row; idempotent; safe before constructors of other libraries (it is what an interceptor called before our
- * constructor runs first). */
+/* Resolves every row; idempotent; safe before constructors of other libraries (the stubs call it too). */
 void real_resolve(void) __attribute__((visibility("hidden")));
+/* The allocation rows can be called. False while the lookup itself allocates. */
+extern bool real_memory_ready __attribute__((visibility("hidden")));
 /* For O rows that are NULL: looks through the modules loaded by now. Returns whether *slot is set. */
 bool real_late(const char *name, void **slot) __attribute__((visibility("hidden")));
 
