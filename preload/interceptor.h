@@ -23,7 +23,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 /* A second exported name for the same function: EXPORT_ALIAS(__pthread_mutex_lock, pthread_mutex_lock); */
-#define EXPORT_ALIAS(alias, target) extern __typeof__(target) alias __attribute__((alias(#target), visibility("default")))
+#define EXPORT_ALIAS(name, target)                                                                                     \
+    extern __typeof__(target) name __attribute__((__alias__(#target), visibility("default")))
 
 #define INTERCEPTOR_FP() ((const u64 *)__builtin_frame_address(0))
 
