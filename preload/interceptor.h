@@ -23,8 +23,13 @@
 
 #define EXPORT __attribute__((visibility("default")))
 /* A second exported name for the same function: EXPORT_ALIAS(__pthread_mutex_lock, pthread_mutex_lock); */
+#if __has_attribute(__copy__)
+#define COPY_ATTRIBUTES(target) __attribute__((__copy__(target)))
+#else
+#define COPY_ATTRIBUTES(target)
+#endif
 #define EXPORT_ALIAS(name, target)                                                                                     \
-    extern __typeof__(target) name __attribute__((__alias__(#target), visibility("default")))
+    extern __typeof__(target) name __attribute__((__alias__(#target), visibility("default"))) COPY_ATTRIBUTES(target)
 
 #define INTERCEPTOR_FP() ((const u64 *)__builtin_frame_address(0))
 
