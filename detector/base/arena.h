@@ -21,7 +21,7 @@
 
 /* Record pools. item size comes from the record's type at the first allocation; all items of a pool are equally large and each
  * pool can be walked (arena_next). X(name) */
-#define ARENA_POOLS(X) X(PROCESS) X(THREAD) X(LOCK) X(SYNC) X(NODE) X(WITNESS) X(HOLD) X(SEGMENT) X(MODULE)
+#define ARENA_POOLS(X) X(PROCESS) X(THREAD) X(LOCK) X(SYNC) X(NODE) X(WITNESS) X(HOLD) X(SEGMENT) X(EDGE) X(MODULE)
 enum arena_pool {
 #define X(name) POOL_##name,
     ARENA_POOLS(X)
@@ -33,7 +33,7 @@ struct arena_chunk {
     ref_t first;  /* its first item */
     u16 pool;
     u16 used_pad;
-    _Atomic u32 used; /* items handed out so far (freed ones included) */
+    u32 used; /* items handed out so far (freed ones included) */
     u32 items;
 };
 
@@ -49,10 +49,10 @@ struct arena_header {
     u32 version;
     u32 header_bytes;
     u64 size;          /* of the file */
-    _Atomic u64 next;  /* first byte not yet given to a chunk or blob region */
+    u64 next;  /* first byte not yet given to a chunk or blob region */
     u64 blob_next, blob_end;
     struct ilock lock; /* RANK_ARENA */
-    _Atomic u32 exhausted; /* allocations that failed */
+    u32 exhausted; /* allocations that failed */
     u32 nchunks;
     ref_t run; /* struct run_state (model/run.h) */
     u32 reserved;

@@ -21,7 +21,7 @@ enum ilock_rank {
 };
 
 struct ilock {
-    _Atomic u32 word; /* 0 free, else kernel thread id of the owner | ILOCK_WAITERS */
+    u32 word; /* 0 free, else kernel thread id of the owner | ILOCK_WAITERS */
     u32 rank;
 };
 

@@ -79,13 +79,13 @@ void sys_sleep_ns(u64 ns)
         ;
 }
 
-int sys_futex_wait(_Atomic u32 *word, u32 expected, u64 timeout_ns)
+int sys_futex_wait(u32 *word, u32 expected, u64 timeout_ns)
 {
     struct timespec ts = {(time_t)(timeout_ns / 1000000000ULL), (long)(timeout_ns % 1000000000ULL)};
     return (int)sys_call6(SYS_futex, (long)word, FUTEX_WAIT, expected, timeout_ns ? (long)&ts : 0, 0, 0);
 }
 
-int sys_futex_wake(_Atomic u32 *word, int count)
+int sys_futex_wake(u32 *word, int count)
 {
     return (int)sys_call6(SYS_futex, (long)word, FUTEX_WAKE, count, 0, 0, 0);
 }

@@ -38,8 +38,8 @@ u64 sys_now(void);
 void sys_sleep_ns(u64 ns);
 
 /* Shared futexes (they work between processes). timeout_ns 0 means none. */
-int sys_futex_wait(_Atomic u32 *word, u32 expected, u64 timeout_ns);
-int sys_futex_wake(_Atomic u32 *word, int count);
+int sys_futex_wait(u32 *word, u32 expected, u64 timeout_ns);
+int sys_futex_wake(u32 *word, int count);
 
 /* Blocks every signal of the calling thread, libc's internal ones included; give the result back to sys_signals_restore. */
 u64 sys_signals_block(void);
