@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Runs the programs of one sample under snarl and holds them to its expect.json (samples/README.md says how that is meant).
+
+    check_sample.py --snarl build/bin/snarl --samples build/samples deadlock/two-threads [--program bug] [--runs 100] [--perturb 50]
+
+--runs N      each program N times; every run must say the same
+--perturb N   programs without findings also with N perturbation seeds
+Exit status: 0 as promised, 1 not.
+"""
+import argparse
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+PYTHON = "/usr/bin/python3.11"
+SECONDS = 60
+
+
+class Broken(Exception):
+    pass
+
+
+def command_of(folder, entry):
+    name = entry["program"]
+    program = [PYTHON, str(folder / name)] if name.endswith(".py") else [str(folder / name)]
+    return program + entry.get("args", [])
+
+
+def run(snarl, folder, entry, options=()):
+    """The result document and what snarl printed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        result = os.path.join(scratch, "result.json")
+        command = [snarl, "run", "--json=" + result, *entry.get("run", []), *options, "--", *command_of(folder, entry)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False)
+        said = f"$ {' '.join(command)}\n{done.stdout}{done.stderr}[exit status {done.returncode}]"
+        if done.returncode != entry["exit"]:
+            raise Broken(f"exit status {done.returncode}, not {entry['exit']}\n{said}")
+        try:
+            with open(result, encoding="utf-8") as f:
+                return json.load(f), said
+        except (OSError, ValueError) as e:
+            raise Broken(f"no result: {e}\n{said}") from e
+
+
+def functions_of(finding):
+    return {frame.get("function") for event in finding["events"] for frame in event.get("stack", [])}
+
+
+def differs(finding, expected):
+    """How the finding differs from what is expected, or None."""
+    for key in ("kind", "verdict"):
+        if key in expected and finding.get(key) != expected[key]:
+            return f"{key} is {finding.get(key)}, not {expected[key]}"
+    if (finding.get("rule") or "") != expected.get("rule", ""):
+        return f"rule is {finding.get('rule')}"
+    if "locks" in expected:
+        locks = collections.Counter(lock["class"] for lock in finding["locks"])
+        if locks != collections.Counter(expected["locks"]):
+            return f"locks are {sorted(locks.elements())}"
+    missing = set(expected.get("functions", [])) - functions_of(finding)
+    if missing:
+        return f"no stack has {', '.join(sorted(missing))}"
+    return None
+
+
+def compare(document, expected, said):
+    """Each expected finding once, and no other. Returns the findings in the order of the expected ones."""
+    left, found = list(document["findings"]), []
+    for want in expected:
+        reasons = [differs(finding, want) for finding in left]
+        if None not in reasons:
+            raise Broken(f"no finding like {json.dumps(want)}: {reasons or 'there is none'}\n{said}")
+        found.append(left.pop(reasons.index(None)))
+    if left:
+        raise Broken(f"{len(left)} findings too many: {[f['title'] for f in left]}\n{said}")
+    return found
+
+
+def load(samples, name):
+    with open(samples / name / "expect.json", encoding="utf-8") as f:
+        return json.load(f)
+
+
+def other_id(snarl, samples, reference):
+    """The id of the first finding of SAMPLE/PROGRAM."""
+    name, _, program = reference.rpartition("/")
+    for entry in load(samples, name)["programs"]:
+        if entry["program"] == program and not entry.get("mode"):
+            return run(snarl, samples / name, entry)[0]["findings"][0]["id"]
+    raise Broken(f"there is no {reference}")
+
+
+def check(options, samples, entry):
+    folder, ids = samples / options.sample, set()
+    for _ in range(options.runs):
+        document, said = run(options.snarl, folder, entry)
+        found = compare(document, entry["findings"], said)
+        ids.add(tuple(finding["id"] for finding in found))
+    if len(ids) > 1:
+        raise Broken(f"ids change from run to run: {ids}")
+    for want, own in zip(entry["findings"], ids.pop()):
+        if "same_id_as" in want and other_id(options.snarl, samples, want["same_id_as"]) != own:
+            raise Broken(f"the id {own} is not that of {want['same_id_as']}")
+    if not entry["findings"]:
+        for seed in range(1, options.perturb + 1):
+            document, said = run(options.snarl, folder, entry, [f"--perturb={seed}"])
+            compare(document, [], said)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--snarl", required=True)
+    parser.add_argument("--samples", required=True, type=pathlib.Path)
+    parser.add_argument("--program", help="only the entries of this program")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--perturb", type=int, default=0)
+    parser.add_argument("sample")
+    options = parser.parse_args()
+    failed = ran = 0
+    for entry in load(options.samples, options.sample)["programs"]:
+        if options.program not in (None, entry["program"]):
+            continue
+        name = " ".join([f"{options.sample}/{entry['program']}", *entry.get("args", [])])
+        ran += 1
+        try:
+            check(options, options.samples, entry)
+            print(f"ok      {name}", flush=True)
+        except (Broken, subprocess.TimeoutExpired) as e:
+            failed += 1
+            print(f"FAILED  {name}: {e}", flush=True)
+    if not ran:
+        print("nothing to run")
+    sys.exit(1 if failed or not ran else 0)
+
+
+if __name__ == "__main__":
+    main()
