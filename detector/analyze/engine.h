@@ -62,6 +62,10 @@ void engine_fork_parent(struct thread *t, u32 child_pid);
 /* In the child: new process and thread records; the caller's thread keeps what it held. */
 void engine_fork_child(struct thread *t, u32 tid);
 /* The parent has seen the end of this child (wait family). */
+/* The thread of the parent that held the lock at addr when this process was forked, 0 if none. */
+ref_t engine_fork_owner(u64 addr);
+/* A try on l has failed (or a blocking acquire is about to wait): in a forked child, was it left behind by the fork? Reports fork-while-locked. */
+void engine_lock_busy(struct thread *t, struct lock_rec *l, const u64 *fp);
 void engine_child_waited(struct thread *t, u32 pid);
 void engine_exec(struct thread *t); /* process record becomes EXECED (undone by engine_exec_failed) */
 void engine_exec_failed(struct thread *t);
@@ -90,11 +94,14 @@ void engine_release_failed(struct thread *t, struct lock_rec *l, enum lock_mode 
 /* ---- semaphores (kind OBJ_SEM; lock-like ones are also held and ordered) ---- */
 int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp); /* as engine_lock_wait */
 void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp);
-void engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp); /* before the real post */
+/* Before the real post; 1 = swallow it (phantom hold), as engine_release. */
+int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp);
 
 /* ---- conditions ---- */
 /* Around the real wait: begin (checks wait-without-lock and wait-two-mutexes, releases m, publishes), end (withdraws, takes m again: also on
- * cancellation, from the clean-up handler). depth: what begin returned. */
+ * cancellation, from the clean-up handler). depth: what begin returned. ENGINE_COND_SWALLOW: the mutex is a phantom hold; do not call the real
+ * wait (it would unlock somebody else's mutex), return 0 like a spurious wake-up, and do not call end. */
+#define ENGINE_COND_SWALLOW 0xffffffffu
 u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool timed, u32 attrs, const u64 *fp);
 void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 depth, const u64 *fp);
 void engine_cond_init(struct thread *t, u64 cond, u32 attrs, const u64 *fp);

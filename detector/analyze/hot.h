@@ -7,14 +7,12 @@
 
 #include "analyze/engine.h"
 #include "base/hash.h"
+#include "model/objects.h"
 
 /* Acquires of one lock whose stack is captured although no order is known of it yet. */
 #define CAPTURE_FIRST 64u
 
 extern struct engine_hooks engine_hooks __attribute__((visibility("hidden")));
-/* One bit per hash of a 4 KiB page that has ever carried an object of this process. */
-#define PAGE_FILTER_BITS (1u << 18)
-extern u64 engine_page_filter[PAGE_FILTER_BITS / 64] __attribute__((visibility("hidden")));
 
 static inline u32 lock_cache_index(u64 addr)
 {
@@ -38,10 +36,15 @@ static inline u32 order_cache_index(ref_t parent, ref_t lock, u32 seg_mode)
            (ORDER_CACHE - 1);
 }
 
-/* The node for taking `lock` while at `parent`, when this thread has reported that order in this segment; else 0. */
-static SNARL_HOT ref_t order_cached(struct thread *t, ref_t parent, ref_t lock, u32 mode)
+/* The node for taking `lock` while at `parent`, when this thread has reported that order, taken in this way (order_way), in this segment;
+ * else 0. */
+static inline u32 order_way(u32 mode, u32 how)
 {
-    u32 seg_mode = t->rec->segment << 1 | mode;
+    return mode | (how & (HOW_TRY | HOW_TIMED | HOW_PYTRY)) << 1;
+}
+static SNARL_HOT ref_t order_cached(struct thread *t, ref_t parent, ref_t lock, u32 way)
+{
+    u32 seg_mode = t->rec->segment << 4 ^ way;
     const struct order_slot *s = &t->order_cache[order_cache_index(parent, lock, seg_mode)];
     if (snarl_likely(s->parent == parent && s->lock == lock && s->seg_mode == seg_mode))
         return s->child;
@@ -53,7 +56,7 @@ static SNARL_HOT void engine_acquired(struct thread *t, struct lock_rec *l, enum
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
     ref_t lock = arena_ref(l), node = 0;
-    if (snarl_unlikely(how || mode != MODE_EXCLUSIVE || l->owner || n >= r->held_cap || (l->head.attrs & ATTR_INTERPRETER)))
+    if (snarl_unlikely(how || mode != MODE_EXCLUSIVE || l->owner || n >= r->held_cap || (l->head.attrs & (ATTR_INTERPRETER | ATTR_UNTRACKED))))
         goto slow;
     if (n) {
         ref_t parent = t->node;
@@ -103,8 +106,8 @@ static SNARL_HOT int engine_release(struct thread *t, struct lock_rec *l, const 
 /* Cheap filter for free() and munmap(): false means that surely no object lives there. */
 static inline bool engine_page_may_have_objects(u64 addr)
 {
-    u64 h = (addr >> 12) * 0x9e3779b97f4a7c15ULL >> 46;
-    return (engine_page_filter[h >> 6] >> (h & 63)) & 1;
+    u64 h = object_page_hash(addr);
+    return (object_page_filter[h >> 6] >> (h & 63)) & 1;
 }
 static SNARL_HOT bool engine_memory_has_objects(u64 addr, u64 size)
 {

@@ -11,6 +11,7 @@
 
 /* Taken in this order, lowest first. */
 enum ilock_rank {
+    RANK_PRELOAD = 0, /* the preload's map of thread handles */
     RANK_TABLE = 1, /* the process's address table and allocation notes */
     RANK_THREADS,   /* thread and process records */
     RANK_GRAPH,     /* lock-order graph, must-order segments */

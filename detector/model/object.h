@@ -47,6 +47,7 @@ enum object_attr {
     ATTR_PROCESS_OWNED = 1u << 12, /* the process owns it, any thread may release (fcntl record locks, flock) */
     ATTR_PYTHON = 1u << 13,        /* a CPython threading lock */
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
+    ATTR_UNTRACKED = 1u << 15,     /* the stand-in when the arena is full: nothing is recorded of it */
 };
 
 enum object_state { OBJECT_FREE = 0, OBJECT_LIVE, OBJECT_DEAD /* destroyed or freed, kept for what refers to it */ };
@@ -73,24 +74,26 @@ struct object_head {
     u32 uid;    /* unique in the run; 0 when the object is dead. Caches hold (ref, uid). */
     u64 addr;   /* in the process that saw it first */
     u8 kind, state;
-    u8 pinned;  /* a finding or a graph node refers to it: the record stays */
+    u8 pinned;  /* enum object_pin: something refers to it, the record stays */
     u8 reserved;
     u32 attrs;
     ref_t process; /* 0 for objects shared between processes */
-    u32 reserved2;
+    u32 mark;      /* of the last graph search that visited it (graph lock) */
 };
+
+enum object_pin { PIN_GRAPH = 1, PIN_FINDING = 2, PIN_TABLE = 4, PIN_BUSY = 8 };
 
 struct lock_rec {
     struct object_head head;
     /* hot: written by the owner only, next to what it has just locked */
     ref_t owner;       /* thread that holds it exclusively, 0 if none. Cleared before the real unlock, set after the acquire. */
-    u32 readers;       /* shared holders, atomic */
+    ref_t edges_in;    /* reachability: edges that end here (graph lock) */
     u32 acquisitions;  /* wraps; statistics */
     u32 contended;
     ref_t nodes;       /* order nodes for this lock (graph lock) */
-    u32 rank;          /* position in the incremental topological order (graph lock) */
+    u32 rank;          /* position in the incremental topological order, 0 = not in it (graph lock) */
     ref_t tangle;      /* union-find parent: locks of one strongly connected component (graph lock) */
-    u32 edges;         /* head of its adjacency (graph lock) */
+    ref_t edges_out;   /* reachability: edges that start here (graph lock) */
     /* semaphores */
     u32 sem_initial, sem_posts, sem_takes;
     ref_t sem_last_taker;
@@ -111,7 +114,7 @@ struct sync_rec {
     ref_t segment;  /* barrier: must-order join of this round's parties so far */
     ref_t segment_done; /* barrier: the join of the round just completed */
     ref_t last_signaller;
-    u32 misuse_told;
+    u32 witness_changes; /* barrier: run's count when the last round ended */
     struct object_birth birth;
 };
 

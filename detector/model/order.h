@@ -19,7 +19,8 @@ struct order_node {
     u32 depth;          /* locks held before it */
     u8 mode;            /* enum lock_mode */
     u8 acquired;        /* some witness is a blocking acquire: it has incoming edges */
-    u8 live, nwitnesses;
+    u8 edged;           /* its edges are in the reachability graph */
+    u8 nwitnesses;
     u64 count;          /* news count; not every repetition */
 };
 
@@ -33,6 +34,14 @@ struct order_witness {
     ref_t hold;     /* hold_rec of the acquired lock itself: its stack, and the outer holds with theirs */
     u8 how;         /* enum acquire_how */
     u8 reserved[3];
+};
+
+/* A lock-level edge of the reachability graph (analyze/reach.c). */
+struct order_edge {
+    ref_t link;
+    ref_t from, to;
+    ref_t next_out, next_in;
+    u32 reserved[3];
 };
 
 /* One lock held, with where it was taken, and what was held outside of it. Interned, persistent. */

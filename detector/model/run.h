@@ -47,6 +47,7 @@ struct run_state {
     u32 next_uid;       /* objects */
     u32 next_thread, next_process, next_module;
     u32 next_segment, next_search;
+    u32 ranks_before, ranks_behind; /* of the topological order of locks (analyze/reach.c) */
     u32 witness_changes; /* bumped when a witness is added or moves to a new segment */
     u32 segments_full;   /* the must order is incomplete from here on: what cannot be proved unordered counts as ordered */
     u32 waiting;        /* threads with a published wait, atomic */
@@ -60,6 +61,7 @@ struct run_state {
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;
     u32 nstacks, nstrings, nnodes, nholds, nshared;
     u32 zombies;        /* dead locks kept because orders refer to them */
+    ref_t nobody;       /* lock_rec that stands in when the arena is full */
     ref_t processes;    /* list through next_process */
     u64 objects_seen[16]; /* per enum object_kind */
     u64 lost[LOSS_COUNT];

@@ -89,7 +89,9 @@ struct process_rec {
     u32 dropped_in_handler; /* events dropped because a handler interrupted our code */
     u32 waiting;    /* threads of this process with a published wait, atomic */
     ref_t next_process;
-    u32 reserved[3];
+    ref_t free_threads; /* records of this process to be used again; they stay in its list */
+    ref_t end_segment;  /* must order: joins the last segments of all its threads (set when its end was waited for) */
+    u32 reserved;
 };
 
 enum process_flag {
@@ -123,7 +125,7 @@ struct lock_slot {
 struct order_slot {
     ref_t parent, lock; /* key, with seg_mode */
     ref_t child;
-    u32 seg_mode; /* segment << 1 | mode */
+    u32 seg_mode; /* segment << 4 ^ order_way() */
 };
 
 struct unwind_memo;

@@ -1,0 +1,219 @@
+/* What threads wait on without owning: conditions, barriers, semaphores. Called by their interceptors.
+ * Takes RANK_GRAPH for barriers' must order. */
+#include "analyze/internal.h"
+
+#include <errno.h>
+
+#include "base/hash.h"
+
+/* ---- conditions ---- */
+
+static void check_wait_mutexes(struct thread *t, struct sync_rec *c, struct lock_rec *m, ref_t stack)
+{
+    ref_t mutex = arena_ref(m), other = __atomic_load_n(&c->mutex, __ATOMIC_RELAXED);
+    if (held_find(t, mutex) < 0 && (m->acquisitions || (m->head.attrs & ATTR_INITIALISED) || !m->owner))
+        misuse_report(t, RULE_WAIT_WITHOUT_LOCK, VERDICT_OBSERVED, &m->head, 0, m->owner, stack, EVENT_WAIT);
+    if (c->waiters && other && other != mutex && LOCK_AT(other)->head.uid)
+        misuse_report(t, RULE_WAIT_TWO_MUTEXES, VERDICT_OBSERVED, &c->head, 0, 0, stack, EVENT_WAIT);
+}
+
+u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool timed, u32 attrs, const u64 *fp)
+{
+    struct sync_rec *c = sync_find(t, cond, OBJ_COND, attrs, fp);
+    if (!c || (m->head.attrs & ATTR_UNTRACKED))
+        return 0;
+    ref_t stack = capture(t, fp), mutex = arena_ref(m);
+    int i = held_find(t, mutex);
+    if (i >= 0 && (t->held[i].how & HOW_PHANTOM))
+        return ENGINE_COND_SWALLOW;
+    check_wait_mutexes(t, c, m, stack);
+    u32 depth = 0;
+    __atomic_store_n(&c->mutex, mutex, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&c->waiters, 1, __ATOMIC_SEQ_CST);
+    /* The wait is published before the mutex is let go, so a signal sent as soon as it is free finds a waiter. */
+    wait_publish(t, WAIT_COND, arena_ref(c), mutex, MODE_EXCLUSIVE, timed, stack);
+    if (i >= 0) {
+        depth = t->held[i].depth;
+        __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST);
+        held_remove(t, (u32)i);
+    }
+    wait_check(t);
+    stuck_check(t);
+    return depth;
+}
+
+void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 depth, const u64 *fp)
+{
+    struct object_head *o = objects_get(cond);
+    if (o && o->kind == OBJ_COND) {
+        struct sync_rec *c = (struct sync_rec *)o;
+        u32 waiters = __atomic_load_n(&c->waiters, __ATOMIC_SEQ_CST);
+        while (waiters && !__atomic_compare_exchange_n(&c->waiters, &waiters, waiters - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            ;
+        /* This return may have been a wake-up sent, a time-out or spurious: take one wake-up off, and never leave more than waiters. */
+        u32 tokens = __atomic_load_n(&c->tokens, __ATOMIC_SEQ_CST), less;
+        do {
+            less = tokens ? tokens - 1 : 0;
+        } while (tokens && !__atomic_compare_exchange_n(&c->tokens, &tokens, less, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    }
+    wait_withdraw(t);
+    if (!depth || (m->head.attrs & ATTR_UNTRACKED))
+        return;
+    engine_acquired_slow(t, m, MODE_EXCLUSIVE, HOW_REACQUIRE, fp);
+    int i = held_find(t, arena_ref(m));
+    if (i >= 0)
+        t->held[i].depth = depth;
+}
+
+void engine_cond_init(struct thread *t, u64 cond, u32 attrs, const u64 *fp)
+{
+    struct object_head *o = objects_get(cond);
+    if (o)
+        objects_kill(o, false, false);
+    object_find(t, cond, OBJ_COND, attrs | ATTR_INITIALISED, fp);
+}
+
+void engine_cond_signal(struct thread *t, u64 cond, bool all, const u64 *fp)
+{
+    struct object_head *o = objects_get(cond);
+    if (!o || o->kind != OBJ_COND || o->state != OBJECT_LIVE) {
+        if (o && o->kind == OBJ_COND && o->state == OBJECT_DEAD)
+            object_find(t, cond, OBJ_COND, 0, fp);
+        return; /* nobody has waited yet */
+    }
+    struct sync_rec *c = (struct sync_rec *)o;
+    u32 waiters = __atomic_load_n(&c->waiters, __ATOMIC_SEQ_CST);
+    u32 tokens = __atomic_load_n(&c->tokens, __ATOMIC_SEQ_CST), more;
+    c->last_signaller = t->ref;
+    do {
+        more = all || tokens >= waiters ? waiters : tokens + 1;
+    } while (more != tokens && !__atomic_compare_exchange_n(&c->tokens, &tokens, more, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+}
+
+void engine_cond_destroy(struct thread *t, u64 cond, const u64 *fp)
+{
+    struct object_head *o = objects_get(cond);
+    (void)t, (void)fp;
+    if (o && o->kind == OBJ_COND && o->state == OBJECT_LIVE)
+        objects_kill(o, true, ((struct sync_rec *)o)->waiters != 0);
+}
+
+/* ---- barriers ---- */
+
+void engine_barrier_init(struct thread *t, u64 barrier, u32 needed, u32 attrs, const u64 *fp)
+{
+    struct object_head *o = objects_get(barrier);
+    if (o)
+        objects_kill(o, false, false);
+    struct sync_rec *b = sync_find(t, barrier, OBJ_BARRIER, attrs | ATTR_INITIALISED, fp);
+    if (b)
+        b->needed = needed;
+}
+
+/* The round's parties are ordered before everything after it. Nothing to record when no order was noted since the last round: then the last
+ * round's segments already separate all there is. */
+void engine_barrier_arrive(struct thread *t, u64 barrier, const u64 *fp)
+{
+    struct run_state *rs = run();
+    struct sync_rec *b = sync_find(t, barrier, OBJ_BARRIER, 0, fp);
+    if (!b || !b->needed)
+        return;
+    ref_t stack = capture(t, fp);
+    u64 mask = ilock_acquire(&rs->graph_lock);
+    if (b->witness_changes != rs->witness_changes || b->segment)
+        b->segment = b->segment ? segment_new(0, b->segment, t->rec->segment) : t->rec->segment;
+    bool last = ++b->arrived >= b->needed;
+    if (last) {
+        b->segment_done = b->segment;
+        b->segment = 0;
+        b->arrived = 0;
+        b->witness_changes = rs->witness_changes;
+        __atomic_store_n(&b->round, b->round + 1, __ATOMIC_SEQ_CST);
+    } else {
+        wait_publish(t, WAIT_BARRIER, arena_ref(b), 0, 0, false, stack);
+        t->rec->wait.round = b->round;
+    }
+    ilock_release(&rs->graph_lock, mask);
+    if (!last)
+        stuck_check(t);
+}
+
+void engine_barrier_leave(struct thread *t, u64 barrier, const u64 *fp)
+{
+    struct run_state *rs = run();
+    struct object_head *o = objects_get(barrier);
+    (void)fp;
+    wait_withdraw(t);
+    if (!o || o->kind != OBJ_BARRIER)
+        return;
+    struct sync_rec *b = (struct sync_rec *)o;
+    u64 mask = ilock_acquire(&rs->graph_lock);
+    if (b->segment_done && b->segment_done != t->rec->segment)
+        t->rec->segment = segment_new(t->ref, t->rec->segment, b->segment_done);
+    ilock_release(&rs->graph_lock, mask);
+}
+
+void engine_barrier_destroy(struct thread *t, u64 barrier, const u64 *fp)
+{
+    struct object_head *o = objects_get(barrier);
+    (void)t, (void)fp;
+    if (o && o->kind == OBJ_BARRIER && o->state == OBJECT_LIVE)
+        objects_kill(o, false, false);
+}
+
+/* ---- semaphores ---- */
+
+int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
+{
+    if (s->head.attrs & ATTR_UNTRACKED)
+        return 0;
+    __atomic_fetch_add(&s->waiters, 1, __ATOMIC_RELAXED);
+    s->contended++;
+    wait_publish(t, WAIT_SEM, arena_ref(s), 0, MODE_EXCLUSIVE, (how & HOW_TIMED) != 0, capture(t, fp));
+    if (!(how & HOW_TIMED) && stuck_check(t)) {
+        wait_withdraw(t);
+        __atomic_fetch_sub(&s->waiters, 1, __ATOMIC_RELAXED);
+        if (s->head.attrs & ATTR_LOCKLIKE)
+            held_push(t, arena_ref(s), MODE_EXCLUSIVE, HOW_PHANTOM, 0, fp);
+        return EDEADLK;
+    }
+    return 0;
+}
+
+void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
+{
+    if (s->head.attrs & ATTR_UNTRACKED)
+        return;
+    __atomic_fetch_add(&s->sem_takes, 1, __ATOMIC_SEQ_CST);
+    s->sem_last_taker = t->ref;
+    if (s->head.attrs & ATTR_LOCKLIKE)
+        engine_acquired(t, s, MODE_EXCLUSIVE, how, fp);
+    else
+        t->rec->operations++;
+}
+
+/* It is no lock after all: its orders leave the graph with its identity. Holders drop it when they meet it (dead uid). */
+static void sem_unlocklike(struct lock_rec *s)
+{
+    __atomic_fetch_and(&s->head.attrs, ~(u32)ATTR_LOCKLIKE, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->owner, 0, __ATOMIC_RELEASE);
+}
+
+int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp)
+{
+    if (s->head.attrs & ATTR_UNTRACKED)
+        return 0;
+    if (s->head.attrs & ATTR_LOCKLIKE) {
+        int i = held_find(t, arena_ref(s));
+        if (i >= 0 && (t->held[i].how & HOW_PHANTOM)) {
+            held_remove(t, (u32)i);
+            return 1;
+        }
+        if (i >= 0 && s->sem_last_taker == t->ref)
+            engine_release(t, s, fp);
+        else
+            sem_unlocklike(s);
+    }
+    __atomic_fetch_add(&s->sem_posts, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
