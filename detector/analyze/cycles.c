@@ -24,10 +24,11 @@ struct step {
 
 struct search {
     struct step step[MAX_STEPS]; /* step[0] is the new witness */
-    u32 n;
+    u32 n, limit; /* steps taken, steps allowed */
     u32 budget;
     u32 flags;
     u32 found;
+    u32 deepest;  /* most steps on any path so far */
 };
 
 /* Does a thread asking for `lock` in mode `ask` block on one that holds it in mode `hold`? */
@@ -174,6 +175,10 @@ static void try_step(struct search *s, ref_t from_node, ref_t dref)
         if (NODE_AT(s->step[i].from_node)->lock == d->lock && i)
             return; /* each lock once */
     ref_t first = closes(s, d);
+    if (!first && s->n + 1 >= s->limit) { /* cheapest test first: this length cannot close here, a greater one may */
+        s->deepest = s->limit;
+        return;
+    }
     for (ref_t r = d->witnesses; r && s->budget; r = WITNESS_AT(r)->next) {
         struct order_witness *w = WITNESS_AT(r);
         s->budget--;
@@ -181,11 +186,13 @@ static void try_step(struct search *s, ref_t from_node, ref_t dref)
             continue;
         u32 flags = s->flags;
         s->step[s->n++] = (struct step){r, from_node};
+        if (s->n > s->deepest)
+            s->deepest = s->n;
         if (first) {
             s->step[0].from_node = first;
             if (modes_block(d->lock, d->mode, NODE_AT(first)->mode, &s->flags))
                 report(s);
-        } else if (s->n < MAX_STEPS) {
+        } else if (s->n < s->limit) {
             walk_lock(s, d->lock, d->mode);
         }
         s->n--;
@@ -230,7 +237,13 @@ void cycles_search(ref_t witness)
     if (!w->hold || !lock_is_lock(n->lock))
         return;
     s.step[0] = (struct step){witness, n->parent};
-    walk_lock(&s, n->lock, n->mode);
+    /* Shortest cycles first; longer ones through the same new order would only repeat the story. */
+    for (s.limit = 2; s.limit <= MAX_STEPS && !s.found && s.budget; s.limit++) {
+        s.deepest = 1;
+        walk_lock(&s, n->lock, n->mode);
+        if (s.deepest < s.limit)
+            break; /* no path is longer */
+    }
     if (!s.budget)
         run_lost(LOSS_search_cut);
 }

@@ -51,12 +51,15 @@ static SNARL_HOT ref_t order_cached(struct thread *t, ref_t parent, ref_t lock, 
     return 0;
 }
 
+/* Locks whose every acquire takes the slow path. */
+#define ATTRS_SLOW (ATTR_INTERPRETER | ATTR_UNTRACKED | ATTR_WRITER_NONRECURSIVE)
+
 static SNARL_HOT void engine_acquired(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
     ref_t lock = arena_ref(l), node = 0;
-    if (snarl_unlikely(how || mode != MODE_EXCLUSIVE || l->owner || n >= r->held_cap || (l->head.attrs & (ATTR_INTERPRETER | ATTR_UNTRACKED))))
+    if (snarl_unlikely(how || mode != MODE_EXCLUSIVE || l->owner || n >= r->held_cap || (l->head.attrs & ATTRS_SLOW)))
         goto slow;
     if (n) {
         ref_t parent = t->node;

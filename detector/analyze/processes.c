@@ -10,7 +10,6 @@ struct left_lock {
 static struct {
     struct left_lock *item;
     u32 n, cap;
-    struct thread *forker;
     u64 table_mask, threads_mask;
     ref_t parent, segment, stack;
     bool locked;
@@ -135,10 +134,12 @@ void engine_process_end(void)
 void engine_fork_prepare(struct thread *t, const u64 *fp)
 {
     struct run_state *rs = run();
-    at_fork.stack = t ? capture(t, fp) : 0;
-    at_fork.forker = t;
-    objects_lock_for_fork(&at_fork.table_mask);
+    ref_t stack = t ? capture(t, fp) : 0;
+    u64 mask;
+    objects_lock_for_fork(&mask); /* also keeps other forking threads out */
+    at_fork.table_mask = mask;
     at_fork.threads_mask = ilock_acquire(&rs->threads_lock);
+    at_fork.stack = stack;
     snapshot_held(t);
     at_fork.parent = engine_process_ref;
     at_fork.segment = t ? t->rec->segment : 0;
@@ -153,8 +154,9 @@ void engine_fork_parent(struct thread *t, u32 child_pid)
     if (!at_fork.locked)
         return;
     at_fork.locked = false;
+    u64 mask = at_fork.table_mask;
     ilock_release(&run()->threads_lock, at_fork.threads_mask);
-    objects_unlock_after_fork(at_fork.table_mask);
+    objects_unlock_after_fork(mask);
 }
 
 /* The forking thread keeps its private locks: each gets a record of the child's own. */
@@ -187,6 +189,7 @@ void engine_fork_child(struct thread *t, u32 tid)
         return;
     at_fork.locked = false;
     /* The run's threads lock is the parent's to release; our private table lock is a copy that nobody else holds. */
+    ilock_disown(&rs->threads_lock);
     objects_after_fork();
     objects_unlock_after_fork(at_fork.table_mask);
     threads_after_fork();

@@ -31,5 +31,7 @@ struct ilock {
 /* Returns the signal mask to hand to ilock_release. Steals the lock of an owner that no longer exists. */
 u64 ilock_acquire(struct ilock *l);
 void ilock_release(struct ilock *l, u64 saved_mask);
+/* In a forked child: a lock of the arena that was held across the fork is the parent's to release, not ours. */
+void ilock_disown(const struct ilock *l);
 
 #endif
