@@ -39,7 +39,8 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
     X(LOG, "log", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "text report there instead of standard error")      \
     X(COLOR, "color", CHOICE, TOOL, OUTPUT, "WHEN", "auto", "auto,always,never", "", 0, 0, 0,                          \
       "colour: auto is only on a terminal and without NO_COLOR")                                                       \
-    X(QUIET, "quiet", FLAG, TOOL, OUTPUT, "", "no", "", "", 0, 0, 1, "print findings only; nothing when there are none") \
+    X(QUIET, "quiet", FLAG, TOOL, OUTPUT, "", "no", "", "", 0, 0, 1,                                                   \
+      "print findings only; nothing when there are none")                                                              \
     X(VERBOSE, "verbose", FLAG, TOOL, OUTPUT, "", "no", "", "", 0, 0, 1,                                               \
       "whole stacks, library frames and what watching cost")                                                           \
     X(STACK_DEPTH, "stack-depth", NUMBER, PROGRAM, OUTPUT, "N", "64", "", "", 1, 128, 0, "frames kept of each stack")  \

@@ -1,0 +1,28 @@
+/* The sentences of a finding, written for somebody who has to act on it: title, why it is a problem, how to fix it. From the JSON alone. */
+#ifndef SNARL_REPORT_ADVICE_H
+#define SNARL_REPORT_ADVICE_H
+
+#include <jansson.h>
+
+#include "buffer.h"
+
+/* Sets "title", "why" and "fix". */
+void advice_write(json_t *finding);
+
+/* ---- between advice*.c ---- */
+struct advice {
+    struct buffer title, why, fix;
+};
+void advice_order(const json_t *finding, struct advice *a);
+void advice_misuse(const json_t *finding, struct advice *a);
+void advice_stuck(const json_t *finding, struct advice *a);
+
+/* One step of a cycle: where a lock is held and the next one is asked for. */
+struct advice_step {
+    const json_t *hold; /* NULL when it holds none that the others want (a join's target) */
+    const json_t *ask;
+};
+/* malloc'd array. */
+struct advice_step *advice_steps(const json_t *finding, size_t *n);
+
+#endif

@@ -1,0 +1,285 @@
+/* One raw finding of the arena -> its JSON object, without id and texts (identity.c, advice.c add them). Called by collect.c. Takes no
+ * locks; allocates with malloc. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "advice.h"
+#include "analyze/finding.h"
+#include "collect.h"
+#include "escape.h"
+#include "identity.h"
+#include "names.h"
+#include "view.h"
+
+#define MAX_LOCKS 4096u
+#define MAX_EVENTS 1024u
+#define MAX_HELD 64u
+#define MAX_FINDING_THREADS 256u
+
+static const char *const kind_names[] = {
+#define X(e, s, t) s,
+    FINDING_KINDS(X)
+#undef X
+};
+static const char *const rule_names[] = {
+#define X(e, s) s,
+    FINDING_RULES(X)
+#undef X
+};
+static const char *const verdict_names[] = {
+#define X(e, s) s,
+    FINDING_VERDICTS(X)
+#undef X
+};
+static const char *const action_names[] = {
+#define X(e, s) s,
+    EVENT_ACTIONS(X)
+#undef X
+};
+
+static const struct {
+    u32 bit;
+    const char *name;
+} flag_names[] = {
+    {FINDING_TIMED, "timed"},
+    {FINDING_OWNER_GONE, "owner-gone"},
+    {FINDING_ENDED_PROGRAM, "ended-program"},
+    {FINDING_BROKEN, "broken"},
+    {FINDING_READERS_QUEUE, "readers-queue"},
+    {FINDING_UNLOCK_FAILED, "unlock-failed"},
+    {FINDING_RELOCK_CONVERSION, "conversion"},
+    {FINDING_CROSS_PROCESS, "cross-process"},
+    {FINDING_CONDITION_RELOCK, "condition-relock"},
+    {FINDING_PY_TRY, "python-try"},
+};
+
+static const struct {
+    u32 bit;
+    const char *name;
+} attr_names[] = {
+    {ATTR_RECURSIVE, "recursive"},
+    {ATTR_ERRORCHECK, "error-checking"},
+    {ATTR_ROBUST, "robust"},
+    {ATTR_WRITER_NONRECURSIVE, "prefers-writers"},
+    {ATTR_ONCE, "once"},
+    {ATTR_FILE, "file"},
+    {ATTR_PYTHON, "python"},
+    {ATTR_INTERPRETER, "interpreter"},
+    {ATTR_PROCESS_OWNED, "of-process"},
+};
+
+static const char *thread_function(struct names *n, const struct thread_rec *r, char **owned)
+{
+    *owned = r->start_pc ? names_function_at(n, r->start_pc, r->process) : NULL;
+    return *owned;
+}
+
+static json_t *text_of_name(const struct thread_rec *r)
+{
+    char *safe = escape_text(r->name, strnlen(r->name, sizeof r->name));
+    json_t *j = json_string(safe);
+    free(safe);
+    return j;
+}
+
+static json_t *thread_json(struct names *n, ref_t ref)
+{
+    struct thread_rec r, creator;
+    struct process_rec p;
+    char *start;
+    if (!view_get(ref, &r, sizeof r))
+        return NULL;
+    view_get(r.process, &p, sizeof p);
+    json_t *j = json_object();
+    json_object_set_new(j, "thread", json_integer(r.number));
+    json_object_set_new(j, "process", json_integer(p.number));
+    json_object_set_new(j, "pid", json_integer(p.pid));
+    json_object_set_new(j, "name", text_of_name(&r));
+    json_object_set_new(j, "main", json_boolean(r.is_main));
+    if (thread_function(n, &r, &start))
+        json_object_set_new(j, "start", json_string(start));
+    free(start);
+    if (view_get(r.creator, &creator, sizeof creator))
+        json_object_set_new(j, "created_by", json_integer(creator.number));
+    json_object_set_new(j, "created", names_stack(n, r.create_stack, 0, 0));
+    return j;
+}
+
+static void add_thread(struct names *n, json_t *threads, ref_t ref)
+{
+    json_t *known, *j = json_array_size(threads) < MAX_FINDING_THREADS ? thread_json(n, ref) : NULL;
+    size_t i;
+    if (!j)
+        return;
+    json_array_foreach(threads, i, known)
+    {
+        if (json_equal(json_object_get(known, "thread"), json_object_get(j, "thread"))) {
+            json_decref(j);
+            return;
+        }
+    }
+    json_array_append_new(threads, j);
+}
+
+static json_t *lock_json(struct names *n, ref_t ref)
+{
+    const struct lock_name *l = names_lock(n, ref);
+    json_t *j = json_object(), *attrs = json_array();
+    json_object_set_new(j, "class", json_string(l->class));
+    json_object_set_new(j, "kind", json_string(l->kind));
+    json_object_set_new(j, "shared", json_boolean(l->shared));
+    json_object_set_new(j, "born", names_stack(n, l->born_stack, 0, 0));
+    json_object_set_new(j, "instance", json_integer(l->instance));
+    if (strcmp(l->local, l->class) != 0)
+        json_object_set_new(j, "local", json_string(l->local));
+    if (l->full)
+        json_object_set_new(j, "name", json_string(l->full));
+    if (l->file)
+        json_object_set_new(j, "declared", json_pack("{s:s,s:I}", "file", l->file, "line", (json_int_t)l->line));
+    for (size_t i = 0; i < ARRAY_LEN(attr_names); i++)
+        if (l->attrs & attr_names[i].bit)
+            json_array_append_new(attrs, json_string(attr_names[i].name));
+    json_object_set_new(j, "attributes", attrs);
+    return j;
+}
+
+static const char *mode_name(u32 mode)
+{
+    return mode == MODE_SHARED ? "shared" : "exclusive";
+}
+
+/* "held" as the contract has it, and "held_at" with what a reader wants to know of each. */
+static void add_held(struct names *n, json_t *event, const struct finding_event *e, ref_t process)
+{
+    u32 count = e->nheld < MAX_HELD ? e->nheld : MAX_HELD;
+    struct held_snapshot *held = view_items(e->held, count, sizeof *held);
+    json_t *classes = json_array(), *details = json_array();
+    for (u32 i = 0; held && i < count; i++) {
+        const struct lock_name *l = names_lock(n, held[i].lock);
+        if (l->attrs & ATTR_INTERPRETER)
+            continue;
+        json_array_append_new(classes, json_string(l->class));
+        json_array_append_new(details, json_pack("{s:s,s:I,s:s,s:o}", "class", l->class, "instance",
+                                                 (json_int_t)l->instance, "mode", mode_name(held[i].mode), "stack",
+                                                 names_stack(n, held[i].stack, held[i].site_pc, process)));
+    }
+    json_object_set_new(event, "held", classes);
+    json_object_set_new(event, "held_at", details);
+    if (held && e->nheld > count)
+        json_object_set_new(event, "held_more", json_integer(e->nheld - count));
+    free(held);
+}
+
+static void add_object(struct names *n, json_t *event, const struct finding_event *e, json_t *threads)
+{
+    if (e->object_kind == OBJ_THREAD) {
+        struct thread_rec r;
+        char *start = NULL, text[300];
+        if (!view_get(e->object, &r, sizeof r))
+            return;
+        thread_function(n, &r, &start);
+        snprintf(text, sizeof text, "thread:%s", start ? start : r.is_main ? "main" : "?");
+        json_object_set_new(event, "object", json_string(text));
+        json_object_set_new(event, "object_thread", json_integer(r.number));
+        add_thread(n, threads, e->object);
+        free(start);
+    } else if (e->object) {
+        const struct lock_name *l = names_lock(n, e->object);
+        json_object_set_new(event, "object", json_string(l->class));
+        json_object_set_new(event, "object_kind", json_string(l->kind));
+        json_object_set_new(event, "instance", json_integer(l->instance));
+    }
+}
+
+static json_t *event_json(struct names *n, const struct finding_event *e, json_t *threads)
+{
+    struct thread_rec r;
+    if (e->action >= EVENT_ACTION_COUNT)
+        return NULL;
+    bool known = view_get(e->thread, &r, sizeof r);
+    json_t *j = json_object();
+    json_object_set_new(j, "process", json_integer(collect_process_number(r.process)));
+    json_object_set_new(j, "thread", json_integer(r.number));
+    json_object_set_new(j, "thread_name", known ? text_of_name(&r) : json_string(""));
+    json_object_set_new(j, "action", json_string(action_names[e->action]));
+    add_object(n, j, e, threads);
+    json_object_set_new(j, "mode", json_string(mode_name(e->mode)));
+    if (e->how & HOW_TRY)
+        json_object_set_new(j, "try", json_true());
+    if (e->how & HOW_TIMED)
+        json_object_set_new(j, "timed", json_true());
+    if (e->how & HOW_REACQUIRE)
+        json_object_set_new(j, "after_wait", json_true());
+    if (e->how & HOW_HANDLER)
+        json_object_set_new(j, "in_handler", json_true());
+    add_held(n, j, e, r.process);
+    json_object_set_new(j, "stack", names_stack(n, e->stack, e->site_pc, r.process));
+    if (known)
+        add_thread(n, threads, e->thread);
+    return j;
+}
+
+static json_t *locks_json(struct names *n, const struct finding_rec *f)
+{
+    u32 count = f->nlocks < MAX_LOCKS ? f->nlocks : MAX_LOCKS;
+    ref_t *refs = view_items(f->locks, count, sizeof *refs);
+    json_t *locks = json_array();
+    for (u32 i = 0; refs && i < count; i++) {
+        bool again = false;
+        for (u32 k = 0; k < i && !again; k++)
+            again = refs[k] == refs[i];
+        if (!again && refs[i] && view_pool(refs[i]) != POOL_THREAD)
+            json_array_append_new(locks, lock_json(n, refs[i]));
+    }
+    free(refs);
+    return locks;
+}
+
+static json_t *events_json(struct names *n, const struct finding_rec *f, ref_t ref, json_t *threads)
+{
+    u32 count = f->nevents < MAX_EVENTS ? f->nevents : MAX_EVENTS;
+    json_t *events = json_array();
+    const char *base = arena_check(ref, sizeof *f + (u64)count * sizeof(struct finding_event));
+    for (u32 i = 0; base && i < count; i++) {
+        struct finding_event e;
+        memcpy(&e, base + sizeof *f + (size_t)i * sizeof e, sizeof e);
+        json_t *j = event_json(n, &e, threads);
+        if (j)
+            json_array_append_new(events, j);
+    }
+    /* The memory of a hold may be all that is lost: an event that says nothing is left out if others say something. */
+    for (size_t i = json_array_size(events); i-- > 0 && json_array_size(events) > 1;)
+        if (!json_array_size(json_object_get(json_array_get(events, i), "stack")))
+            json_array_remove(events, i);
+    return events;
+}
+
+json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
+{
+    if (f->kind >= FINDING_KIND_COUNT || f->rule >= RULE_COUNT || f->verdict >= VERDICT_COUNT)
+        return NULL;
+    json_t *j = json_object(), *threads = json_array(), *flags = json_array();
+    json_object_set_new(j, "id", json_string(""));
+    json_object_set_new(j, "kind", json_string(kind_names[f->kind]));
+    if (f->kind == FINDING_LOCK_MISUSE)
+        json_object_set_new(j, "rule", json_string(rule_names[f->rule]));
+    json_object_set_new(j, "verdict", json_string(verdict_names[f->verdict]));
+    json_object_set_new(j, "title", json_string(""));
+    json_object_set_new(j, "why", json_string(""));
+    json_object_set_new(j, "fix", json_string(""));
+    json_object_set_new(j, "count", json_integer(f->count ? f->count : 1));
+    json_object_set_new(j, "locks", locks_json(n, f));
+    json_object_set_new(j, "events", events_json(n, f, ref, threads));
+    json_object_set_new(j, "suppressed_by", json_null());
+    json_object_set_new(j, "in_baseline", json_false());
+    json_object_set_new(j, "counts", json_true());
+    for (size_t i = 0; i < ARRAY_LEN(flag_names); i++)
+        if (f->flags & flag_names[i].bit)
+            json_array_append_new(flags, json_string(flag_names[i].name));
+    json_object_set_new(j, "flags", flags);
+    json_object_set_new(j, "threads", threads);
+    json_object_set_new(j, "when_s", json_real((double)f->when_ns / 1e9));
+    identity_set(j);
+    advice_write(j);
+    return j;
+}

@@ -1,0 +1,14 @@
+/* One entry per bug: findings with the same id become one. */
+#ifndef SNARL_REPORT_GROUP_H
+#define SNARL_REPORT_GROUP_H
+
+#include <jansson.h>
+
+/* Merges findings of equal id in place: counts are summed, the strongest is the one shown (observed before predicted before possible; of the
+ * same verdict a deadlock before a lock-order, then the first). Sorts: strongest first, then by kind, then as they came. */
+void group_findings(json_t *findings);
+
+/* 0 for the strongest verdict; unknown ones are weakest. */
+int group_verdict_rank(const char *verdict);
+
+#endif

@@ -1,0 +1,235 @@
+/* Classes of locks, from where they were born. Called by collect*.c. Takes no locks; allocates with malloc.
+ *
+ * A million locks of a heap class share one name: names are cached by birth, not by lock. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "escape.h"
+#include "names_internal.h"
+#include "symbol/variable.h"
+
+static const char *const kind_names[] = {
+#define X(e, s) s,
+    OBJECT_KINDS(X)
+#undef X
+};
+
+/* What a class is, without the instance. */
+struct class_name {
+    char *class, *local, *full, *file;
+    u32 line;
+};
+
+static enum lock_type type_of(const struct object_head *h)
+{
+    switch (h->kind) {
+    case OBJ_MUTEX:
+        return LOCK_TYPE_MUTEX;
+    case OBJ_RWLOCK:
+        return LOCK_TYPE_RWLOCK;
+    case OBJ_SPIN:
+        return LOCK_TYPE_SPIN;
+    case OBJ_SEM:
+        return LOCK_TYPE_SEM;
+    case OBJ_COND:
+        return LOCK_TYPE_COND;
+    case OBJ_BARRIER:
+        return LOCK_TYPE_BARRIER;
+    case OBJ_CUSTOM:
+        return h->attrs & ATTR_ONCE ? LOCK_TYPE_ONCE : LOCK_TYPE_CUSTOM;
+    default:
+        return LOCK_TYPE_ANY;
+    }
+}
+
+static char *copy_escaped(const char *s)
+{
+    return s ? escape_text(s, strlen(s)) : NULL;
+}
+
+static char *joined(const char *a, const char *b)
+{
+    char *s = NULL;
+    if (asprintf(&s, "%s%s", a, b) < 0)
+        abort();
+    return s;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* Names given by the program: a semaphore's, a file's path, an annotation's. Folders differ from machine to machine, so a path's class is its
+ * last part. */
+static void named_class(struct class_name *c, const struct view_object *o, char *name)
+{
+    const char *base = base_name(name);
+    if (o->head.kind == OBJ_FLOCK || o->head.kind == OBJ_FCNTL || o->birth.region == REGION_FILE)
+        c->class = joined("file:", base);
+    else if (o->head.kind == OBJ_SEM)
+        c->class = joined("sem:", base);
+    else if (o->head.attrs & ATTR_FILE)
+        c->class = joined("FILE:", base);
+    else
+        c->class = strdup(name);
+    if (!c->class)
+        abort();
+    c->full = base != name ? name : NULL;
+    if (!c->full)
+        free(name);
+}
+
+static u32 sites_of(struct names *n, ref_t stack, struct symbol_site *out, u32 max)
+{
+    struct view_stack s;
+    u32 count = 0;
+    view_stack(stack, &s);
+    for (u32 i = 0; i < s.n && count < max; i++) {
+        if (s.frame[i] & FRAME_PYTHON || names_is_snarl(n, FRAME_MODULE(s.frame[i])))
+            continue;
+        out[count++] = (struct symbol_site){names_module(n, FRAME_MODULE(s.frame[i])), FRAME_OFFSET(s.frame[i]),
+                                            !(s.frame[i] & FRAME_EXACT)};
+    }
+    return count;
+}
+
+static void stack_lock(struct names *n, const struct view_object *o, struct variable_name *v)
+{
+    struct view_stack s;
+    struct symbol_site site = {NULL, 0, false};
+    view_stack(o->birth.init_stack, &s);
+    if (o->birth.frame < s.n && !(s.frame[o->birth.frame] & FRAME_PYTHON)) {
+        u64 f = s.frame[o->birth.frame];
+        site = (struct symbol_site){names_module(n, FRAME_MODULE(f)), FRAME_OFFSET(f), !(f & FRAME_EXACT)};
+    }
+    stack_class(n->symbolizer, site, (int64_t)o->birth.offset, type_of(&o->head), v);
+}
+
+static void native_class(struct names *n, const struct view_object *o, struct class_name *c)
+{
+    struct symbol_site alloc[16], init[16];
+    struct variable_name v = {0};
+    enum lock_type type = type_of(&o->head);
+    if (o->birth.region == REGION_GLOBAL) {
+        variable_global(n->symbolizer, names_module_ref(n, o->birth.module), o->birth.offset, type, &v);
+    } else if (o->birth.region == REGION_STACK) {
+        stack_lock(n, o, &v);
+    } else {
+        u32 na = sites_of(n, o->birth.alloc_stack, alloc, ARRAY_LEN(alloc));
+        u32 ni = sites_of(n, o->birth.init_stack, init, ARRAY_LEN(init));
+        heap_class(n->symbolizer, alloc, na, init, ni, na ? o->birth.alloc_size : 0, o->birth.offset, type, &v);
+    }
+    c->class = copy_escaped(v.class_name && *v.class_name ? v.class_name : "?");
+    c->file = copy_escaped(v.file);
+    c->line = v.line;
+    struct module_rec m;
+    bool of_main = o->birth.region == REGION_GLOBAL && view_get(o->birth.module, &m, sizeof m) && m.is_main;
+    c->local = of_main && v.local ? copy_escaped(v.local) : NULL;
+}
+
+static struct class_name *make_class(struct names *n, const struct view_object *o)
+{
+    struct class_name *c = view_alloc(sizeof *c);
+    struct view_stack s;
+    if (o->head.attrs & ATTR_INTERPRETER)
+        c->class = joined("python:interpreter lock", "");
+    char *name = c->class || !o->birth.name ? NULL : view_string(o->birth.name);
+    if (name && *name)
+        named_class(c, o, name);
+    else
+        free(name);
+    if (!c->class && (o->head.attrs & ATTR_PYTHON) && view_stack(o->birth.init_stack, &s))
+        names_python_lock(&s, &c->class, &c->file, &c->line);
+    if (!c->class)
+        native_class(n, o, c);
+    if (!c->local)
+        c->local = joined(c->class, "");
+    return c;
+}
+
+static const struct class_name *class_of(struct names *n, const struct view_object *o)
+{
+    const struct object_birth *b = &o->birth;
+    bool global = b->region == REGION_GLOBAL;
+    struct {
+        u64 offset, size;
+        u32 kind, attrs, region, frame, module, init, alloc, name;
+    } key = {b->offset,
+             global ? 0 : b->alloc_size,
+             o->head.kind,
+             o->head.attrs & (ATTR_ONCE | ATTR_FILE | ATTR_INTERPRETER | ATTR_PYTHON),
+             b->region,
+             b->frame,
+             global ? b->module : 0,
+             global && !(o->head.attrs & ATTR_PYTHON) ? 0 : b->init_stack,
+             b->alloc_stack,
+             b->name};
+    bool fresh;
+    u64 *place = map_put(&n->births, hash_bytes(&key, sizeof key, 0), &fresh);
+    if (fresh)
+        *place = (u64)(uintptr_t)make_class(n, o);
+    return (const struct class_name *)(uintptr_t)*place;
+}
+
+static struct lock_name *unknown_lock(struct names *n)
+{
+    struct lock_name *l = view_alloc(sizeof *l);
+    static char mark[] = "?";
+    *l = (struct lock_name){.class = mark, .local = mark, .kind = "custom", .instance = ++n->ninstances};
+    return l;
+}
+
+const struct lock_name *names_lock(struct names *n, ref_t lock)
+{
+    bool fresh;
+    struct view_object o;
+    u64 *place = map_put(&n->locks, lock, &fresh);
+    if (!fresh)
+        return (const struct lock_name *)(uintptr_t)*place;
+    struct lock_name *l;
+    if (!view_object(lock, &o)) {
+        l = unknown_lock(n);
+    } else {
+        const struct class_name *c = class_of(n, &o);
+        l = view_alloc(sizeof *l);
+        *l = (struct lock_name){c->class,
+                                c->local,
+                                c->full,
+                                c->file,
+                                c->line,
+                                kind_names[o.head.kind],
+                                ++n->ninstances,
+                                o.head.attrs,
+                                (o.head.attrs & ATTR_SHARED) || o.birth.region == REGION_SHARED,
+                                o.head.process,
+                                o.birth.alloc_stack ? o.birth.alloc_stack
+                                : o.birth.init_seen ? o.birth.init_stack
+                                                    : 0,
+                                o.acquisitions};
+    }
+    *map_put(&n->locks, lock, NULL) = (u64)(uintptr_t)l;
+    return l;
+}
+
+void names_free_locks(struct names *n)
+{
+    for (size_t i = 0; i < n->locks.size; i++)
+        if (n->locks.slot[i].used)
+            free((void *)(uintptr_t)n->locks.slot[i].value);
+    for (size_t i = 0; i < n->births.size; i++) {
+        struct class_name *c = (struct class_name *)(uintptr_t)n->births.slot[i].value;
+        if (!n->births.slot[i].used || !c)
+            continue;
+        free(c->class);
+        free(c->local);
+        free(c->full);
+        free(c->file);
+        free(c);
+    }
+    map_free(&n->locks);
+    map_free(&n->births);
+}

@@ -1,0 +1,152 @@
+/* Classes of Python locks: what the program calls them, read from the line that makes them. Called by names_lock.c. Takes no locks;
+ * allocates with malloc; reads .py files.
+ *
+ * `lock_a = threading.Lock()` at a module's top level is "file.py:lock_a", `self.lock = Lock()` in Account.__init__ is
+ * "file.py:Account.lock" ("file.py:self.lock" where only the bare name of the function is known). Without a readable source line the function stands with the line's rank within it: "file.py:make#1". */
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "escape.h"
+#include "names_internal.h"
+
+#define MAX_SOURCE (4L << 20)
+
+bool names_python_library(const char *file)
+{
+    const char *lib = strstr(file, "/lib/python");
+    if (file[0] == '<')
+        return strncmp(file, "<frozen", 7) == 0;
+    return lib && !strstr(lib, "/site-packages/") && !strstr(lib, "/dist-packages/");
+}
+
+/* The whole file, malloc'd; NULL when it cannot be read. Never blocks: what the name stands for may be anything by now. */
+static char *source_text(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    char *text = NULL;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= MAX_SOURCE) {
+        text = view_alloc((size_t)st.st_size + 1);
+        ssize_t got = read(fd, text, (size_t)st.st_size);
+        text[got > 0 ? got : 0] = 0;
+    }
+    close(fd);
+    return text;
+}
+
+/* The start of a line, counted from 1; NULL past the end. */
+static const char *line_at(const char *text, u32 line)
+{
+    for (; text && line > 1; line--) {
+        text = strchr(text, '\n');
+        text = text ? text + 1 : NULL;
+    }
+    return text;
+}
+
+/* The target of the assignment on this line ("lock", "self.lock", "locks['a']"), malloc'd; NULL when there is none. */
+static char *assigned_name(const char *line)
+{
+    while (isspace((unsigned char)*line))
+        line++;
+    const char *end = line;
+    int depth = 0;
+    for (; *end && *end != '\n' && *end != '#'; end++) {
+        depth += (*end == '[') - (*end == ']');
+        if (depth == 0 && (*end == '=' || *end == ':' || *end == ',' || *end == '('))
+            break;
+    }
+    if (*end == ':' && end[1] != '=') { /* annotated: "lock: Lock = Lock()" */
+        const char *equals = strchr(end, '=');
+        if (!equals || equals[1] == '=')
+            return NULL;
+    } else if (*end != '=' || end[1] == '=') {
+        return NULL;
+    }
+    while (end > line && isspace((unsigned char)end[-1]))
+        end--;
+    for (const char *p = line; p < end; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("_.[]'\"", *p) && !((unsigned char)*p & 0x80))
+            return NULL;
+    return end > line && (isalpha((unsigned char)*line) || *line == '_') ? strndup(line, (size_t)(end - line)) : NULL;
+}
+
+static bool in_line(const char *line, const char *word)
+{
+    const char *end = strchr(line, '\n'), *hit = strstr(line, word);
+    return hit && (!end || hit < end);
+}
+
+/* Which of the function's lines that make a lock this one is, from 1: edits elsewhere do not change it. 0 without the source. */
+static u32 rank_in_function(const char *text, u32 line, const char *function)
+{
+    const char *dot = strrchr(function, '.');
+    char def[256];
+    snprintf(def, sizeof def, "def %s(", dot ? dot + 1 : function);
+    u32 rank = 0, first = 1;
+    for (u32 at = line; at > 1 && line - at < 1000 && first == 1; at--)
+        if (line_at(text, at) && in_line(line_at(text, at), def))
+            first = at;
+    for (u32 at = first; at <= line && line_at(text, at); at++)
+        rank += at == line || in_line(line_at(text, at), "Lock(");
+    return rank;
+}
+
+static bool user_frame(const struct view_stack *s, struct py_frame *out)
+{
+    bool found = false;
+    for (u32 i = 0; i < s->n; i++) {
+        struct py_frame p;
+        if (!(s->frame[i] & FRAME_PYTHON) || !view_get((ref_t)s->frame[i], &p, sizeof p))
+            continue;
+        char *file = view_string_raw(p.file);
+        bool library = names_python_library(file);
+        free(file);
+        if (!found || !library)
+            *out = p; /* the innermost one, until one of the program's own comes */
+        found = true;
+        if (!library)
+            break;
+    }
+    return found;
+}
+
+bool names_python_lock(const struct view_stack *stack, char **class, char **file, u32 *line)
+{
+    struct py_frame p;
+    if (!user_frame(stack, &p))
+        return false;
+    char *path = view_string_raw(p.file), *function = view_string_raw(p.function);
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    char *source = p.line ? source_text(path) : NULL, *text = NULL;
+    const char *made = line_at(source, p.line);
+    char *target = made ? assigned_name(made) : NULL;
+    bool top = strcmp(function, "<module>") == 0;
+    int length;
+    char *method = strrchr(function, '.'); /* qualified: Account.__init__ */
+    if (target && strncmp(target, "self.", 5) == 0)
+        length = asprintf(&text, "%s:%.*s%s", base, method ? (int)(method - function) : 0, function,
+                          target + (method ? 4 : 0));
+    else if (target)
+        length = asprintf(&text, "%s:%s%s%s", base, top ? "" : function, top ? "" : ".", target);
+    else
+        length = asprintf(&text, "%s:%s#%u", base, function, made ? rank_in_function(source, p.line, function) : 0);
+    if (length < 0)
+        abort();
+    *class = escape_text(text, strlen(text));
+    *file = escape_text(path, strlen(path));
+    *line = p.line;
+    free(text);
+    free(target);
+    free(source);
+    free(function);
+    free(path);
+    return true;
+}

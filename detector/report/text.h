@@ -1,0 +1,36 @@
+/* The text report, from a result document alone (so that `snarl report FILE` gives what `snarl run` gave). The document's strings must be
+ * harmless: as collected, or as document_load hands them out. */
+#ifndef SNARL_REPORT_TEXT_H
+#define SNARL_REPORT_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "buffer.h"
+
+struct text_options {
+    bool color;
+    bool verbose;   /* whole stacks, all threads, what watching cost */
+    bool quiet;     /* findings only */
+    unsigned width; /* columns for running text; 0: 100 */
+};
+
+/* Findings in full (those that count), the others in short, then the summary. malloc'd. */
+char *text_report(const json_t *document, const struct text_options *o);
+/* One finding in full. malloc'd. */
+char *text_finding(const json_t *finding, const struct text_options *o);
+
+/* ---- between text*.c ---- */
+enum style { STYLE_NONE, STYLE_ALARM, STYLE_WARN, STYLE_STRONG, STYLE_DIM, STYLE_PLACE };
+struct text {
+    struct buffer out;
+    const struct text_options *o;
+};
+void text_put(struct text *t, enum style style, const char *s);
+/* Wraps at the width; the first line goes on where the cursor is (at column `indent`). */
+void text_wrap(struct text *t, const char *s, unsigned indent);
+/* The frames worth reading, one a line. */
+void text_stack(struct text *t, const json_t *stack, unsigned indent);
+void text_summary(struct text *t, const json_t *document);
+
+#endif
