@@ -1,0 +1,70 @@
+/* Reading .eh_frame: how the caller's registers are found from a place in code.
+ *
+ * Everything read is bounded by the range given, so damaged tables yield an error, never a fault or an endless loop. No lock, no
+ * allocation, about 2 KiB of stack. The format is the Linux Standard Base's .eh_frame (LSB core 5.0, 10.6) over DWARF 4, 6.4. */
+#ifndef SNARL_PRELOAD_UNWIND_CFI_H
+#define SNARL_PRELOAD_UNWIND_CFI_H
+
+#include "base/types.h"
+
+/* DWARF register numbers of x86-64. */
+enum { REG_RBX = 3, REG_RBP = 6, REG_RSP = 7, REG_RA = 16, CFI_REGS = 17 };
+
+/* Memory that may be read: the segment that holds the tables. */
+struct cfi_memory {
+    u64 lo, hi;
+    bool safe; /* it may be unmapped at any time: copy through the kernel */
+};
+
+enum cfi_kind {
+    CFI_UNSET = 0,  /* no rule: the callee has not changed it */
+    CFI_SAME,
+    CFI_UNDEFINED,
+    CFI_AT_CFA,     /* saved at CFA + value */
+    CFI_IS_CFA,     /* is CFA + value */
+    CFI_REGISTER,   /* is in register `value` */
+    CFI_AT_EXPR,    /* saved at the address an expression gives; value: where the expression stands */
+    CFI_IS_EXPR,    /* is what the expression gives */
+};
+struct cfi_rule {
+    int64_t value;
+    u32 length; /* of an expression; for the CFA: its register, unless kind is CFI_IS_EXPR */
+    u32 kind;
+};
+
+/* The rules at one place. */
+struct cfi_row {
+    struct cfi_rule cfa, reg[CFI_REGS];
+    bool signal; /* the frame of a signal handler's return: the caller's address is an instruction that was interrupted */
+};
+
+/* The row at pc (an instruction's address; for a return address pass pc - 1), from the .eh_frame_hdr at hdr.
+ * 0, -ENOENT when no function there has one, or -EPROTO when it cannot be read. */
+int cfi_find(const struct cfi_memory *m, u64 hdr, u64 pc, struct cfi_row *row) __attribute__((visibility("hidden")));
+/* The same from the entry (FDE) at `at`. */
+int cfi_entry(const struct cfi_memory *m, u64 at, u64 pc, struct cfi_row *row) __attribute__((visibility("hidden")));
+
+/* A byte reader over that memory. After a bad read all further ones yield 0. */
+struct cfi_reader {
+    const struct cfi_memory *memory;
+    u64 at, end;
+    bool bad;
+    u64 window_at; /* safe mode: what `window` holds */
+    u32 window_size;
+    u8 window[64];
+};
+void cfi_reader_at(struct cfi_reader *r, const struct cfi_memory *m, u64 at, u64 end) __attribute__((visibility("hidden")));
+u64 cfi_fixed(struct cfi_reader *r, u32 bytes) __attribute__((visibility("hidden")));
+u64 cfi_uleb(struct cfi_reader *r) __attribute__((visibility("hidden")));
+int64_t cfi_sleb(struct cfi_reader *r) __attribute__((visibility("hidden")));
+
+/* Evaluates a DWARF expression. get reads 8 bytes of the program's memory; false stops. 0 or -EPROTO. */
+struct cfi_frame {
+    u64 reg[CFI_REGS];
+    u32 known; /* bit per register */
+};
+typedef bool (*cfi_get)(void *arg, u64 addr, u64 *value);
+int cfi_evaluate(const struct cfi_memory *m, const struct cfi_rule *rule, const struct cfi_frame *f, bool has_initial, u64 initial,
+                 cfi_get get, void *arg, u64 *result) __attribute__((visibility("hidden")));
+
+#endif

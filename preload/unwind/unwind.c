@@ -1,0 +1,230 @@
+/* Capturing a stack: the per-thread memo in front of the walkers. Called by the engine's hooks, and by locate.c (unwind_frames).
+ * Takes no lock itself; stack_intern takes RANK_STACKS for a stack that is new. Allocates one mapping per thread that captures.
+ *
+ * The memo. Unwinding is a function: of the return address, the stack pointer and (sometimes) rbp to begin with, of the words it reads
+ * from the stack, and of the unwind tables. So when a walk is remembered together with all words that it has read, and a later capture
+ * begins with the same registers and finds the same words in place, it would end in the same stack; looking is enough. Tables change
+ * only when modules go away, which empties the memo (modules_epoch). Walks whose outcome depends on anything else (memory that could
+ * not be read, code outside of all modules, signal frames, full_walk) are not remembered. */
+#include "internal.h"
+
+#include "base/sys.h"
+#include "model/run.h"
+
+#define MEMO_BYTES (128u * 1024)
+#define MEMO_SLOTS 512u
+
+struct memo_entry {
+    u64 pc, sp, bp;
+    ref_t stack;
+    u32 span;
+    u16 n;
+    u8 bp_used, reserved;
+    u32 reserved2;
+    u64 words[]; /* value[n], then u32 offset[n] */
+};
+
+/* What a capture touches comes first: a thread that captures a few stacks pays for two pages. */
+struct unwind_memo {
+    u32 epoch;
+    u32 used; /* bytes of entries */
+    u64 reserved[7];
+    u16 slot[MEMO_SLOTS]; /* offset / 16 in entries + 1 */
+    u64 frames[STACK_MAX_FRAMES];
+    u32 offset[MAX_WORDS]; /* words of the walk that is going on */
+    u64 value[MAX_WORDS];
+    _Alignas(16) char entries[MEMO_BYTES - 8 * 1024];
+    u64 pcs[STACK_MAX_FRAMES]; /* for the interpreter's adapter */
+};
+
+u32 (*unwind_interpreter)(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u32 max);
+
+/* ---- the memo ---- */
+
+static inline u32 memo_index(u64 pc, u64 sp)
+{
+    return (u32)((pc ^ sp << 20) * 0x9e3779b97f4a7c15ULL >> 55);
+}
+
+static inline const u32 *entry_offsets(const struct memo_entry *e)
+{
+    return (const u32 *)(e->words + e->n);
+}
+
+static SNARL_HOT bool entry_holds(const struct memo_entry *e, u64 sp)
+{
+    const u32 *offset = entry_offsets(e);
+    u64 different = 0;
+    for (u32 i = 0; i < e->n; i++)
+        different |= e->words[i] ^ *(const u64 *)(sp + (offset[i] & ~3u));
+    return !different;
+}
+
+/* All words between sp and sp + span can be read. */
+static SNARL_HOT bool span_readable(const struct thread *t, u64 sp, u32 span)
+{
+    const struct thread_rec *r = t->rec;
+    if (snarl_likely(sp >= r->stack_lo && sp + span <= r->stack_hi) || ((sp & 4095) + span <= 4096))
+        return true;
+    struct stack_region g;
+    region_at(&g, t, sp, true);
+    return region_holds(&g, sp, span);
+}
+
+static SNARL_HOT const struct memo_entry *memo_find(const struct thread *t, const struct unwind_memo *m, const u64 *fp)
+{
+    u64 pc = fp[1], sp = (u64)(fp + 2);
+    u32 at = m->slot[memo_index(pc, sp)];
+    if (snarl_unlikely(!at || m->epoch != __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED)))
+        return NULL;
+    const struct memo_entry *e = (const struct memo_entry *)(m->entries + (u64)(at - 1) * 16);
+    if (snarl_unlikely(e->pc != pc || e->sp != sp || (e->bp_used && e->bp != fp[0])) || !span_readable(t, sp, e->span))
+        return NULL;
+    return entry_holds(e, sp) ? e : NULL;
+}
+
+static void memo_empty(struct unwind_memo *m, u32 epoch)
+{
+    __builtin_memset(m->slot, 0, sizeof m->slot);
+    m->used = 0;
+    m->epoch = epoch;
+}
+
+static void memo_put(struct unwind_memo *m, const u64 *fp, const struct walk_words *w, ref_t stack)
+{
+    u32 bytes = (u32)(sizeof(struct memo_entry) + w->n * 12 + 15) & ~15u;
+    if (m->used + bytes > sizeof m->entries)
+        memo_empty(m, m->epoch);
+    struct memo_entry *e = (struct memo_entry *)(m->entries + m->used);
+    *e = (struct memo_entry){fp[1], (u64)(fp + 2), fp[0], stack, w->span, (u16)w->n, w->bp_used, 0, 0};
+    __builtin_memcpy(e->words, w->value, w->n * sizeof(u64));
+    __builtin_memcpy(e->words + w->n, w->offset, w->n * sizeof(u32));
+    m->slot[memo_index(e->pc, e->sp)] = (u16)(m->used / 16 + 1);
+    m->used += bytes;
+}
+
+/* ---- capture ---- */
+
+static u32 depth_limit(void)
+{
+    u32 depth = run()->options.stack_depth;
+    return depth && depth < STACK_MAX_FRAMES ? depth : STACK_MAX_FRAMES;
+}
+
+/* Interns, and counts what is missing of a stack once per stack. */
+static ref_t intern(const u64 *frames, u32 n, u32 flags)
+{
+    u32 before = run()->nstacks;
+    ref_t r = stack_intern(frames, n, flags);
+    if ((flags & (STACK_CUT | STACK_INCOMPLETE)) && run()->nstacks != before)
+        run_lost(flags & STACK_CUT ? LOSS_stack_cut : LOSS_stack_incomplete);
+    return r;
+}
+
+/* The native stack, with its return addresses in m->pcs when asked for. */
+static ref_t capture_new(struct thread *t, struct unwind_memo *m, const u64 *fp, bool want_pcs, u32 *n)
+{
+    u32 epoch = __atomic_load_n(&modules_epoch, __ATOMIC_SEQ_CST);
+    struct walk_words words = {m->offset, m->value, 0, 0, modules_tracking, false};
+    struct walk_out o = {.frames = m->frames, .pcs = want_pcs ? m->pcs : NULL, .max = depth_limit()};
+    if (m->epoch != epoch)
+        memo_empty(m, epoch);
+    if (!walk_fast(t, fp, &o, &words)) {
+        o.n = o.flags = 0;
+        words.keep = false;
+        walk_full(t, fp, &o);
+    }
+    ref_t r = intern(o.frames, o.n, o.flags);
+    if (r && words.keep && __atomic_load_n(&modules_epoch, __ATOMIC_SEQ_CST) == epoch)
+        memo_put(m, fp, &words, r);
+    *n = o.n;
+    return r;
+}
+
+/* The same for a memo hit: the frames are in the arena, their addresses among the words. */
+static u32 recall(struct unwind_memo *m, const struct memo_entry *e)
+{
+    const struct stack_rec *s = arena_at(e->stack);
+    const u32 *offset = entry_offsets(e);
+    u32 n = 0;
+    m->pcs[n++] = e->pc;
+    for (u32 i = 0; i < e->n && n < s->n; i++)
+        if ((offset[i] & (WORD_PC | WORD_HIDDEN)) == WORD_PC)
+            m->pcs[n++] = e->words[i];
+    __builtin_memcpy(m->frames, s->frame, s->n * sizeof(u64));
+    return s->n;
+}
+
+/* A thread inside an interpreter: native frames as ever, then the adapter's. */
+static SNARL_COLD ref_t capture_interpreted(struct thread *t, struct unwind_memo *m, const u64 *fp)
+{
+    const struct memo_entry *e = modules_tracking ? memo_find(t, m, fp) : NULL;
+    u32 n;
+    ref_t native = e ? e->stack : capture_new(t, m, fp, true, &n);
+    if (!native)
+        return 0;
+    if (e)
+        n = recall(m, e);
+    u32 max = depth_limit(), flags = ((const struct stack_rec *)arena_at(native))->flags;
+    n = unwind_interpreter(t, m->frames, m->pcs, n, max);
+    return intern(m->frames, n < max ? n : max, flags);
+}
+
+static SNARL_COLD ref_t site_only(const u64 *fp)
+{
+    struct recipe r;
+    recipe_get(fp[1], false, &r);
+    return intern(&r.frame, 1, STACK_SITE_ONLY);
+}
+
+static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 *fp)
+{
+    u32 n;
+    if (!fp)
+        return 0;
+    if (!t->memo && !(t->memo = sys_map(sizeof *t->memo)))
+        return site_only(fp);
+    if (t->python && unwind_interpreter)
+        return capture_interpreted(t, t->memo, fp);
+    return capture_new(t, t->memo, fp, false, &n);
+}
+
+ref_t unwind_capture(struct thread *t, const u64 *fp)
+{
+    const struct unwind_memo *m = t->memo;
+    if (snarl_likely(m && fp && !t->python)) {
+        const struct memo_entry *e = memo_find(t, m, fp);
+        if (snarl_likely(e != NULL))
+            return e->stack;
+    }
+    return capture_slow(t, fp);
+}
+
+u32 unwind_frames(const u64 *fp, struct unwind_frame *out, u32 max)
+{
+    struct walk_out o = {.out = out, .max = max};
+    if (!walk_fast(NULL, fp, &o, NULL)) {
+        o.n = o.flags = 0;
+        walk_full(NULL, fp, &o);
+    }
+    return o.n;
+}
+
+/* ---- life ---- */
+
+void unwind_start(void)
+{
+    region_start();
+    recipe_start();
+}
+
+void unwind_after_fork(void)
+{
+    recipe_start();
+}
+
+void unwind_thread_end(struct thread *t)
+{
+    sys_unmap(t->memo, sizeof *t->memo);
+    t->memo = NULL;
+}
