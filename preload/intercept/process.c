@@ -1,0 +1,234 @@
+/* Processes: fork, their end, and waiting for children. Called by the watched program, and by the C library around each fork.
+ *
+ * fork is recorded by handlers of pthread_atfork that are registered before anybody else's: so ours run last before the fork and first
+ * after it, and no code of the program runs in between. Across the real fork RANK_PRELOAD (here) and the engine's locks are held.
+ * _Fork runs no handlers: recorded around the call. vfork and raw clone are left alone; their children share or copy this memory, so
+ * whatever writes our state asks start_same_process() first where such children are likely to call it. Allocates nothing. */
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "interceptor.h"
+#include "modules.h"
+#include "start.h"
+#include "thread_map.h"
+#include "unwind/unwind.h"
+
+/* ---- fork ---- */
+
+/* Of the fork under way; guarded by the map's lock, which is held across it. */
+static struct {
+    u64 map_mask;
+    u64 inside; /* what the forking thread's state was */
+    struct thread *t;
+    bool begun;
+} forking;
+
+/* t->scratch[1]: frame of the fork call that the program made, 0 when libc forks by itself (daemon, forkpty). */
+#define FORK_FP 1
+
+static void before_fork(const u64 *fp)
+{
+    u64 mask = thread_map_lock();
+    struct thread *t = (uintptr_t)snarl_thread > 1 ? snarl_thread : NULL;
+    forking.map_mask = mask;
+    forking.t = t;
+    forking.begun = true;
+    if (t) {
+        forking.inside = t->inside;
+        t->inside = (u64)INTERCEPTOR_FP();
+        if (t->scratch[FORK_FP])
+            fp = (const u64 *)t->scratch[FORK_FP];
+        t->scratch[FORK_FP] = 0;
+    }
+    engine_fork_prepare(t, fp);
+}
+
+static void after_fork(void)
+{
+    struct thread *t = forking.t;
+    u64 mask = forking.map_mask;
+    forking.begun = false;
+    if (t)
+        t->inside = forking.inside;
+    thread_map_unlock(mask);
+}
+
+static void fork_prepare(void)
+{
+    if (snarl_on && start_same_process()) {
+        interceptor_first_call();
+        before_fork(INTERCEPTOR_FP());
+    }
+}
+
+static void fork_parent(void)
+{
+    if (forking.begun && start_same_process()) {
+        engine_fork_parent(forking.t, 0);
+        after_fork();
+    }
+}
+
+static void fork_child(void)
+{
+    if (!snarl_on)
+        return;
+    start_forked();
+    if (!forking.begun) { /* forked by a child that shared our memory */
+        start_off();
+        return;
+    }
+    struct thread *t = forking.t;
+    ref_t parent = engine_process();
+    engine_fork_child(t, sys_gettid());
+    after_fork();
+    if (engine_process() == parent || (t && t->rec->process == parent)) {
+        start_off();
+        return;
+    }
+    if (!t)
+        snarl_thread = NULL; /* seen again at its next call */
+    else
+        thread_map_set(pthread_self(), t->ref);
+    modules_after_fork();
+    unwind_after_fork();
+    thread_after_fork();
+}
+
+bool process_start(void)
+{
+    return pthread_atfork(fork_prepare, fork_parent, fork_child) == 0;
+}
+
+/* Only notes where the program forks; the handlers do the rest. */
+EXPORT pid_t fork(void)
+{
+    const u64 *fp = INTERCEPTOR_FP();
+    struct thread *t = interceptor_enter(fp);
+    if (t) {
+        t->scratch[FORK_FP] = (u64)fp;
+        interceptor_leave(t);
+    }
+    pid_t pid = REAL(fork)();
+    if (t)
+        t->scratch[FORK_FP] = 0;
+    return pid;
+}
+EXPORT_ALIAS(__fork, fork);
+
+EXPORT pid_t _Fork(void)
+{
+    if (!REAL(_Fork) && !real_late("_Fork", (void **)&REAL(_Fork))) {
+        errno = ENOSYS;
+        return -1;
+    }
+    if (!snarl_on || !start_same_process())
+        return REAL(_Fork)();
+    before_fork(INTERCEPTOR_FP());
+    pid_t pid = REAL(_Fork)();
+    if (pid == 0)
+        fork_child();
+    else
+        fork_parent();
+    return pid;
+}
+
+/* ---- end ---- */
+
+EXPORT void _exit(int status)
+{
+    start_process_end();
+    REAL(_exit)(status);
+    __builtin_unreachable();
+}
+
+EXPORT void _Exit(int status)
+{
+    start_process_end();
+    REAL(_exit)(status);
+    __builtin_unreachable();
+}
+
+/* ---- waiting for children ---- */
+
+static void child_ended(pid_t pid, const u64 *fp)
+{
+    struct thread *t = interceptor_enter(fp);
+    if (!t)
+        return;
+    if (start_same_process())
+        engine_child_waited(t, (u32)pid);
+    interceptor_leave(t);
+}
+
+static bool has_ended(int status)
+{
+    return WIFEXITED(status) || WIFSIGNALED(status);
+}
+
+EXPORT pid_t wait(int *status)
+{
+    int mine = 0;
+    pid_t pid = REAL(wait)(&mine);
+    if (pid > 0) {
+        if (status)
+            *status = mine;
+        child_ended(pid, INTERCEPTOR_FP());
+    }
+    return pid;
+}
+EXPORT_ALIAS(__wait, wait);
+
+EXPORT pid_t waitpid(pid_t which, int *status, int options)
+{
+    int mine = 0;
+    pid_t pid = REAL(waitpid)(which, &mine, options);
+    if (pid > 0) {
+        if (status)
+            *status = mine;
+        if (has_ended(mine))
+            child_ended(pid, INTERCEPTOR_FP());
+    }
+    return pid;
+}
+EXPORT_ALIAS(__waitpid, waitpid);
+
+EXPORT pid_t wait3(int *status, int options, struct rusage *usage)
+{
+    int mine = 0;
+    pid_t pid = REAL(wait3)(&mine, options, usage);
+    if (pid > 0) {
+        if (status)
+            *status = mine;
+        if (has_ended(mine))
+            child_ended(pid, INTERCEPTOR_FP());
+    }
+    return pid;
+}
+
+EXPORT pid_t wait4(pid_t which, int *status, int options, struct rusage *usage)
+{
+    int mine = 0;
+    pid_t pid = REAL(wait4)(which, &mine, options, usage);
+    if (pid > 0) {
+        if (status)
+            *status = mine;
+        if (has_ended(mine))
+            child_ended(pid, INTERCEPTOR_FP());
+    }
+    return pid;
+}
+
+EXPORT int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    siginfo_t mine;
+    mine.si_pid = 0;
+    int r = REAL(waitid)(type, id, &mine, options);
+    if (r)
+        return r;
+    if (info)
+        *info = mine;
+    if (mine.si_pid && mine.si_code >= CLD_EXITED && mine.si_code <= CLD_DUMPED)
+        child_ended(mine.si_pid, INTERCEPTOR_FP());
+    return 0;
+}

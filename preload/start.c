@@ -1,0 +1,330 @@
+/* Start of snarl inside a watched process, its end, and the state that every interceptor asks for.
+ *
+ * The constructor runs before all others (the library is linked -z initfirst), even before libc's own, while there is one thread: libc's
+ * environ is not set yet, so it works on the environment that the loader hands to constructors. Takes the engine's locks through
+ * the engine only; may map memory. When something is missing the program runs unwatched: snarl_on stays false, interceptors pass through.
+ *
+ * The end is a function registered with __cxa_atexit before anybody else could: it runs after all other exit handlers and after the
+ * destructors of all libraries. _exit and quick_exit come here too (intercept/process.c). */
+#include "start.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "base/arena.h"
+#include "child_env.h"
+#include "intercept/mapping.h"
+#include "interceptor.h"
+#include "locate.h"
+#include "model/options.h"
+#include "modules.h"
+#include "standalone.h"
+#include "text.h"
+#include "unwind/unwind.h"
+
+int __cxa_atexit(void (*)(void *), void *, void *);
+int __cxa_at_quick_exit(void (*)(void *), void *);
+
+__thread struct thread *snarl_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
+bool snarl_on;
+u32 snarl_pid;
+char start_library[PATH_MAX];
+
+static char run_folder[PATH_MAX];
+static u32 ending; /* 0: not yet, 1: a thread is at it, 2: done */
+
+/* ---- what the engine asks ---- */
+
+/* Read through the kernel: the semaphore's memory may be gone. */
+static int sem_value(u64 addr)
+{
+    u32 value = 0;
+    struct iovec to = {&value, sizeof value}, from = {(void *)addr, sizeof value};
+    if (sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&to, 1, (long)&from, 1, 0) != (long)sizeof value)
+        return -1;
+    return (int)(value & 0x7fffffff);
+}
+
+static bool is_owner(const struct process_rec *p)
+{
+    u32 owner = child_env_owner();
+    return owner && p->pid == owner && p->pid != snarl_pid;
+}
+
+/* A deadlock ends the processes that take part: at once, nothing of theirs is flushed. The report comes first if one of
+ * them is the process that would print it. */
+static void end_processes(const ref_t *processes, u32 n)
+{
+    bool report = standalone_owned();
+    for (u32 i = 0; i < n; i++) {
+        const struct process_rec *p = arena_at(processes[i]);
+        if (p->pid == snarl_pid || p->state != PROCESS_RUNNING)
+            continue;
+        if (is_owner(p)) {
+            standalone_own(run_folder, NULL);
+            report = true;
+        }
+        sys_call3(SYS_kill, p->pid, SIGKILL, 0);
+    }
+    if (report)
+        standalone_report();
+    for (;;)
+        sys_call3(SYS_exit_group, run()->options.exit_code, 0, 0);
+}
+
+/* ---- threads ---- */
+
+SNARL_COLD struct thread *interceptor_first_call(void)
+{
+    if (!snarl_on)
+        return NULL;
+    u64 mask = sys_signals_block(); /* a handler must not adopt the thread a second time */
+    struct thread *t = snarl_thread;
+    if (!t) {
+        u32 tid = sys_gettid();
+        t = engine_thread_adopt(tid, tid == snarl_pid);
+        snarl_thread = t ? t : SNARL_THREAD_ENDED;
+        if (t)
+            thread_adopted(t, tid == snarl_pid);
+    }
+    sys_signals_restore(mask);
+    return (uintptr_t)t > 1 ? t : NULL;
+}
+
+void start_forked(void)
+{
+    snarl_pid = sys_getpid();
+    ending = 0;
+    standalone_disown();
+}
+
+void start_off(void)
+{
+    snarl_on = false;
+    snarl_thread = SNARL_THREAD_ENDED;
+    perturb_on = false;
+}
+
+/* ---- messages ---- */
+
+static int open_messages(void)
+{
+    char path[PATH_MAX];
+    struct text t = text_in(path, sizeof path);
+    text_add(&t, run_folder);
+    text_add(&t, "/messages");
+    return run_folder[0] && !t.cut ? sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600) : -ENOENT;
+}
+
+void start_say(const char *what, const char *detail)
+{
+    static bool said;
+    char line[1024];
+    struct text t = text_in(line, sizeof line);
+    if (said)
+        return;
+    said = true;
+    text_add(&t, "snarl: ");
+    text_add(&t, what);
+    text_add(&t, detail ? detail : "");
+    text_add(&t, "\n");
+    int fd = standalone_owned() ? -1 : open_messages();
+    sys_write_all(fd < 0 ? 2 : fd, line, t.len);
+    if (fd >= 0)
+        sys_close(fd);
+}
+
+/* ---- start ---- */
+
+static const char *find_env(char **envp, const char *name)
+{
+    size_t n = strlen(name);
+    for (; *envp; envp++) {
+        if (strncmp(*envp, name, n) == 0 && (*envp)[n] == '=')
+            return *envp + n + 1;
+    }
+    return NULL;
+}
+
+static void find_library(void)
+{
+    Dl_info info;
+    struct text t = text_in(start_library, PATH_MAX);
+    if (!dladdr(start_library, &info) || !info.dli_fname)
+        return;
+    if (info.dli_fname[0] != '/' && sys_call3(SYS_getcwd, start_library, PATH_MAX, 0) > 0) {
+        t.len = strlen(start_library);
+        text_add(&t, "/");
+    }
+    text_add(&t, info.dli_fname);
+}
+
+/* A sanitizer's runtime takes over the same functions and keeps its own books of the same locks. */
+static const char *sanitizer(void)
+{
+    static const char *const marks[][2] = {{"__asan_init", "AddressSanitizer"}, {"__tsan_init", "ThreadSanitizer"},
+                                           {"__msan_init", "MemorySanitizer"}, {"__hwasan_init", "HWAddressSanitizer"}};
+    const char *found = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(marks) && !found; i++)
+        found = dlsym(RTLD_DEFAULT, marks[i][0]) ? marks[i][1] : NULL;
+    dlerror();
+    return found;
+}
+
+static u64 random_seed(void)
+{
+    u64 seed = 0;
+    sys_call3(SYS_getrandom, &seed, sizeof seed, 1 /* GRND_NONBLOCK */);
+    seed ^= sys_now();
+    return (seed & 0xffffffff) ? seed & 0xffffffff : 1; /* short enough to type */
+}
+
+/* LD_PRELOAD alone: this process begins a run. */
+static bool begin_run(char **envp, u32 *owner)
+{
+    struct run_options o;
+    char err[256] = "";
+    const char *given = find_env(envp, "SNARL_OPTIONS"), *why;
+    options_default(&o);
+    if (given && options_parse_string(given, &o, err, sizeof err))
+        start_say("SNARL_OPTIONS: ", err);
+    if (o.perturb && !o.perturb_seed)
+        o.perturb_seed = random_seed();
+    const char *folder = standalone_create(find_env(envp, "TMPDIR"), &o, &why);
+    if (!folder) {
+        start_say("not watching this program: ", why);
+        return false;
+    }
+    struct text t = text_in(run_folder, sizeof run_folder);
+    text_add(&t, folder);
+    *owner = snarl_pid;
+    return true;
+}
+
+/* Joins the run that SNARL_RUN names. A run that is over has taken its folder away; whoever comes later is not watched and says nothing. */
+static bool join_run(const char *folder)
+{
+    char path[PATH_MAX];
+    struct text t = text_in(run_folder, sizeof run_folder), p = text_in(path, sizeof path);
+    text_add(&t, folder);
+    text_add(&p, folder);
+    text_add(&p, "/arena");
+    int err = t.cut || p.cut ? -ENAMETOOLONG : arena_open(path);
+    if (err && err != -ENOENT)
+        start_say("not watching a process: cannot use ", path);
+    if (!err && !arena_header()->run) {
+        arena_close();
+        return false;
+    }
+    return !err;
+}
+
+static u32 number_of(const char *s)
+{
+    u64 n = 0;
+    return s && options_number(s, strlen(s), &n) == 0 ? (u32)n : 0;
+}
+
+static bool start_engine(void)
+{
+    static const struct engine_hooks hooks = {
+        .capture = unwind_capture,
+        .locate = locate_birth,
+        .shared_key = mapping_shared_key,
+        .sem_value = sem_value,
+        .end_processes = end_processes,
+        .unknown_threads = thread_unknown,
+    };
+    char exe[PATH_MAX];
+    long n = sys_call6(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)exe, sizeof exe - 1, 0, 0);
+    exe[n > 0 ? n : 0] = 0;
+    const char *name = n > 0 ? exe : (const char *)getauxval(AT_EXECFN);
+    return engine_start(&hooks, 0, name ? name : "") == 0;
+}
+
+static void at_exit(void *unused)
+{
+    (void)unused;
+    start_process_end();
+}
+
+/* The arena is mapped and the run exists: everything else. */
+static bool start_watching(void)
+{
+    if (!start_engine() || !thread_start() || !process_start())
+        return false;
+    modules_start();
+    unwind_start();
+    snarl_on = true;
+    if (!interceptor_first_call()) {
+        snarl_on = false;
+        return false;
+    }
+    perturb_start();
+    __cxa_atexit(at_exit, NULL, NULL);
+    __cxa_at_quick_exit(at_exit, NULL);
+    return true;
+}
+
+static void start_run(char **envp)
+{
+    u32 owner = number_of(find_env(envp, "SNARL_OWNER"));
+    const char *folder = find_env(envp, "SNARL_RUN"), *trouble = sanitizer();
+    if (trouble) {
+        if (folder && join_run(folder))
+            run_lost(LOSS_process_unwatched);
+        start_say("not watching a program that carries its own ", trouble);
+        return;
+    }
+    if (!(folder ? join_run(folder) : begin_run(envp, &owner)))
+        return;
+    bool follow = run()->options.follow;
+    child_env_start(follow ? run_folder : NULL, find_env(envp, "SNARL_OPTIONS"), owner);
+    if (owner == snarl_pid)
+        standalone_own(run_folder, find_env(envp, "PATH"));
+    if (!follow)
+        child_env_scrub(envp);
+    if (!start_watching()) {
+        run_lost(LOSS_process_unwatched);
+        start_say("not watching a process: out of memory or thread keys", NULL);
+    }
+}
+
+static __attribute__((constructor)) void start(int argc, char **argv, char **envp)
+{
+    (void)argc, (void)argv;
+    if (getauxval(AT_SECURE))
+        return; /* the loader has cleaned the environment for a reason */
+    int saved = errno;
+    snarl_pid = sys_getpid();
+    real_resolve();
+    find_library();
+    if (start_library[0] == '/')
+        start_run(envp);
+    errno = saved;
+}
+
+/* ---- end ---- */
+
+void start_process_end(void)
+{
+    u32 not_yet = 0;
+    if (!snarl_on || !start_same_process())
+        return;
+    if (__atomic_compare_exchange_n(&ending, &not_yet, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        engine_process_end();
+        if (standalone_owned())
+            standalone_report();
+        __atomic_store_n(&ending, 2, __ATOMIC_RELEASE);
+        return;
+    }
+    /* Another thread is reporting: this one's exit would cut it short. */
+    while (standalone_owned() && __atomic_load_n(&ending, __ATOMIC_ACQUIRE) == 1)
+        sys_sleep_ns(1000000);
+}
