@@ -41,7 +41,7 @@ struct path_step {
 struct graph {
     struct names *names;
     ref_t only; /* process, or 0 */
-    struct map class_of, lock_seen, edge_of, thread_seen, segment_of;
+    struct refmap class_of, lock_seen, edge_of, thread_seen, segment_of;
     struct class_node *node;
     struct class_edge *edge;
     size_t nnodes, nedges, node_cap, edge_cap;
@@ -65,7 +65,7 @@ static void *grow(void *items, size_t n, size_t *cap, size_t size)
 static u32 class_index(struct graph *g, ref_t lock, const struct lock_name *name)
 {
     bool fresh;
-    u64 *place = map_put(&g->class_of, hash_bytes(name->class, strlen(name->class), 0), &fresh);
+    u64 *place = refmap_put(&g->class_of, hash_bytes(name->class, strlen(name->class), 0), &fresh);
     u32 index = (u32)*place;
     if (fresh) {
         g->node = grow(g->node, g->nnodes, &g->node_cap, sizeof *g->node);
@@ -73,7 +73,7 @@ static u32 class_index(struct graph *g, ref_t lock, const struct lock_name *name
         *place = index;
         g->node[index] = (struct class_node){name, 0, 0};
     }
-    map_put(&g->lock_seen, lock, &fresh);
+    refmap_put(&g->lock_seen, lock, &fresh);
     if (fresh) {
         g->node[index].locks++;
         g->node[index].acquisitions += name->acquisitions;
@@ -84,7 +84,7 @@ static u32 class_index(struct graph *g, ref_t lock, const struct lock_name *name
 static struct class_edge *edge_of(struct graph *g, u32 from, u32 to)
 {
     bool fresh;
-    u64 key = (u64)from << 32 | to, *place = map_get(&g->edge_of, key);
+    u64 key = (u64)from << 32 | to, *place = refmap_get(&g->edge_of, key);
     if (place)
         return &g->edge[*place];
     if (g->nedges >= MAX_EDGES) {
@@ -92,7 +92,7 @@ static struct class_edge *edge_of(struct graph *g, u32 from, u32 to)
         return NULL;
     }
     g->edge = grow(g->edge, g->nedges, &g->edge_cap, sizeof *g->edge);
-    *map_put(&g->edge_of, key, &fresh) = g->nedges;
+    *refmap_put(&g->edge_of, key, &fresh) = g->nedges;
     g->edge[g->nedges] = (struct class_edge){from, to, 0, 0, 0, json_array(), json_array()};
     return &g->edge[g->nedges++];
 }
@@ -101,13 +101,13 @@ static struct class_edge *edge_of(struct graph *g, u32 from, u32 to)
 static u32 segment_number(struct graph *g, ref_t segment)
 {
     bool fresh;
-    u64 *place = segment ? map_get(&g->segment_of, segment) : NULL;
+    u64 *place = segment ? refmap_get(&g->segment_of, segment) : NULL;
     if (place)
         return (u32)*place;
     if (!segment || g->nsegments >= MAX_SEGMENTS)
         return 0;
     g->segments[g->nsegments++] = segment;
-    *map_put(&g->segment_of, segment, &fresh) = g->nsegments;
+    *refmap_put(&g->segment_of, segment, &fresh) = g->nsegments;
     return (u32)g->nsegments;
 }
 
@@ -166,7 +166,7 @@ static void add_witness(struct graph *g, const struct order_witness *w, const st
     bool fresh;
     if (!view_get(w->thread, &t, sizeof t) || (g->only && t.process != g->only))
         return;
-    map_put(&g->thread_seen, hash_combine(edge, t.number), &fresh);
+    refmap_put(&g->thread_seen, hash_combine(edge, t.number), &fresh);
     g->edge[edge].threads += fresh;
     g->edge[edge].contexts_total++;
     if (json_array_size(g->edge[edge].contexts) < MAX_CONTEXTS)
@@ -297,10 +297,10 @@ json_t *collect_graph(struct names *n, ref_t only)
     free(g.node);
     free(g.edge);
     free(g.segments);
-    map_free(&g.class_of);
-    map_free(&g.lock_seen);
-    map_free(&g.edge_of);
-    map_free(&g.thread_seen);
-    map_free(&g.segment_of);
+    refmap_free(&g.class_of);
+    refmap_free(&g.lock_seen);
+    refmap_free(&g.edge_of);
+    refmap_free(&g.thread_seen);
+    refmap_free(&g.segment_of);
     return graph;
 }

@@ -54,11 +54,11 @@ static int compare(const void *a, const void *b)
 }
 
 /* Adds one finding to the entries: a new one, or merged into that of its id. */
-static size_t merge(struct entry *entries, size_t n, struct map *by_id, json_t *finding)
+static size_t merge(struct entry *entries, size_t n, struct refmap *by_id, json_t *finding)
 {
     const char *id = label_text(finding, "id");
     bool fresh;
-    u64 *place = map_put(by_id, hash_bytes(id, strlen(id), 0), &fresh);
+    u64 *place = refmap_put(by_id, hash_bytes(id, strlen(id), 0), &fresh);
     if (fresh) {
         *place = n;
         entries[n] = (struct entry){json_incref(finding), strength(finding), n};
@@ -79,7 +79,7 @@ void group_findings(json_t *findings)
 {
     size_t i, n = 0;
     json_t *f;
-    struct map by_id = {0};
+    struct refmap by_id = {0};
     struct entry *entries = view_alloc((json_array_size(findings) + 1) * sizeof *entries);
     json_array_foreach(findings, i, f) n = merge(entries, n, &by_id, f);
     qsort(entries, n, sizeof *entries, compare);
@@ -87,5 +87,5 @@ void group_findings(json_t *findings)
     for (i = 0; i < n; i++)
         json_array_append_new(findings, entries[i].finding);
     free(entries);
-    map_free(&by_id);
+    refmap_free(&by_id);
 }

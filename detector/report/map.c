@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "view.h"
 
-static struct map_slot *probe(const struct map *m, u64 key)
+static struct refmap_slot *probe(const struct refmap *m, u64 key)
 {
     size_t i = (size_t)hash_mix64(key) & (m->size - 1);
     while (m->slot[i].used && m->slot[i].key != key)
@@ -14,17 +14,17 @@ static struct map_slot *probe(const struct map *m, u64 key)
     return &m->slot[i];
 }
 
-u64 *map_get(const struct map *m, u64 key)
+u64 *refmap_get(const struct refmap *m, u64 key)
 {
     if (!m->size)
         return NULL;
-    struct map_slot *s = probe(m, key);
+    struct refmap_slot *s = probe(m, key);
     return s->used ? &s->value : NULL;
 }
 
-static void grow(struct map *m)
+static void grow(struct refmap *m)
 {
-    struct map bigger = {NULL, m->size ? m->size * 2 : 64, m->used};
+    struct refmap bigger = {NULL, m->size ? m->size * 2 : 64, m->used};
     bigger.slot = view_alloc(bigger.size * sizeof *bigger.slot);
     for (size_t i = 0; i < m->size; i++)
         if (m->slot[i].used)
@@ -33,11 +33,11 @@ static void grow(struct map *m)
     *m = bigger;
 }
 
-u64 *map_put(struct map *m, u64 key, bool *fresh)
+u64 *refmap_put(struct refmap *m, u64 key, bool *fresh)
 {
     if (m->used * 2 >= m->size)
         grow(m);
-    struct map_slot *s = probe(m, key);
+    struct refmap_slot *s = probe(m, key);
     if (fresh)
         *fresh = !s->used;
     if (!s->used) {
@@ -48,8 +48,8 @@ u64 *map_put(struct map *m, u64 key, bool *fresh)
     return &s->value;
 }
 
-void map_free(struct map *m)
+void refmap_free(struct refmap *m)
 {
     free(m->slot);
-    *m = (struct map){0};
+    *m = (struct refmap){0};
 }

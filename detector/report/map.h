@@ -4,19 +4,19 @@
 
 #include "base/types.h"
 
-struct map_slot {
+struct refmap_slot {
     u64 key, value;
     bool used;
 };
-struct map {
-    struct map_slot *slot;
+struct refmap {
+    struct refmap_slot *slot;
     size_t size, used;
 };
 
-/* The value's place, or NULL. Valid until the next map_put. */
-u64 *map_get(const struct map *m, u64 key);
+/* The value's place, or NULL. Valid until the next refmap_put. */
+u64 *refmap_get(const struct refmap *m, u64 key);
 /* The value's place, made with value 0 when the key is new (then *fresh, if given, is true). */
-u64 *map_put(struct map *m, u64 key, bool *fresh);
-void map_free(struct map *m);
+u64 *refmap_put(struct refmap *m, u64 key, bool *fresh);
+void refmap_free(struct refmap *m);
 
 #endif

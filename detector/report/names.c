@@ -52,12 +52,12 @@ struct names *names_new(void)
     return n;
 }
 
-static void free_documents(struct map *m)
+static void free_documents(struct refmap *m)
 {
     for (size_t i = 0; i < m->size; i++)
         if (m->slot[i].used)
             json_decref((json_t *)(uintptr_t)m->slot[i].value);
-    map_free(m);
+    refmap_free(m);
 }
 
 void names_free(struct names *n)
@@ -162,7 +162,7 @@ static json_t *python_frame(u64 frame)
 json_t *names_frame(struct names *n, u64 frame)
 {
     bool fresh;
-    u64 *place = map_put(&n->frames, frame, &fresh);
+    u64 *place = refmap_put(&n->frames, frame, &fresh);
     if (!fresh)
         return json_incref((json_t *)(uintptr_t)*place);
     json_t *array = json_array();
@@ -174,7 +174,7 @@ json_t *names_frame(struct names *n, u64 frame)
         for (u32 i = 0; i < f->n && i < 256; i++)
             json_array_append_new(array, native_frame(n, frame, &f->frame[i]));
     }
-    *map_put(&n->frames, frame, NULL) = (u64)(uintptr_t)array;
+    *refmap_put(&n->frames, frame, NULL) = (u64)(uintptr_t)array;
     return json_incref(array);
 }
 
@@ -195,10 +195,10 @@ json_t *names_stack(struct names *n, ref_t stack, u64 site, ref_t process)
     u64 frame;
     if (view_stack(stack, &s)) {
         bool fresh;
-        u64 *place = map_put(&n->stacks, stack, &fresh);
+        u64 *place = refmap_put(&n->stacks, stack, &fresh);
         if (fresh) {
             json_t *array = build_stack(n, &s);
-            *map_put(&n->stacks, stack, NULL) = (u64)(uintptr_t)array;
+            *refmap_put(&n->stacks, stack, NULL) = (u64)(uintptr_t)array;
             return json_incref(array);
         }
         return json_incref((json_t *)(uintptr_t)*place);
@@ -222,7 +222,7 @@ json_t *names_advice(struct names *n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n->frames.size; i++) {
-        const struct map_slot *slot = &n->frames.slot[i];
+        const struct refmap_slot *slot = &n->frames.slot[i];
         if (!slot->used || (slot->key & FRAME_PYTHON))
             continue;
         struct named_module *m = &n->module[FRAME_MODULE(slot->key)];

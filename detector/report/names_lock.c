@@ -169,7 +169,7 @@ static const struct class_name *class_of(struct names *n, const struct view_obje
              b->alloc_stack,
              b->name};
     bool fresh;
-    u64 *place = map_put(&n->births, hash_bytes(&key, sizeof key, 0), &fresh);
+    u64 *place = refmap_put(&n->births, hash_bytes(&key, sizeof key, 0), &fresh);
     if (fresh)
         *place = (u64)(uintptr_t)make_class(n, o);
     return (const struct class_name *)(uintptr_t)*place;
@@ -187,7 +187,7 @@ const struct lock_name *names_lock(struct names *n, ref_t lock)
 {
     bool fresh;
     struct view_object o;
-    u64 *place = map_put(&n->locks, lock, &fresh);
+    u64 *place = refmap_put(&n->locks, lock, &fresh);
     if (!fresh)
         return (const struct lock_name *)(uintptr_t)*place;
     struct lock_name *l;
@@ -211,7 +211,7 @@ const struct lock_name *names_lock(struct names *n, ref_t lock)
                                                     : 0,
                                 o.acquisitions};
     }
-    *map_put(&n->locks, lock, NULL) = (u64)(uintptr_t)l;
+    *refmap_put(&n->locks, lock, NULL) = (u64)(uintptr_t)l;
     return l;
 }
 
@@ -230,6 +230,6 @@ void names_free_locks(struct names *n)
         free(c->file);
         free(c);
     }
-    map_free(&n->locks);
-    map_free(&n->births);
+    refmap_free(&n->locks);
+    refmap_free(&n->births);
 }
