@@ -177,17 +177,29 @@ static struct cfi_memory memory_of(const struct module *m, bool safe)
     return (struct cfi_memory){m->eh_lo, m->eh_hi, safe};
 }
 
+/* The recipe for a place in this module. */
+static u64 recipe_at(const struct module *m, u64 pc, bool exact, bool safe)
+{
+    const u64 none = RECIPE_SET | (u64)RECIPE_NONE << 1;
+    struct cfi_memory memory = memory_of(m, safe);
+    struct cfi_row row;
+    if (!m->eh_hdr)
+        return none;
+    int err = cfi_find(&memory, m->eh_hdr, exact ? pc : pc - 1, &row);
+    /* A return address where a function begins was put there by hand, by makecontext for one: nothing has called that function, the
+     * stack is complete. */
+    if (err == -ENOENT && !exact && !cfi_find(&memory, m->eh_hdr, pc, &row))
+        return RECIPE_SET | (u64)RECIPE_END << 1;
+    return err ? none : recipe_from(&memory, &row);
+}
+
 SNARL_COLD void recipe_make(u64 pc, bool exact, struct recipe *out)
 {
     struct module m;
-    struct cfi_row row;
     u64 mask;
     bool entered = modules_read_enter(&mask);
     if (modules_lookup(exact ? pc : pc - 1, &m)) {
-        struct cfi_memory memory = memory_of(&m, !entered);
-        int err = m.eh_hdr ? cfi_find(&memory, m.eh_hdr, exact ? pc : pc - 1, &row) : -ENOENT;
-        out->bits = err ? RECIPE_SET | (u64)RECIPE_NONE << 1 : recipe_from(&memory, &row);
-        out->bits |= m.is_snarl ? RECIPE_SNARL : 0;
+        out->bits = recipe_at(&m, pc, exact, !entered) | (m.is_snarl ? RECIPE_SNARL : 0);
         out->frame = (m.id ? (u64)m.id << 48 | FRAME_OFFSET(pc - m.bias) : FRAME_OFFSET(pc)) | (exact ? FRAME_EXACT : 0);
         if (entered && modules_tracking)
             keep(pc << 1 | exact, out->bits, out->frame);

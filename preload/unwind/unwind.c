@@ -222,9 +222,3 @@ void unwind_after_fork(void)
 {
     recipe_start();
 }
-
-void unwind_thread_end(struct thread *t)
-{
-    sys_unmap(t->memo, sizeof *t->memo);
-    t->memo = NULL;
-}

@@ -17,8 +17,6 @@
 void unwind_start(void) __attribute__((visibility("hidden")));
 /* In a forked child, after modules_after_fork. */
 void unwind_after_fork(void) __attribute__((visibility("hidden")));
-/* Gives back what unwinding keeps for a thread that has ended. Not needed when t is used again for another thread. */
-void unwind_thread_end(struct thread *t) __attribute__((visibility("hidden")));
 
 /* The engine's capture hook: the interned stack of the program's call of the function whose frame fp is (analyze/engine.h), from
  * that call outwards, at most --stack-depth frames. 0 when the arena is full. */
