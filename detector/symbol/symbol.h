@@ -29,23 +29,24 @@ struct symbol_module *symbol_module(struct symbolizer *s, const char *path, cons
                                     const u8 *build_id, size_t build_id_len);
 
 struct symbol_frame {
-    const char *function; /* for people: demangled, with parameters: "ns::queue<int>::push(int)"; "main"; with `nearest`:
+    const char
+        *function;       /* for people: demangled, with parameters: "ns::queue<int>::push(int)"; "main"; with `nearest`:
                              "symbol+0x12". NULL if nothing is known. */
-    const char *name;     /* for ids, suppressions by name, titles: demangled without parameters and return type:
+    const char *name;    /* for ids, suppressions by name, titles: demangled without parameters and return type:
                              "ns::queue<int>::push". Never has an offset. NULL like function. */
-    const char *linkage;  /* mangled: "_ZN2ns5queueIiE4pushEi"; equal to name in C */
-    const char *path;     /* file, with the compilation folder in front: "/home/u/app/src/queue.c"; NULL if unknown */
-    const char *file;     /* the same relative to the compilation folder where it lies below it: "src/queue.c" */
-    u32 line, column;     /* 0 if unknown */
-    u64 nearest_offset;   /* with nearest: distance from the symbol */
-    bool inlined;         /* this function was inlined into that of the next frame */
-    bool nearest;         /* only a symbol somewhere before the address is known: the function may be another one */
+    const char *linkage; /* mangled: "_ZN2ns5queueIiE4pushEi"; equal to name in C */
+    const char *path;    /* file, with the compilation folder in front: "/home/u/app/src/queue.c"; NULL if unknown */
+    const char *file;    /* the same relative to the compilation folder where it lies below it: "src/queue.c" */
+    u32 line, column;    /* 0 if unknown */
+    u64 nearest_offset;  /* with nearest: distance from the symbol */
+    bool inlined;        /* this function was inlined into that of the next frame */
+    bool nearest;        /* only a symbol somewhere before the address is known: the function may be another one */
     const char *language; /* "c", "c++", "rust", "go", "d", "fortran", "ada", "assembler", … ; NULL if unknown */
 };
 
 struct symbol_frames {
     u32 n; /* at least 1 */
-    struct symbol_frame frame[];
+    const struct symbol_frame *frame;
 };
 
 /* Frames at an address, innermost first: inlined functions, and last the function that contains the address.
@@ -69,16 +70,17 @@ enum symbol_file {
 
 /* What a module offers. */
 struct symbol_status {
-    enum symbol_file file; /* when not OK, names may still come from a debug file found by build id */
-    bool has_dwarf;        /* functions, lines, variables, types */
-    bool has_symtab;       /* full symbol table (.symtab, or the compressed one in .gnu_debugdata) */
-    bool has_dynsym;       /* exported symbols */
-    bool dwo_missing;      /* split DWARF: some .dwo files were not found */
-    bool stripped;         /* neither DWARF nor full symbol table */
-    const char *path;         /* as registered */
-    const char *build_id;     /* hex of what ran, else of the file; "" if there is none */
-    const char *debug_file;   /* separate debug file in use, NULL if none */
-    const char *missing_file; /* debug file that the module names (.gnu_debuglink, .gnu_debugaltlink) and that was not found, or NULL */
+    enum symbol_file file;  /* when not OK, names may still come from a debug file found by build id */
+    bool has_dwarf;         /* functions, lines, variables, types */
+    bool has_symtab;        /* full symbol table (.symtab, or the compressed one in .gnu_debugdata) */
+    bool has_dynsym;        /* exported symbols */
+    bool dwo_missing;       /* split DWARF: some .dwo files were not found */
+    bool stripped;          /* neither DWARF nor full symbol table */
+    const char *path;       /* as registered */
+    const char *build_id;   /* hex of what ran, else of the file; "" if there is none */
+    const char *debug_file; /* separate debug file in use, NULL if none */
+    const char *
+        missing_file; /* debug file that the module names (.gnu_debuglink, .gnu_debugaltlink) and that was not found, or NULL */
 };
 /* Opens the module's files. Never NULL. */
 const struct symbol_status *symbol_module_status(struct symbolizer *s, struct symbol_module *m);

@@ -32,7 +32,7 @@ enum lock_type {
     LOCK_TYPE_COND,    /* pthread_cond_t, cnd_t, std::condition_variable, GCond */
     LOCK_TYPE_BARRIER, /* pthread_barrier_t, std::barrier, std::latch */
     LOCK_TYPE_ONCE,    /* pthread_once_t, once_flag, std::once_flag, GOnce */
-    LOCK_TYPE_CUSTOM,  /* a lock of the program's own, known by annotation: no type is known, paths end at the outermost object
+    LOCK_TYPE_CUSTOM, /* a lock of the program's own, known by annotation: no type is known, paths end at the outermost object
                           that begins at the address */
 };
 
@@ -46,11 +46,12 @@ enum name_source {
 
 struct variable_name {
     const char *class_name; /* whole, never NULL */
-    const char *local;      /* behind "module:"; the same as class_name for heap and stack. What ids and comparisons use for the
+    const char
+        *local; /* behind "module:"; the same as class_name for heap and stack. What ids and comparisons use for the
                                main program. */
-    const char *module;     /* the "module" of the class, "" for heap and stack */
-    const char *path;       /* file and line of the declaration (variable; field's struct for heap), NULL and 0 if unknown */
-    const char *file;       /* the same, relative to the compilation folder */
+    const char *module; /* the "module" of the class, "" for heap and stack */
+    const char *path; /* file and line of the declaration (variable; field's struct for heap), NULL and 0 if unknown */
+    const char *file; /* the same, relative to the compilation folder */
     u32 line;
     enum name_source source;
 };

@@ -1,0 +1,319 @@
+/* heap_class: the struct that an allocation holds, from its size, the lock's offset in it, and the code that allocated.
+ * Called by detector/report. Takes no locks, allocates; answers are kept, as many locks come from one place.
+ *
+ * Debug information does not say what a malloc is for. A struct of the very size that has such a lock at the very offset is
+ * strong evidence already; a pointer to it in the allocating function (variable, parameter, result, template argument) makes it
+ * certain enough. Where two fit equally well, neither is taken. */
+#include "internal.h"
+
+#include "base/hash.h"
+
+#include <string.h>
+
+#define EVIDENCE_MAX 128
+#define CANDIDATES_MAX 32
+#define SITES_MAX 12 /* frames of a stack that are looked at */
+
+/* How an allocation can hold a struct. From the surest. */
+enum fit {
+    FIT_EXACT,
+    FIT_ARRAY,    /* n of them */
+    FIT_FLEXIBLE, /* it ends with an array of no fixed length */
+    FIT_COOKIE,   /* new T[n]: the count, 8 bytes, then n of them */
+    FIT_TRAILING, /* something else behind it */
+    FIT_COUNT
+};
+
+struct candidate {
+    const char *class_name;  /* "type.field" */
+    const char *type, *base; /* outer type, and the one that names the class */
+    Dwarf_Die member;
+    bool bare; /* nothing but the lock */
+};
+
+struct evidence {
+    const char *type[EVIDENCE_MAX];
+    size_t n;
+};
+
+struct search {
+    struct symbol_module *m;
+    u64 size, offset;
+    enum lock_type want;
+    struct candidate found[CANDIDATES_MAX];
+    size_t n;
+};
+
+static bool place_of(enum fit fit, const struct type_entry *t, u64 size, u64 offset, u64 *inside)
+{
+    *inside = offset;
+    switch (fit) {
+    case FIT_EXACT:
+        return t->size == size;
+    case FIT_ARRAY:
+        *inside = offset % t->size;
+        return size > t->size && size % t->size == 0;
+    case FIT_COOKIE:
+        if (size < 8 + t->size || (size - 8) % t->size != 0 || offset < 8)
+            return false;
+        *inside = (offset - 8) % t->size;
+        return true;
+    case FIT_FLEXIBLE:
+        return t->flexible && t->size < size && offset < t->size;
+    default:
+        return t->size < size && offset < t->size;
+    }
+}
+
+static void add_candidate(struct search *s, struct type_entry *t, u64 inside, bool array)
+{
+    char path[NAME_MAX_LENGTH] = "", name[NAME_MAX_LENGTH] = "";
+    struct type_path p = {.path = {path, sizeof path, 0}, .want_base = true};
+    struct text n = {name, sizeof name, 0};
+    struct pool *pool = &s->m->owner->pool;
+    if (s->n == CANDIDATES_MAX || !type_name(s->m, &t->die, &n))
+        return;
+    struct candidate c = {.type = pool_string(pool, name)};
+    if (!type_path_lock(s->m, &t->die, inside, s->want, &p)) {
+        if (inside != 0 || !lock_type_name(name, s->want))
+            return;
+        c.base = c.type; /* pthread_mutex_t itself */
+        c.bare = true;
+    } else {
+        c.base = p.base ? p.base : c.type;
+        c.member = p.member;
+        c.bare = path[p.start] == 0;
+    }
+    c.class_name = pool_format(pool, "%s%s%s", c.base, array ? "[]" : "", path + p.start);
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->found[i].class_name, c.class_name) == 0)
+            return;
+    }
+    s->found[s->n++] = c;
+}
+
+static void find_candidates(struct search *s, struct unit *u, enum fit fit)
+{
+    u64 inside;
+    s->n = 0;
+    unit_types(s->m, u);
+    for (size_t i = 0; i < u->ntypes; i++) {
+        if (place_of(fit, &u->types[i], s->size, s->offset, &inside))
+            add_candidate(s, &u->types[i], inside, fit == FIT_ARRAY || fit == FIT_COOKIE);
+    }
+}
+
+static void add_evidence(struct symbol_module *m, struct evidence *e, const char *name)
+{
+    if (name && e->n < EVIDENCE_MAX)
+        e->type[e->n++] = pool_string(&m->owner->pool, name);
+}
+
+/* A type by its name, and, one level down, what it is a template of: unique_ptr<T>, vector<T>. */
+static void evidence_type(struct symbol_module *m, Dwarf_Die *type, struct evidence *e, unsigned depth)
+{
+    char name[NAME_MAX_LENGTH] = "";
+    struct text t = {name, sizeof name, 0};
+    Dwarf_Die at = *type, child, argument;
+    bool pointer = depth > 0;
+    for (unsigned i = 0; i < TYPE_DEPTH; i++) {
+        const char *n = die_text(&at, DW_AT_name);
+        if (pointer && lock_type_name(n, LOCK_TYPE_ANY))
+            add_evidence(m, e, n);
+        int tag = dwarf_tag(&at);
+        if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type || tag == DW_TAG_rvalue_reference_type ||
+            tag == DW_TAG_array_type) {
+            pointer |= tag != DW_TAG_array_type;
+            if (!die_type(&at, &child))
+                return;
+            at = child;
+        } else if (!die_unwrap(&at)) {
+            break;
+        }
+    }
+    int tag = dwarf_tag(&at);
+    if (tag != DW_TAG_structure_type && tag != DW_TAG_class_type && tag != DW_TAG_union_type)
+        return;
+    if (pointer && type_name(m, &at, &t))
+        add_evidence(m, e, name);
+    if (depth > 2 || !die_first_child(&at, &child))
+        return;
+    do {
+        if (dwarf_tag(&child) == DW_TAG_template_type_parameter && die_type(&child, &argument))
+            evidence_type(m, &argument, e, depth + 1);
+    } while (die_next(&child));
+}
+
+struct evidence_walk {
+    struct symbol_module *m;
+    struct evidence *e;
+};
+
+static enum walk collect_evidence(Dwarf_Die *die, void *context)
+{
+    struct evidence_walk *w = context;
+    Dwarf_Die type;
+    switch (dwarf_tag(die)) {
+    case DW_TAG_lexical_block:
+    case DW_TAG_try_block:
+        return WALK_INTO;
+    case DW_TAG_variable:
+    case DW_TAG_formal_parameter:
+        if (die_type(die, &type))
+            evidence_type(w->m, &type, w->e, 0);
+        return WALK_OVER;
+    case DW_TAG_template_type_parameter:
+        if (die_type(die, &type))
+            evidence_type(w->m, &type, w->e, 1);
+        return WALK_OVER;
+    default:
+        return WALK_OVER;
+    }
+}
+
+/* What the functions at a site have pointers to. */
+static void gather_evidence(struct symbol_module *m, Dwarf_Die *function, u64 address, struct evidence *e)
+{
+    Dwarf_Die chain[16], origin, type;
+    e->n = 0;
+    if (!function)
+        return;
+    size_t n = inline_chain(function, address - m->dwarf_bias, chain, ARRAY_LEN(chain));
+    for (size_t i = n; i > 0; i--) {
+        /* The abstract function has the variables that this copy optimised away. */
+        Dwarf_Attribute a;
+        origin = chain[i - 1];
+        if (dwarf_attr(&chain[i - 1], DW_AT_abstract_origin, &a))
+            dwarf_formref_die(&a, &origin);
+        die_walk(m, &origin, collect_evidence, &(struct evidence_walk){m, e});
+        if (die_type(&origin, &type))
+            evidence_type(m, &type, e, 0);
+    }
+}
+
+static bool supported(const struct evidence *e, const struct candidate *c)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        if (strcmp(e->type[i], c->type) == 0 || strcmp(e->type[i], c->base) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The one candidate that counts: 1, none: 0, several: -1. */
+static int pick(struct search *s, const struct evidence *e, struct candidate *out)
+{
+    int n = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (e ? !supported(e, &s->found[i]) : s->found[i].bare)
+            continue;
+        *out = s->found[i];
+        n++;
+    }
+    return n > 1 ? -1 : n;
+}
+
+struct sites {
+    struct {
+        struct symbol_module *m;
+        struct unit *u;
+        Dwarf_Die *function;
+        u64 address;
+    } at[2 * SITES_MAX];
+    size_t n;
+};
+
+static void add_sites(struct sites *s, const struct symbol_site *from, size_t n)
+{
+    for (size_t i = 0; i < n && i < SITES_MAX; i++) {
+        struct symbol_module *m = from[i].module;
+        Dwarf_Die *function;
+        u64 address = from[i].address - (from[i].call_site && from[i].address);
+        struct unit *u = m && module_open(m) && m->dwarf ? unit_at(m, address, &function) : NULL;
+        if (!u)
+            continue;
+        s->at[s->n].m = m;
+        s->at[s->n].u = u;
+        s->at[s->n].function = function;
+        s->at[s->n++].address = address;
+    }
+}
+
+/* Is the candidate's struct no larger than a lock? Then it says little that the size fits. */
+static bool wraps_one_lock(const struct search *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->found[i].bare)
+            return true;
+    }
+    return false;
+}
+
+static bool find_type(struct sites *sites, struct search *s, struct candidate *best)
+{
+    struct evidence e;
+    /* With a pointer to it in sight: every fit. */
+    for (int fit = FIT_EXACT; fit < FIT_COUNT; fit++) {
+        for (size_t i = 0; i < sites->n; i++) {
+            s->m = sites->at[i].m;
+            find_candidates(s, sites->at[i].u, (enum fit)fit);
+            if (!s->n)
+                continue;
+            gather_evidence(s->m, sites->at[i].function, sites->at[i].address, &e);
+            if (pick(s, &e, best) == 1)
+                return !best->bare;
+        }
+    }
+    /* By size and offset alone: only what leaves no choice. */
+    for (int fit = FIT_EXACT; fit <= FIT_FLEXIBLE; fit++) {
+        for (size_t i = 0; i < sites->n; i++) {
+            s->m = sites->at[i].m;
+            find_candidates(s, sites->at[i].u, (enum fit)fit);
+            int n = pick(s, NULL, best);
+            if (n != 0 || s->n)
+                return n == 1 && !wraps_one_lock(s);
+        }
+    }
+    return false;
+}
+
+static u64 heap_key(const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init, size_t ninit,
+                    u64 size, u64 offset, enum lock_type type)
+{
+    u64 h = hash_combine(hash_combine(size, offset), hash_combine(nalloc, (u64)type));
+    for (size_t i = 0; i < nalloc; i++)
+        h = hash_combine(hash_combine(h, (u64)(uintptr_t)alloc[i].module), alloc[i].address);
+    for (size_t i = 0; i < ninit; i++)
+        h = hash_combine(hash_combine(h, (u64)(uintptr_t)init[i].module), init[i].address);
+    return h;
+}
+
+void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
+                size_t ninit, u64 alloc_size, u64 offset, enum lock_type type, struct variable_name *out)
+{
+    struct search search = {.size = alloc_size, .offset = offset, .want = type};
+    struct sites sites = {.n = 0};
+    struct candidate best;
+    u64 key = heap_key(alloc, nalloc, init, ninit, alloc_size, offset, type);
+    struct variable_name *known = map_get(&s->heap, key);
+    if (known) {
+        *out = *known;
+        return;
+    }
+    memset(out, 0, sizeof *out);
+    out->module = "";
+    add_sites(&sites, alloc, nalloc);
+    add_sites(&sites, init, ninit);
+    if (alloc_size && offset < alloc_size && type != LOCK_TYPE_CUSTOM && find_type(&sites, &search, &best)) {
+        out->class_name = out->local = best.class_name;
+        out->source = NAME_TYPED;
+        die_declared(search.m, &best.member, out);
+    } else {
+        site_class(s, alloc, nalloc, init, ninit, out);
+    }
+    known = pool_alloc(&s->pool, sizeof *known);
+    if (known) {
+        *known = *out;
+        map_put(&s->heap, key, known);
+    }
+}
