@@ -40,7 +40,7 @@
     R(flockfile) R(ftrylockfile) R(funlockfile) R(fclose)                                                              \
     /* threads */                                                                                                      \
     R(pthread_create) R(pthread_join) R(pthread_tryjoin_np) R(pthread_timedjoin_np) O(pthread_clockjoin_np)            \
-    R(pthread_detach) R(pthread_setname_np) R(prctl)                                                                   \
+    R(pthread_detach) R(pthread_cancel) R(pthread_setname_np) R(prctl)                                                 \
     /* processes */                                                                                                    \
     R(fork) O(_Fork) R(execve) R(execv) R(execvp) R(execvpe) R(fexecve) O(execveat) R(posix_spawn) R(posix_spawnp)     \
     R(system) R(popen) R(pclose) R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit)                               \
@@ -50,7 +50,7 @@
     R(flock) R(fcntl) O(fcntl64) R(lockf) O(lockf64) R(close)                                                          \
     /* memory */                                                                                                       \
     A(malloc) A(calloc) A(realloc) A(free) A(memalign) A(posix_memalign) A(aligned_alloc) A(valloc) A(pvalloc)         \
-    A(malloc_usable_size) O(reallocarray) R(mmap) O(mmap64) R(munmap) R(mremap)                                        \
+    A(malloc_usable_size) O(reallocarray) R(mmap) O(mmap64) R(munmap) R(mremap) R(shmdt)                               \
     O(_Znwm) O(_Znam) O(_ZnwmRKSt9nothrow_t) O(_ZnamRKSt9nothrow_t) O(_ZnwmSt11align_val_t) O(_ZnamSt11align_val_t)    \
     O(_ZnwmSt11align_val_tRKSt9nothrow_t) O(_ZnamSt11align_val_tRKSt9nothrow_t)                                        \
     O(_ZdlPv) O(_ZdaPv) O(_ZdlPvm) O(_ZdaPvm) O(_ZdlPvSt11align_val_t) O(_ZdaPvSt11align_val_t)                        \
@@ -64,7 +64,8 @@
     /* OpenMP */                                                                                                       \
     O(omp_init_lock) O(omp_destroy_lock) O(omp_set_lock) O(omp_unset_lock) O(omp_test_lock)                            \
     O(omp_init_nest_lock) O(omp_destroy_nest_lock) O(omp_set_nest_lock) O(omp_unset_nest_lock) O(omp_test_nest_lock)   \
-    O(GOMP_critical_start) O(GOMP_critical_end) O(GOMP_critical_name_start) O(GOMP_critical_name_end)
+    O(GOMP_critical_start) O(GOMP_critical_end) O(GOMP_critical_name_start) O(GOMP_critical_name_end)                  \
+    O(__kmpc_critical) O(__kmpc_critical_with_hint) O(__kmpc_end_critical)
 
 struct real_table {
 #define X(name) __typeof__(name) *name;

@@ -263,11 +263,14 @@ static bool report_by_tool(bool visible)
     return status >= 0 && (status < 125 || status > 127 || status == (int)run()->options.exit_code);
 }
 
+/* True when nothing is left to be read in the folder. */
 static bool report(void)
 {
     bool visible = stderr_is_the_same();
     if (report_by_tool(visible))
         return visible;
+    if (run()->nfindings == 0)
+        return true;
     if (visible)
         raw_report(folder);
     return false;

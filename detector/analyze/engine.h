@@ -55,6 +55,10 @@ void engine_thread_end(struct thread *t);
 int engine_join_begin(struct thread *t, ref_t target, bool timed, const u64 *fp);
 void engine_wait_end(struct thread *t);
 void engine_joined(struct thread *t, ref_t target);
+/* After a successful detach. True when the thread has ended already. */
+bool engine_detached(ref_t target);
+/* Before pthread_cancel, with true; with false when that has failed. */
+void engine_cancelled(ref_t target, bool cancelled);
 
 /* ---- processes ---- */
 void engine_fork_prepare(struct thread *t, const u64 *fp); /* registered first, so it runs last before the fork */

@@ -23,7 +23,7 @@ static bool sem_may_wake(const struct lock_rec *s)
 static bool may_wake(const struct thread_rec *r)
 {
     const struct wait_rec *w = &r->wait;
-    if (w->timed)
+    if (w->timed || (r->cancelled && w->kind != WAIT_LOCK))
         return true;
     ref_t blockers[4];
     switch (w->kind) {

@@ -194,6 +194,23 @@ void engine_joined(struct thread *t, ref_t target)
     ilock_release(&rs->threads_lock, mask);
 }
 
+bool engine_detached(ref_t target)
+{
+    struct run_state *rs = run();
+    u64 mask = ilock_acquire(&rs->threads_lock);
+    bool ended = THREAD_AT(target)->state == THREAD_ENDED;
+    THREAD_AT(target)->detached = 1;
+    if (ended)
+        record_retire(target);
+    ilock_release(&rs->threads_lock, mask);
+    return ended;
+}
+
+void engine_cancelled(ref_t target, bool cancelled)
+{
+    __atomic_store_n(&THREAD_AT(target)->cancelled, cancelled, __ATOMIC_SEQ_CST);
+}
+
 void threads_after_fork(void)
 {
     free_private = NULL; /* they may have been in use by threads that do not exist here */

@@ -107,7 +107,7 @@ u32 wait_blockers(const struct thread_rec *r, ref_t *out, u32 max)
         return shared_kind ? shared_blockers(r, l, w->mode, out, max) : 0;
     }
     if (w->kind == WAIT_JOIN) {
-        if (THREAD_AT(w->object)->state >= THREAD_ENDED)
+        if (THREAD_AT(w->object)->state >= THREAD_ENDED || r->cancelled)
             return 0;
         out[0] = w->object;
         return 1;

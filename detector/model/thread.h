@@ -60,6 +60,7 @@ struct thread_rec {
     u8 is_main, detached, in_handler;
     ref_t creator, create_stack;
     ref_t next_in_process;
+    u32 cancelled;   /* pthread_cancel was called for it: a wait at a cancellation point ends by itself */
     struct wait_rec wait;
     u64 operations;  /* lock operations; plain increments by the owner */
     u64 stack_lo, stack_hi;
