@@ -10,7 +10,8 @@ import sys
 
 # Header of a library -> folders that may include it.
 LIBRARIES = {
-    r"elfutils/.*|libelf\.h|gelf\.h|dwarf\.h": ["detector/symbol"],
+    r"elfutils/.*|dwarf\.h": ["detector/symbol"],
+    r"libelf\.h|gelf\.h": ["detector/symbol", "detector/cli"],
     r"jansson\.h": ["detector/report", "detector/cli"],
     r"libunwind.*": ["preload/unwind"],
     r"uthash\.h|utlist\.h|utarray\.h|utstring\.h": ["detector/base"],
