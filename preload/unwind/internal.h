@@ -99,11 +99,11 @@ static SNARL_HOT void recipe_get(u64 pc, bool exact, struct recipe *out)
 /* ---- walk.c and full.c: a whole stack ---- */
 
 /* Words that a walk has read: what the memo compares. */
-#define WORD_PC 1u     /* a return address */
-#define WORD_HIDDEN 2u /* that is not among the frames */
+enum walk_word { WORD_DATA = 0, WORD_PC /* a frame's return address */, WORD_HIDDEN /* one that is not among the frames */ };
 #define MAX_WORDS (2 * STACK_MAX_FRAMES + 16)
 struct walk_words {
-    u32 *offset; /* from the first stack pointer, with WORD_ bits */
+    u32 *offset; /* from the first stack pointer */
+    u8 *kind;    /* enum walk_word */
     u64 *value;
     u32 n, span; /* span: end of the farthest one */
     bool keep;   /* they determine the walk's outcome */

@@ -18,11 +18,14 @@ struct memo_entry {
     u64 pc, sp, bp;
     ref_t stack;
     u32 span;
-    u16 n;
-    u8 bp_used, reserved;
-    u32 reserved2;
-    u64 words[]; /* value[n], then u32 offset[n] */
+    u16 n, bp_used;
+    u32 room; /* bytes of words[] */
+    u64 words[]; /* value[n], then u32 offset[n], then u8 kind[n] */
 };
+
+/* Entries are found by (pc, sp). A function that wraps a lock call is entered at one stack pointer from many places: where an entry
+ * for that key is not the one, the word that it had read first (the wrapper's return address) makes up the next key, and so on. */
+#define MEMO_LEVELS 4u
 
 /* What a capture touches comes first: a thread that captures a few stacks pays for two pages. */
 struct unwind_memo {
@@ -32,6 +35,7 @@ struct unwind_memo {
     u16 slot[MEMO_SLOTS]; /* offset / 16 in entries + 1 */
     u64 frames[STACK_MAX_FRAMES];
     u32 offset[MAX_WORDS]; /* words of the walk that is going on */
+    u8 kind[MAX_WORDS];
     u64 value[MAX_WORDS];
     _Alignas(16) char entries[MEMO_BYTES - 8 * 1024];
     u64 pcs[STACK_MAX_FRAMES]; /* for the interpreter's adapter */
@@ -41,26 +45,49 @@ u32 (*unwind_interpreter)(struct thread *t, u64 *frames, const u64 *pcs, u32 n, 
 
 /* ---- the memo ---- */
 
-static inline u32 memo_index(u64 pc, u64 sp)
+static inline u64 memo_hash(u64 pc, u64 sp)
 {
-    return (u32)((pc ^ sp << 20) * 0x9e3779b97f4a7c15ULL >> 55);
+    return (pc ^ sp << 20) * 0x9e3779b97f4a7c15ULL;
+}
+static inline u64 memo_hash_more(u64 hash, u64 word)
+{
+    return (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+}
+static inline u16 *memo_slot(struct unwind_memo *m, u64 hash)
+{
+    return &m->slot[hash >> 55];
+}
+static inline struct memo_entry *memo_at(struct unwind_memo *m, u16 slot)
+{
+    return (struct memo_entry *)(m->entries + (u64)(slot - 1) * 16);
 }
 
 static inline const u32 *entry_offsets(const struct memo_entry *e)
 {
     return (const u32 *)(e->words + e->n);
 }
-
-static SNARL_HOT bool entry_holds(const struct memo_entry *e, u64 sp)
+/* What stands now where the entry has read its i-th word. */
+static inline u64 word_now(const struct memo_entry *e, u32 i)
 {
-    const u32 *offset = entry_offsets(e);
-    u64 different = 0;
-    for (u32 i = 0; i < e->n; i++)
-        different |= e->words[i] ^ *(const u64 *)(sp + (offset[i] & ~3u));
-    return !different;
+    return *(const u64 *)(e->sp + entry_offsets(e)[i]);
 }
 
-/* All words between sp and sp + span can be read. */
+static SNARL_HOT bool entry_holds(const struct memo_entry *e)
+{
+    const u32 *offset = entry_offsets(e);
+    u64 sp = e->sp, one = 0, two = 0;
+    u32 i = 0, n = e->n;
+    for (; i + 4 <= n; i += 4) {
+        one |= e->words[i] ^ *(const u64 *)(sp + offset[i]);
+        two |= e->words[i + 1] ^ *(const u64 *)(sp + offset[i + 1]);
+        one |= e->words[i + 2] ^ *(const u64 *)(sp + offset[i + 2]);
+        two |= e->words[i + 3] ^ *(const u64 *)(sp + offset[i + 3]);
+    }
+    for (; i < n; i++)
+        one |= e->words[i] ^ *(const u64 *)(sp + offset[i]);
+    return !(one | two);
+}
+
 static SNARL_HOT bool span_readable(const struct thread *t, u64 sp, u32 span)
 {
     const struct thread_rec *r = t->rec;
@@ -71,16 +98,24 @@ static SNARL_HOT bool span_readable(const struct thread *t, u64 sp, u32 span)
     return region_holds(&g, sp, span);
 }
 
-static SNARL_HOT const struct memo_entry *memo_find(const struct thread *t, const struct unwind_memo *m, const u64 *fp)
+static SNARL_HOT const struct memo_entry *memo_find(const struct thread *t, const u64 *fp)
 {
-    u64 pc = fp[1], sp = (u64)(fp + 2);
-    u32 at = m->slot[memo_index(pc, sp)];
-    if (snarl_unlikely(!at || m->epoch != __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED)))
+    struct unwind_memo *m = t->memo;
+    u64 pc = fp[1], sp = (u64)(fp + 2), hash = memo_hash(pc, sp);
+    if (snarl_unlikely(m->epoch != __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED)))
         return NULL;
-    const struct memo_entry *e = (const struct memo_entry *)(m->entries + (u64)(at - 1) * 16);
-    if (snarl_unlikely(e->pc != pc || e->sp != sp || (e->bp_used && e->bp != fp[0])) || !span_readable(t, sp, e->span))
-        return NULL;
-    return entry_holds(e, sp) ? e : NULL;
+    for (u32 level = 0; level < MEMO_LEVELS; level++) {
+        u16 slot = *memo_slot(m, hash);
+        const struct memo_entry *e = memo_at(m, slot);
+        if (snarl_unlikely(!slot || e->pc != pc || e->sp != sp || !span_readable(t, sp, e->span)))
+            return NULL;
+        if (snarl_likely((!e->n || e->words[0] == word_now(e, 0)) && entry_holds(e) && (!e->bp_used || e->bp == fp[0])))
+            return e;
+        if (level >= e->n)
+            return NULL;
+        hash = memo_hash_more(hash, word_now(e, level));
+    }
+    return NULL;
 }
 
 static void memo_empty(struct unwind_memo *m, u32 epoch)
@@ -90,17 +125,40 @@ static void memo_empty(struct unwind_memo *m, u32 epoch)
     m->epoch = epoch;
 }
 
+/* The slot for a new entry: the first on its way that is empty, or belongs to another key or (at the last level) to nobody better. */
+static u16 *memo_place(struct unwind_memo *m, u64 pc, u64 sp, const struct walk_words *w)
+{
+    u64 hash = memo_hash(pc, sp);
+    for (u32 level = 0;; level++) {
+        u16 *slot = memo_slot(m, hash);
+        const struct memo_entry *e = memo_at(m, *slot);
+        if (!*slot || e->pc != pc || e->sp != sp || level + 1 == MEMO_LEVELS || level >= e->n ||
+            entry_offsets(e)[level] + 8 > w->span) /* what the walk has read is readable, no more */
+            return slot;
+        hash = memo_hash_more(hash, word_now(e, level));
+    }
+}
+
 static void memo_put(struct unwind_memo *m, const u64 *fp, const struct walk_words *w, ref_t stack)
 {
-    u32 bytes = (u32)(sizeof(struct memo_entry) + w->n * 12 + 15) & ~15u;
-    if (m->used + bytes > sizeof m->entries)
-        memo_empty(m, m->epoch);
-    struct memo_entry *e = (struct memo_entry *)(m->entries + m->used);
-    *e = (struct memo_entry){fp[1], (u64)(fp + 2), fp[0], stack, w->span, (u16)w->n, w->bp_used, 0, 0};
+    u32 room = w->n * 13, bytes = (u32)(sizeof(struct memo_entry) + room + 15) & ~15u;
+    u16 *slot = memo_place(m, fp[1], (u64)(fp + 2), w);
+    struct memo_entry *e = memo_at(m, *slot);
+    if (!*slot || e->room < room) {
+        if (m->used + bytes > sizeof m->entries) {
+            memo_empty(m, m->epoch);
+            slot = memo_slot(m, memo_hash(fp[1], (u64)(fp + 2)));
+        }
+        e = (struct memo_entry *)(m->entries + m->used);
+        *slot = (u16)(m->used / 16 + 1);
+        m->used += bytes;
+    } else {
+        room = e->room;
+    }
+    *e = (struct memo_entry){fp[1], (u64)(fp + 2), fp[0], stack, w->span, (u16)w->n, w->bp_used, room};
     __builtin_memcpy(e->words, w->value, w->n * sizeof(u64));
     __builtin_memcpy(e->words + w->n, w->offset, w->n * sizeof(u32));
-    m->slot[memo_index(e->pc, e->sp)] = (u16)(m->used / 16 + 1);
-    m->used += bytes;
+    __builtin_memcpy((u32 *)(e->words + w->n) + w->n, w->kind, w->n);
 }
 
 /* ---- capture ---- */
@@ -125,7 +183,7 @@ static ref_t intern(const u64 *frames, u32 n, u32 flags)
 static ref_t capture_new(struct thread *t, struct unwind_memo *m, const u64 *fp, bool want_pcs, u32 *n)
 {
     u32 epoch = __atomic_load_n(&modules_epoch, __ATOMIC_SEQ_CST);
-    struct walk_words words = {m->offset, m->value, 0, 0, modules_tracking, false};
+    struct walk_words words = {m->offset, m->kind, m->value, 0, 0, modules_tracking, false};
     struct walk_out o = {.frames = m->frames, .pcs = want_pcs ? m->pcs : NULL, .max = depth_limit()};
     if (m->epoch != epoch)
         memo_empty(m, epoch);
@@ -145,11 +203,11 @@ static ref_t capture_new(struct thread *t, struct unwind_memo *m, const u64 *fp,
 static u32 recall(struct unwind_memo *m, const struct memo_entry *e)
 {
     const struct stack_rec *s = arena_at(e->stack);
-    const u32 *offset = entry_offsets(e);
+    const u8 *kind = (const u8 *)(entry_offsets(e) + e->n);
     u32 n = 0;
     m->pcs[n++] = e->pc;
     for (u32 i = 0; i < e->n && n < s->n; i++)
-        if ((offset[i] & (WORD_PC | WORD_HIDDEN)) == WORD_PC)
+        if (kind[i] == WORD_PC)
             m->pcs[n++] = e->words[i];
     __builtin_memcpy(m->frames, s->frame, s->n * sizeof(u64));
     return s->n;
@@ -158,7 +216,7 @@ static u32 recall(struct unwind_memo *m, const struct memo_entry *e)
 /* A thread inside an interpreter: native frames as ever, then the adapter's. */
 static SNARL_COLD ref_t capture_interpreted(struct thread *t, struct unwind_memo *m, const u64 *fp)
 {
-    const struct memo_entry *e = modules_tracking ? memo_find(t, m, fp) : NULL;
+    const struct memo_entry *e = modules_tracking ? memo_find(t, fp) : NULL;
     u32 n;
     ref_t native = e ? e->stack : capture_new(t, m, fp, true, &n);
     if (!native)
@@ -193,7 +251,7 @@ ref_t unwind_capture(struct thread *t, const u64 *fp)
 {
     const struct unwind_memo *m = t->memo;
     if (snarl_likely(m && fp && !t->python)) {
-        const struct memo_entry *e = memo_find(t, m, fp);
+        const struct memo_entry *e = memo_find(t, fp);
         if (snarl_likely(e != NULL))
             return e->stack;
     }

@@ -16,29 +16,30 @@ struct walk {
 
 enum step { STEP_ON, STEP_END, STEP_FAIL };
 
-static SNARL_HOT void note_word(struct walk *w, u64 addr, u64 value, u32 bits)
+static SNARL_HOT void note_word(struct walk *w, u64 addr, u64 value, u32 kind)
 {
     struct walk_words *words = w->words;
     if (!words || !words->keep)
         return;
     u64 offset = addr - w->first_sp;
-    if (snarl_unlikely(words->n >= MAX_WORDS || offset > 0x7ffffff0 || (offset & 3))) {
+    if (snarl_unlikely(words->n >= MAX_WORDS || offset > 0x7ffffff0)) {
         words->keep = false;
         return;
     }
-    words->offset[words->n] = (u32)offset | bits;
+    words->offset[words->n] = (u32)offset;
+    words->kind[words->n] = (u8)kind;
     words->value[words->n++] = value;
     if (offset + 8 > words->span)
         words->span = (u32)offset + 8;
 }
 
-static SNARL_HOT bool read_word(struct walk *w, u64 addr, u64 *value, u32 bits)
+static SNARL_HOT bool read_word(struct walk *w, u64 addr, u64 *value, u32 kind)
 {
     /* What lies below the stack pointer is nobody's. */
     if (snarl_unlikely(addr < w->sp || !region_holds(&w->stack, addr, 8)))
         return false;
     *value = *(const u64 *)addr;
-    note_word(w, addr, *value, bits);
+    note_word(w, addr, *value, kind);
     return true;
 }
 
@@ -48,7 +49,7 @@ static bool use_bp(struct walk *w)
     if (w->bp_at) {
         /* Checked when it was found; deeper frames of the same stack are still there. */
         w->bp = *(const u64 *)w->bp_at;
-        note_word(w, w->bp_at, w->bp, 0);
+        note_word(w, w->bp_at, w->bp, WORD_DATA);
         w->bp_at = 0;
         w->bp_initial = false;
     } else if (w->bp_initial && w->words) {
@@ -79,7 +80,7 @@ static SNARL_HOT enum step step(struct walk *w, u64 bits, const struct thread *t
     if (bits & RECIPE_BASE_RBP)
         base = use_bp(w) ? w->bp : 0;
     u64 cfa = base + (u64)RECIPE_CFA_OFFSET(bits);
-    if (snarl_unlikely(bits & RECIPE_DEREF) && !read_word(w, cfa, &cfa, 0))
+    if (snarl_unlikely(bits & RECIPE_DEREF) && !read_word(w, cfa, &cfa, WORD_DATA))
         return STEP_FAIL;
     bool signal = bits & RECIPE_SIGNAL;
     u64 ra_at = signal ? w->sp + RECIPE_RA_OFFSET(bits) : cfa - 8;
@@ -102,8 +103,8 @@ static void hide_last(struct walk *w)
 {
     struct walk_words *words = w->words;
     for (u32 i = words && words->keep ? words->n : 0; i-- > 0;)
-        if (words->offset[i] & WORD_PC) {
-            words->offset[i] |= WORD_HIDDEN;
+        if (words->kind[i] == WORD_PC) {
+            words->kind[i] = WORD_HIDDEN;
             return;
         }
     if (words)
