@@ -168,6 +168,7 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
     json_object_set_new(run, "coverage", json_pack("{s:i,s:i}", "eligible", 0, "watched", 0));
     json_object_set_new(run, "duration_s", json_real(seconds > 0 && seconds < 1e12 ? seconds : 0));
     json_object_set_new(run, "exit", exit_of(in));
+    json_object_set_new(run, "process_list", collect_processes());
     add_options(run, &state->options);
     add_losses(run, state, t);
     json_t *notes = json_array();

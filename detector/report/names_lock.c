@@ -101,7 +101,7 @@ static void stack_lock(struct names *n, const struct view_object *o, struct vari
 {
     struct view_stack s;
     struct symbol_site site = {NULL, 0, false};
-    view_stack(o->birth.init_stack, &s);
+    view_stack(o->birth.alloc_stack ? o->birth.alloc_stack : o->birth.init_stack, &s);
     if (o->birth.frame < s.n && !(s.frame[o->birth.frame] & FRAME_PYTHON)) {
         u64 f = s.frame[o->birth.frame];
         site = (struct symbol_site){names_module(n, FRAME_MODULE(f)), FRAME_OFFSET(f), !(f & FRAME_EXACT)};
@@ -116,6 +116,8 @@ static void native_class(struct names *n, const struct view_object *o, struct cl
     enum lock_type type = type_of(&o->head);
     if (o->birth.region == REGION_GLOBAL) {
         variable_global(n->symbolizer, names_module_ref(n, o->birth.module), o->birth.offset, type, &v);
+    } else if (o->birth.region == REGION_TLS) {
+        variable_tls(n->symbolizer, names_module_ref(n, o->birth.module), o->birth.offset, type, &v);
     } else if (o->birth.region == REGION_STACK) {
         stack_lock(n, o, &v);
     } else {

@@ -317,7 +317,7 @@ char *text_report(const json_t *document, const struct text_options *o)
     size_t i;
     json_array_foreach(findings, i, f)
     {
-        if (!json_is_false(json_object_get(f, "counts")))
+        if (!json_is_false(json_object_get(f, "counts")) && !json_is_true(json_object_get(f, "shown")))
             put_finding(&t, f);
     }
     put_short(&t, findings);

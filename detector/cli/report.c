@@ -1,0 +1,119 @@
+/* `snarl report`: a saved result, or the data of a run, shown again. Takes no locks; allocates with malloc. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "cli.h"
+#include "folder.h"
+#include "report/collect.h"
+#include "report/document.h"
+#include "report/graph.h"
+
+static const struct settings_verb verb = {
+    .name = "report",
+    .arguments = "RESULT",
+    .text = "Shows a result on standard output. RESULT is a file that `snarl run --json=FILE` wrote (- is standard "
+            "input), or the folder of a run "
+            "whose data was kept.",
+    .examples = "Examples:\n"
+                "  snarl report result.json\n"
+                "  snarl report --verbose --color=always result.json | less -R\n"
+                "  snarl report --format=json --fail-on=all result.json\n\n"
+                "Exit status: 0, or 66 when there is a finding that counts; 2 when RESULT is no result of snarl.",
+    .formats = "text, json or dot (default: text)",
+    .least = 1,
+    .most = 1,
+};
+
+struct source {
+    json_t *document;
+    bool of_arena;
+};
+
+static json_t *document_of_process(unsigned process, void *arg)
+{
+    struct settings *s = arg;
+    struct collect_input in = {.only_process = process};
+    json_t *d = collect_document(&in);
+    fail_on_apply(&s->fail_on, d);
+    return d;
+}
+
+/* The document behind a path; NULL when it is neither kind of result (said). */
+static struct source load(const char *path)
+{
+    struct source from = {NULL, false};
+    char err[600];
+    bool json = strcmp(path, "-") == 0 || document_looks_like_json(path);
+    int bad = json ? -EPROTO : folder_open(path);
+    if (bad == 0) {
+        struct collect_input in = {.only_process = 0};
+        from = (struct source){collect_document(&in), true};
+    } else if (bad == -EPROTO || bad == -EINVAL) {
+        from.document = document_load(path, err, sizeof err);
+        if (!from.document)
+            cli_say("%s", err);
+    } else {
+        cli_say("%s: %s", path, strerror(-bad));
+    }
+    return from;
+}
+
+static bool known_format(const char *format)
+{
+    static const char *const formats[] = {"text", "json", "dot"}, *const later[] = {"sarif", "junit", "html", "svg",
+                                                                                    "github"};
+    for (size_t i = 0; format && i < ARRAY_LEN(formats); i++)
+        if (strcmp(format, formats[i]) == 0)
+            return true;
+    for (size_t i = 0; format && i < ARRAY_LEN(later); i++)
+        if (strcmp(format, later[i]) == 0) {
+            cli_say("format '%s' is not part of this version; known: text, json, dot", format);
+            return false;
+        }
+    if (format)
+        cli_unknown("format", format, formats, ARRAY_LEN(formats));
+    return !format;
+}
+
+/* The main output. At the end of a program that has nothing to report, silence. */
+static bool show(const struct settings *s, const json_t *document)
+{
+    char *text;
+    bool good;
+    if (s->format && strcmp(s->format, "json") == 0)
+        return document_write(document, "-") == 0;
+    if (s->at_exit && !json_array_size(json_object_get(document, "findings")) && !s->verbose)
+        return true;
+    if (s->format && strcmp(s->format, "dot") == 0) {
+        text = graph_dot(document);
+    } else {
+        struct text_options o = output_text_options(s, s->log ? -1 : 1);
+        text = text_report(document, &o);
+    }
+    good = output_text(s, text, 1, false);
+    free(text);
+    return good;
+}
+
+int cli_report(int argc, char **argv)
+{
+    struct settings s;
+    int status;
+    if (settings_parse(&s, &verb, argc, argv, &status))
+        return status;
+    if (!known_format(s.format))
+        return STATUS_USAGE;
+    struct source from = load(argv[s.first]);
+    if (!from.document)
+        return STATUS_USAGE;
+    size_t counting = fail_on_apply(&s.fail_on, from.document);
+    bool good = output_files(&s, from.document, from.of_arena ? document_of_process : NULL, &s);
+    good &= show(&s, from.document);
+    json_decref(from.document);
+    if (from.of_arena)
+        arena_close();
+    return good ? output_status(&s, counting) : STATUS_TROUBLE;
+}
