@@ -3,7 +3,7 @@
  * locks; does not allocate. */
 #include "blocking.h"
 
-const struct timespec long_ago = {0, 0};
+const struct timespec long_ago = {-1, 0};
 
 _Unwind_Reason_Code blocked_unwound(UNWIND_PARAMETERS)
 {

@@ -45,7 +45,8 @@ static SNARL_HOT bool clock_valid(clockid_t clock)
     return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC;
 }
 
-/* A deadline that has always passed: turns a timed call into a try that also says EDEADLK. */
+/* A deadline that has always passed: turns a timed call into a try that also says EDEADLK. Before 1970: glibc then gives up without
+ * asking the kernel (which refuses such a time: not for mutexes with priority inheritance). */
 extern const struct timespec long_ago __attribute__((visibility("hidden")));
 
 /* From here to its end, the function is left by cancellation, pthread_exit or a C++ exception through `routine`, which the unwinder

@@ -1,15 +1,17 @@
 /* pthread_mutex_*: every kind glibc has, every way to take one. Called by the watched program and its libraries.
  * Takes the engine's locks in slow paths only; arena records may be made at first sight of a mutex.
  *
- * Only the type field of a mutex is read, nothing is written. A real try comes first; it makes the same checks as the blocking
- * call in every kind (robust, priority inheritance, priority ceiling), so any answer but "taken" and "busy" is left to the blocking
- * call itself. pthread_mutex_consistent changes nothing of what we record (the mutex is held before and after) and is not intercepted. */
+ * Only the type field of a mutex is read, nothing is written. A real try comes first; in every kind (robust, priority inheritance,
+ * priority ceiling) it makes the same checks with the same answers as the blocking call, so any answer but "busy" is final. Asking
+ * again would not do: a refused ceiling has side effects in glibc. For robust mutexes the try is a timed lock whose deadline has passed:
+ * glibc's trylock leaves one that is not recoverable locked for ever. pthread_mutex_consistent changes nothing of what we record (the mutex is held before and after) and is not intercepted. */
 #include "mutex.h"
 
 #define KIND_TYPE 0x3     /* normal, recursive, error-checking, adaptive */
 #define KIND_ROBUST 0x10
+#define KIND_INHERIT 0x20
 #define KIND_SHARED 0x80
-#define KIND_ALL 0x3f3    /* the above, priority inheritance and the two elision bits */
+#define KIND_ALL 0x3f3    /* the above, priority ceiling and the two elision bits */
 #define KIND_DESTROYED (-1)
 
 static int mutex_kind(const pthread_mutex_t *m)
@@ -67,6 +69,19 @@ static int real_lock(const struct mutex_call *c)
     }
 }
 
+static SNARL_COLD int robust_try(pthread_mutex_t *m)
+{
+    if (mutex_kind(m) & KIND_INHERIT)
+        return REAL(pthread_mutex_trylock)(m);
+    int r = REAL(pthread_mutex_timedlock)(m, &long_ago);
+    return r == ETIMEDOUT ? EBUSY : r;
+}
+
+static SNARL_HOT int mutex_try(const struct lock_rec *l, pthread_mutex_t *m)
+{
+    return snarl_unlikely(l->head.attrs & ATTR_ROBUST) ? robust_try(m) : REAL(pthread_mutex_trylock)(m);
+}
+
 /* The engine has been told that t waits, if it has to; blocks, and records how it ended. */
 static __attribute__((noinline)) int mutex_block(struct thread *t, struct lock_rec *l, const struct mutex_call *c, const u64 *fp)
 {
@@ -95,10 +110,8 @@ static SNARL_COLD int mutex_not_taken(struct thread *t, struct lock_rec *l, cons
             return mutex_block(t, l, c, fp);
         /* Its own error-checking mutex: EDEADLK, and nobody has to hear of it. A forked child's inherited one blocks after all. */
         r = REAL(pthread_mutex_timedlock)(c->mutex, &long_ago);
-        if (r == ETIMEDOUT)
+        if (r == ETIMEDOUT || r == EINVAL)
             return mutex_block(t, l, c, fp);
-    } else if (tried != EOWNERDEAD) {
-        r = real_lock(c); /* refused, not busy: does not block */
     }
     if (r == 0 || r == EOWNERDEAD)
         engine_acquired(t, l, MODE_EXCLUSIVE, how, fp);
@@ -114,7 +127,7 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
     if (snarl_unlikely(!t))
         return REAL(pthread_mutex_lock)(m);
     struct lock_rec *l = mutex_record(t, m, fp);
-    int r = REAL(pthread_mutex_trylock)(m);
+    int r = mutex_try(l, m);
     if (snarl_unlikely(r)) {
         struct mutex_call c = {m, CALL_PLAIN, 0, NULL};
         return mutex_not_taken(t, l, &c, r, fp);
@@ -150,7 +163,7 @@ static SNARL_HOT int mutex_lock_until(const struct mutex_call *c, const u64 *fp)
     if (snarl_unlikely(!t))
         return real_lock(c);
     struct lock_rec *l = mutex_record(t, c->mutex, fp);
-    int r = REAL(pthread_mutex_trylock)(c->mutex);
+    int r = mutex_try(l, c->mutex);
     if (r)
         return mutex_not_taken(t, l, c, r, fp);
     engine_acquired(t, l, MODE_EXCLUSIVE, HOW_TIMED, fp);

@@ -83,7 +83,7 @@ static __attribute__((noinline)) int rwlock_block(struct thread *t, struct lock_
 /* The real try was refused. Inside; leaves. */
 static SNARL_COLD int rwlock_not_taken(struct thread *t, struct lock_rec *l, const struct rwlock_call *c, int tried, const u64 *fp)
 {
-    int r;
+    int r = tried;
     if (tried == EBUSY) {
         if (l->owner != t->ref)
             return rwlock_block(t, l, c, fp);
@@ -94,8 +94,6 @@ static SNARL_COLD int rwlock_not_taken(struct thread *t, struct lock_rec *l, con
             return rwlock_block(t, l, c, fp);
         if (r == EDEADLK)
             engine_misuse(t, RULE_RELOCK, l, FINDING_UNLOCK_FAILED, fp);
-    } else {
-        r = real_lock(c); /* refused, not busy (too many readers): does not block */
     }
     if (r == 0)
         engine_acquired(t, l, c->mode, c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED, fp);
