@@ -66,7 +66,7 @@ struct thread_rec {
     u64 stack_lo, stack_hi;
     char name[16];
     u64 start_pc;    /* entry function (absolute address in its process), 0 for main */
-    struct held_entry own_held[HELD_INLINE];
+    _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 
 enum process_state { PROCESS_FREE = 0, PROCESS_RUNNING, PROCESS_ENDED, PROCESS_EXECED };
@@ -115,6 +115,7 @@ struct module_rec {
 };
 
 #define LOCK_CACHE 256u
+#define CREATOR_FRAMES 24u
 #define ORDER_CACHE 512u
 
 struct lock_slot {
@@ -147,6 +148,9 @@ struct thread {
     struct unwind_memo *memo;
     struct thread *next_private; /* free list of private states */
     void *alloc_notes;  /* recent allocations (preload/intercept/alloc.c) */
+    /* The creator's stack at the create: return addresses and CFAs, innermost first (preload/locate.c). */
+    u32 ncreator;
+    u64 creator_sp, creator_pc[CREATOR_FRAMES], creator_cfa[CREATOR_FRAMES];
     u64 scratch[4];
     struct lock_slot lock_cache[LOCK_CACHE];
     struct order_slot order_cache[ORDER_CACHE];
