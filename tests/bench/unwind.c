@@ -22,6 +22,7 @@
 #endif
 #define KEEP() __asm__ volatile("" ::: "memory")
 
+extern void *__libc_stack_end;
 static struct thread *self;
 static u32 rounds = 2000000;
 static double result;
@@ -155,7 +156,7 @@ int main(int argc, char **argv)
         rounds = (u32)strtoul(argv[1], NULL, 10);
     process_begin_for_test();
     self = process_thread_for_test();
-    self->rec->stack_hi = (u64)__builtin_frame_address(0);
+    self->rec->stack_hi = (u64)__libc_stack_end;
     self->rec->stack_lo = self->rec->stack_hi - (4 << 20);
     first();
     static const u32 depths[] = {5, 15, 40};
