@@ -345,7 +345,8 @@ const char *die_file(Dwarf_Die *die, unsigned attribute, Dwarf_Die *unit)
     Dwarf_Word index;
     size_t n;
     if (!dwarf_attr_integrate(die, attribute, &a) || dwarf_formudata(&a, &index) != 0 ||
-        !dwarf_cu_die(a.cu, unit, NULL, NULL, NULL, NULL, NULL, NULL) || dwarf_getsrcfiles(unit, &files, &n) != 0 || index >= n)
+        !dwarf_cu_die(a.cu, unit, NULL, NULL, NULL, NULL, NULL, NULL) || dwarf_getsrcfiles(unit, &files, &n) != 0 ||
+        index >= n)
         return NULL;
     const char *name = dwarf_filesrc(files, index, NULL, NULL);
     return name && *name && strcmp(name, "???") != 0 ? name : NULL; /* libdw's word for no file */

@@ -140,6 +140,7 @@ struct symbol_module {
     u64 dwarf_bias;        /* the same for DWARF */
     struct range code[16]; /* executable segments */
     size_t ncode;
+    struct range tls_segment;
 
     bool symbols_known;
     struct elf_symbols functions, data, tls;
@@ -154,6 +155,7 @@ struct symbol_module {
     size_t nranges, ranges_cap;
     struct data_variable *variables;
     size_t nvariables, variables_cap, variables_sorted; /* the first so many are in order */
+    struct map unit_by_die;                             /* address of a unit's entry -> the unit */
     struct map typedefs; /* address of an anonymous struct's entry -> name of its typedef */
     struct map names;    /* address of a function's entry -> struct function_name */
     struct map frames;   /* address and call_site -> struct symbol_frames */
@@ -229,6 +231,8 @@ void units_load(struct symbol_module *m);
 struct unit *unit_at(struct symbol_module *m, u64 address, Dwarf_Die **function);
 /* Functions at the address: chain[0] the one in the code, then what was inlined, innermost last. */
 size_t inline_chain(Dwarf_Die *function, u64 address, Dwarf_Die *chain, size_t max);
+/* The unit in which an entry was written; NULL for partial and type units. */
+struct unit *unit_of(struct symbol_module *m, Dwarf_Die *die);
 void unit_types(struct symbol_module *m, struct unit *u);
 
 /* --- typepath.c --- */

@@ -80,6 +80,7 @@ static void module_close(struct symbol_module *m)
     free(m->tls.at);
     free(m->stubs.at);
     free(m->slots.at);
+    map_free(&m->unit_by_die);
     map_free(&m->typedefs);
     map_free(&m->names);
     map_free(&m->frames);
@@ -233,7 +234,11 @@ static void note_segments(struct symbol_module *m)
         return;
     for (size_t i = 0; i < n && i < 4096 && m->ncode < ARRAY_LEN(m->code); i++) {
         GElf_Phdr ph;
-        if (gelf_getphdr(m->elf, (int)i, &ph) && ph.p_type == PT_LOAD && (ph.p_flags & PF_X))
+        if (!gelf_getphdr(m->elf, (int)i, &ph))
+            continue;
+        if (ph.p_type == PT_TLS)
+            m->tls_segment = (struct range){ph.p_vaddr, ph.p_vaddr + ph.p_memsz, 0};
+        if (ph.p_type == PT_LOAD && (ph.p_flags & PF_X))
             m->code[m->ncode++] = (struct range){ph.p_vaddr + m->elf_bias, ph.p_vaddr + ph.p_memsz + m->elf_bias, 0};
     }
 }

@@ -44,6 +44,34 @@ bool lock_type_name(const char *name, enum lock_type want)
     return false;
 }
 
+/* clang leaves classes with constructors elsewhere as declarations: std::condition_variable is libstdc++'s own. */
+static bool declared_lock(struct symbol_module *m, Dwarf_Die *type, enum lock_type want)
+{
+    static const struct {
+        enum lock_type type;
+        const char *name;
+    } known[] = {
+        {LOCK_TYPE_COND, "std::condition_variable"},
+        {LOCK_TYPE_COND, "std::_V2::condition_variable_any"},
+        {LOCK_TYPE_MUTEX, "std::mutex"},
+        {LOCK_TYPE_MUTEX, "std::recursive_mutex"},
+        {LOCK_TYPE_MUTEX, "std::timed_mutex"},
+        {LOCK_TYPE_MUTEX, "std::recursive_timed_mutex"},
+        {LOCK_TYPE_RWLOCK, "std::shared_mutex"},
+        {LOCK_TYPE_RWLOCK, "std::shared_timed_mutex"},
+        {LOCK_TYPE_ONCE, "std::once_flag"},
+    };
+    char name[256] = "";
+    struct text t = {name, sizeof name, 0};
+    if (!die_flag(type, DW_AT_declaration) || !type_name(m, type, &t))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strcmp(name, known[i].name) == 0)
+            return want == LOCK_TYPE_ANY || want == known[i].type;
+    }
+    return false;
+}
+
 /* Members that the standard library reserves for itself say nothing to its user: _M_mutex, __m_. */
 static bool internal_name(const char *name)
 {
@@ -155,7 +183,11 @@ static bool holds(Dwarf_Die *member, u64 offset, Dwarf_Die *type, u64 *inside)
         return false;
     u64 size = die_size(type);
     *inside = offset - at;
-    return size == 0 || *inside < size; /* 0: open array at the end */
+    if (size)
+        return *inside < size;
+    Dwarf_Die peeled = *type; /* an open array at the end, or a class that is only declared here */
+    die_peel(&peeled);
+    return *inside == 0 || dwarf_tag(&peeled) == DW_TAG_array_type;
 }
 
 static void add_member(Dwarf_Die *member, struct type_path *out)
@@ -221,6 +253,8 @@ static bool find_lock(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum
             }
             return find_lock(m, &element, offset, want, out, depth + 1);
         }
+        if (offset == 0 && declared_lock(m, &t, want))
+            return true;
         begin_base(m, &t, out);
         return lock_in_members(m, &t, offset, want, out, depth);
     default:
@@ -245,7 +279,14 @@ void type_path_any(struct symbol_module *m, Dwarf_Die *type, u64 offset, struct 
     Dwarf_Die t = *type, member, next;
     u64 inside;
     for (unsigned depth = 0; offset && depth < TYPE_DEPTH; depth++) {
-        bool found = false;
+        bool found = false, lock = false;
+        for (unsigned i = 0; i < TYPE_DEPTH && !lock; i++) { /* what is inside a lock is nobody's business */
+            lock = lock_type_name(die_text(&t, DW_AT_name), LOCK_TYPE_ANY);
+            if (lock || !die_unwrap(&t))
+                break;
+        }
+        if (lock)
+            break;
         die_peel(&t);
         if (dwarf_tag(&t) == DW_TAG_array_type) {
             found = enter_array(&t, &offset, &next, &out->path);

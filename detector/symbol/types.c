@@ -27,13 +27,16 @@ enum fit {
 struct candidate {
     const char *class_name;  /* "type.field" */
     const char *type, *base; /* outer type, and the one that names the class */
+    u64 size;
     Dwarf_Die member;
     bool bare; /* nothing but the lock */
 };
 
 struct evidence {
     const char *type[EVIDENCE_MAX];
-    size_t n;
+    bool near[EVIDENCE_MAX]; /* declared in the line of the call: T *p = malloc(…) */
+    size_t n, line;
+    bool now_near;
 };
 
 struct search {
@@ -73,7 +76,7 @@ static void add_candidate(struct search *s, struct type_entry *t, u64 inside, bo
     struct pool *pool = &s->m->owner->pool;
     if (s->n == CANDIDATES_MAX || !type_name(s->m, &t->die, &n))
         return;
-    struct candidate c = {.type = pool_string(pool, name)};
+    struct candidate c = {.type = pool_string(pool, name), .size = t->size};
     if (!type_path_lock(s->m, &t->die, inside, s->want, &p)) {
         if (inside != 0 || !lock_type_name(name, s->want))
             return;
@@ -105,8 +108,10 @@ static void find_candidates(struct search *s, struct unit *u, enum fit fit)
 
 static void add_evidence(struct symbol_module *m, struct evidence *e, const char *name)
 {
-    if (name && e->n < EVIDENCE_MAX)
-        e->type[e->n++] = pool_string(&m->owner->pool, name);
+    if (!name || e->n == EVIDENCE_MAX)
+        return;
+    e->near[e->n] = e->now_near;
+    e->type[e->n++] = pool_string(&m->owner->pool, name);
 }
 
 /* A type by its name, and, one level down, what it is a template of: unique_ptr<T>, vector<T>. */
@@ -131,6 +136,7 @@ static void evidence_type(struct symbol_module *m, Dwarf_Die *type, struct evide
             break;
         }
     }
+    die_peel(&at);
     int tag = dwarf_tag(&at);
     if (tag != DW_TAG_structure_type && tag != DW_TAG_class_type && tag != DW_TAG_union_type)
         return;
@@ -153,12 +159,15 @@ static enum walk collect_evidence(Dwarf_Die *die, void *context)
 {
     struct evidence_walk *w = context;
     Dwarf_Die type;
+    u64 line;
+    w->e->now_near = false;
     switch (dwarf_tag(die)) {
     case DW_TAG_lexical_block:
     case DW_TAG_try_block:
         return WALK_INTO;
     case DW_TAG_variable:
     case DW_TAG_formal_parameter:
+        w->e->now_near = w->e->line && die_uint(die, DW_AT_decl_line, &line) && line == w->e->line;
         if (die_type(die, &type))
             evidence_type(w->m, &type, w->e, 0);
         return WALK_OVER;
@@ -179,35 +188,51 @@ static void gather_evidence(struct symbol_module *m, Dwarf_Die *function, u64 ad
     if (!function)
         return;
     size_t n = inline_chain(function, address - m->dwarf_bias, chain, ARRAY_LEN(chain));
+    const struct symbol_frames *frames = symbol_lookup(m->owner, m, address, false);
     for (size_t i = n; i > 0; i--) {
         /* The abstract function has the variables that this copy optimised away. */
         Dwarf_Attribute a;
         origin = chain[i - 1];
+        e->line = frames->n == n ? frames->frame[n - i].line : 0;
         if (dwarf_attr(&chain[i - 1], DW_AT_abstract_origin, &a))
             dwarf_formref_die(&a, &origin);
         die_walk(m, &origin, collect_evidence, &(struct evidence_walk){m, e});
+        e->now_near = false;
         if (die_type(&origin, &type))
             evidence_type(m, &type, e, 0);
     }
 }
 
-static bool supported(const struct evidence *e, const struct candidate *c)
+static bool supported(const struct evidence *e, const struct candidate *c, bool near)
 {
     for (size_t i = 0; i < e->n; i++) {
+        if (near && !e->near[i])
+            continue;
         if (strcmp(e->type[i], c->type) == 0 || strcmp(e->type[i], c->base) == 0)
             return true;
     }
     return false;
 }
 
+/* A struct of a lock's size around a lock: that the size fits says nothing. */
+static bool only_wraps(const struct search *s, const struct candidate *c)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->found[i].bare && s->found[i].size == c->size)
+            return true;
+    }
+    return false;
+}
+
 /* The one candidate that counts: 1, none: 0, several: -1. */
-static int pick(struct search *s, const struct evidence *e, struct candidate *out)
+static int pick(struct search *s, const struct evidence *e, bool near, struct candidate *out)
 {
     int n = 0;
     for (size_t i = 0; i < s->n; i++) {
-        if (e ? !supported(e, &s->found[i]) : s->found[i].bare)
+        struct candidate *c = &s->found[i];
+        if (e ? !supported(e, c, near) : c->bare || only_wraps(s, c))
             continue;
-        *out = s->found[i];
+        *out = *c;
         n++;
     }
     return n > 1 ? -1 : n;
@@ -223,56 +248,72 @@ struct sites {
     size_t n;
 };
 
+static void add_site(struct sites *s, struct symbol_module *m, struct unit *u, Dwarf_Die *function, u64 address)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->at[i].u == u && s->at[i].address == address)
+            return;
+    }
+    if (!u || s->n == ARRAY_LEN(s->at))
+        return;
+    s->at[s->n].m = m;
+    s->at[s->n].u = u;
+    s->at[s->n].function = function;
+    s->at[s->n++].address = address;
+}
+
+/* With link-time optimisation the types are in the units of the sources, the code is in others: those of the origins count, too. */
 static void add_sites(struct sites *s, const struct symbol_site *from, size_t n)
 {
     for (size_t i = 0; i < n && i < SITES_MAX; i++) {
         struct symbol_module *m = from[i].module;
-        Dwarf_Die *function;
+        Dwarf_Die *function, chain[16], origin;
         u64 address = from[i].address - (from[i].call_site && from[i].address);
         struct unit *u = m && module_open(m) && m->dwarf ? unit_at(m, address, &function) : NULL;
         if (!u)
             continue;
-        s->at[s->n].m = m;
-        s->at[s->n].u = u;
-        s->at[s->n].function = function;
-        s->at[s->n++].address = address;
+        add_site(s, m, u, function, address);
+        size_t levels = function ? inline_chain(function, address - m->dwarf_bias, chain, ARRAY_LEN(chain)) : 0;
+        for (size_t k = levels; k > 0; k--) {
+            die_origin(&chain[k - 1], &origin);
+            add_site(s, m, unit_of(m, &origin), function, address);
+        }
     }
 }
 
-/* Is the candidate's struct no larger than a lock? Then it says little that the size fits. */
-static bool wraps_one_lock(const struct search *s)
+/* Among the structs that fit in one way: 1 found, 0 none fits, -1 several or none that can be told. */
+static int find_fit(struct sites *sites, struct search *s, enum fit fit, struct candidate *best)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->found[i].bare)
-            return true;
+    struct evidence e;
+    bool any = false;
+    for (int mode = 0; mode < 3; mode++) { /* declared at the call, in the function, by size and offset alone */
+        if (mode == 2 && fit > FIT_FLEXIBLE)
+            break;
+        for (size_t i = 0; i < sites->n; i++) {
+            s->m = sites->at[i].m;
+            find_candidates(s, sites->at[i].u, fit);
+            if (!s->n)
+                continue;
+            for (size_t k = 0; k < s->n; k++)
+                any |= !s->found[k].bare || fit == FIT_EXACT;
+            if (mode < 2)
+                gather_evidence(s->m, sites->at[i].function, sites->at[i].address, &e);
+            int n = pick(s, mode < 2 ? &e : NULL, mode == 0, best);
+            if (n == 1)
+                return best->bare ? -1 : 1;
+            if (n < 0 && mode == 2)
+                return -1;
+        }
     }
-    return false;
+    return any && fit <= FIT_FLEXIBLE ? -1 : 0;
 }
 
 static bool find_type(struct sites *sites, struct search *s, struct candidate *best)
 {
-    struct evidence e;
-    /* With a pointer to it in sight: every fit. */
     for (int fit = FIT_EXACT; fit < FIT_COUNT; fit++) {
-        for (size_t i = 0; i < sites->n; i++) {
-            s->m = sites->at[i].m;
-            find_candidates(s, sites->at[i].u, (enum fit)fit);
-            if (!s->n)
-                continue;
-            gather_evidence(s->m, sites->at[i].function, sites->at[i].address, &e);
-            if (pick(s, &e, best) == 1)
-                return !best->bare;
-        }
-    }
-    /* By size and offset alone: only what leaves no choice. */
-    for (int fit = FIT_EXACT; fit <= FIT_FLEXIBLE; fit++) {
-        for (size_t i = 0; i < sites->n; i++) {
-            s->m = sites->at[i].m;
-            find_candidates(s, sites->at[i].u, (enum fit)fit);
-            int n = pick(s, NULL, best);
-            if (n != 0 || s->n)
-                return n == 1 && !wraps_one_lock(s);
-        }
+        int n = find_fit(sites, s, (enum fit)fit, best);
+        if (n != 0)
+            return n > 0;
     }
     return false;
 }

@@ -85,6 +85,16 @@ void units_load(struct symbol_module *m)
         qsort(m->ranges, m->nranges, sizeof *m->ranges, by_start);
 }
 
+struct unit *unit_of(struct symbol_module *m, Dwarf_Die *die)
+{
+    Dwarf_Die unit;
+    if (!m->unit_by_die.n) {
+        for (size_t i = 0; i < m->nunits; i++)
+            map_put(&m->unit_by_die, (u64)(uintptr_t)m->units[i].die.addr, &m->units[i]);
+    }
+    return dwarf_diecu(die, &unit, NULL, NULL) ? map_get(&m->unit_by_die, (u64)(uintptr_t)unit.addr) : NULL;
+}
+
 struct functions_walk {
     struct symbol_module *m;
     struct unit *u;
@@ -249,12 +259,33 @@ static void note_import(struct types_walk *w, Dwarf_Die *die)
     w->imports[w->nimports++] = unit;
 }
 
+static void add_type(struct types_walk *w, Dwarf_Die *die)
+{
+    struct unit *u = w->u;
+    Dwarf_Die t = *die;
+    die_peel(&t); /* to the definition in a type unit */
+    u64 size = die_size(&t);
+    if (size && grow((void **)&u->types, &u->types_cap, u->ntypes, sizeof *u->types))
+        u->types[u->ntypes++] = (struct type_entry){size, t, ends_open(&t)};
+}
+
+/* With -fdebug-types-section a unit may have nothing of a struct but references to its type unit. */
+static void add_type_units(struct types_walk *w, Dwarf_Die *die)
+{
+    Dwarf_Attribute a;
+    Dwarf_Die t;
+    if (!dwarf_attr(die, DW_AT_type, &a) || dwarf_whatform(&a) != DW_FORM_ref_sig8 || !dwarf_formref_die(&a, &t))
+        return;
+    int tag = dwarf_tag(&t);
+    if (tag == DW_TAG_structure_type || tag == DW_TAG_class_type || tag == DW_TAG_union_type)
+        add_type(w, &t);
+}
+
 static enum walk collect_type(Dwarf_Die *die, void *context)
 {
     struct types_walk *w = context;
-    struct unit *u = w->u;
-    Dwarf_Die t = *die, target;
-    u64 size;
+    Dwarf_Die target;
+    add_type_units(w, die);
     switch (dwarf_tag(die)) {
     case DW_TAG_imported_unit:
         note_import(w, die);
@@ -269,10 +300,7 @@ static enum walk collect_type(Dwarf_Die *die, void *context)
     case DW_TAG_structure_type:
     case DW_TAG_class_type:
     case DW_TAG_union_type:
-        die_peel(&t); /* to the definition in a type unit */
-        size = die_size(&t);
-        if (size && grow((void **)&u->types, &u->types_cap, u->ntypes, sizeof *u->types))
-            u->types[u->ntypes++] = (struct type_entry){size, t, ends_open(&t)};
+        add_type(w, die);
         return WALK_INTO;
     case DW_TAG_subprogram:
     case DW_TAG_lexical_block:

@@ -45,6 +45,10 @@ static bool static_location(struct symbol_module *m, Dwarf_Die *die, u64 *at, bo
     *tls = n > 1 && (ops[1].atom == DW_OP_form_tls_address || ops[1].atom == DW_OP_GNU_push_tls_address);
     if (n > 1 && !*tls)
         return false;
+    /* g++ and gcc 12 with -gsplit-dwarf write the address in the TLS segment, not the offset. */
+    if (*tls && value >= m->tls_segment.lo && value < m->tls_segment.hi &&
+        value >= m->tls_segment.hi - m->tls_segment.lo)
+        value -= m->tls_segment.lo;
     *at = value + (*tls ? 0 : m->dwarf_bias);
     return *tls ||
            (value && ops[0].atom != DW_OP_constu && ops[0].atom != DW_OP_const8u && ops[0].atom != DW_OP_const4u);
@@ -200,6 +204,8 @@ static void add_variable_name(struct symbol_module *m, Dwarf_Die *die, const str
             continue;
         const struct function_name *f = die_function(m, &scopes[i], NULL);
         const char *variable = die_text(die, DW_AT_name);
+        if (!(f && f->name) && s && static_in_function(s->name, p, out))
+            return; /* clang: nothing but the variable is left of a function that was inlined everywhere */
         text_add(out, f && f->name ? f->name : "?");
         text_add(out, ".");
         text_add(out, variable ? variable : "?");
@@ -223,7 +229,10 @@ static void name_from_dwarf(struct symbol_module *m, struct data_variable *v, u6
     struct text t = {buffer, sizeof buffer, 0};
     struct type_path p = {.path = {path, sizeof path, 0}};
     Dwarf_Die type;
-    const char *file = (s ? s->local : !die_flag(&v->die, DW_AT_external)) ? die_unit_file(&v->die) : NULL;
+    /* Link-time optimisation makes symbols local, so the source's word counts; but statics of inline functions are only
+     * told from others by their symbol. */
+    bool file_local = !die_flag(&v->die, DW_AT_external) && (!s || s->local);
+    const char *file = file_local ? die_unit_file(&v->die) : NULL;
     if (file) {
         text_add(&t, file);
         text_add(&t, ":");

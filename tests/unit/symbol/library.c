@@ -11,13 +11,13 @@ static struct {
 
 __attribute__((noinline)) static void hidden(void)
 {
-    GLOBAL("libmarks:library.c:library_state[1].lock", "hidden<in_library<main", RWLOCK, &library_state[1].lock);
+    GLOBAL("libmarks:library.c:library_state[1].lock", "hidden/in_library/main", RWLOCK, &library_state[1].lock);
 }
 
 void in_library(void)
 {
     library_state[0].n++;
-    GLOBAL("libmarks:library_lock", "in_library<main", MUTEX, &library_lock);
+    GLOBAL("libmarks:library_lock", "in_library/main", MUTEX, &library_lock);
     hidden();
     library_state[0].n++;
 }

@@ -19,25 +19,16 @@ void *operator new(size_t size)
 {
     return mark_alloc(size);
 }
-void operator delete(void *) noexcept
-{
-}
-void operator delete(void *, size_t) noexcept
-{
-}
+void operator delete(void *) noexcept {}
+void operator delete(void *, size_t) noexcept {}
 void *operator new[](size_t size)
 {
     return mark_alloc(size);
 }
-void operator delete[](void *) noexcept
-{
-}
-void operator delete[](void *, size_t) noexcept
-{
-}
+void operator delete[](void *) noexcept {}
+void operator delete[](void *, size_t) noexcept {}
 
-namespace
-{
+namespace {
 std::mutex hidden_mutex;
 struct wrapper {
     int before;
@@ -46,8 +37,7 @@ struct wrapper {
 wrapper hidden_wrapper;
 } // namespace
 
-namespace ns
-{
+namespace ns {
 struct Base {
     virtual ~Base() {}
     std::recursive_mutex base_mutex;
@@ -65,8 +55,7 @@ template <class T> struct Box {
     ALONE void push(const T &v);
 };
 template <class T> std::mutex Box<T>::shared_lock;
-class Pool
-{
+class Pool {
   public:
     static std::mutex guard;
 };
@@ -87,21 +76,21 @@ template <class T> void Box<T>::push(const T &v)
 {
     value = v;
     static std::mutex in_method;
-    GLOBAL("exe:ns::Box<int>::push.in_method", "ns::Box<int>::push<main", MUTEX, &in_method);
-    HEAP("ns::Box<int>.lock", "ns::Box<int>::push<main", MUTEX, &lock);
+    GLOBAL("exe:ns::Box<int>::push.in_method", "ns::Box<int>::push/main", MUTEX, &in_method);
+    HEAP("ns::Box<int>.lock", "ns::Box<int>::push/main", MUTEX, &lock);
 }
 
 struct Functor {
     ALONE void operator()(int n) const
     {
         std::mutex local;
-        STACK("ns::Functor::operator():local", "ns::Functor::operator()<main", MUTEX, &local);
+        STACK("ns::Functor::operator():local", "ns::Functor::operator()/main", MUTEX, &local);
         if (n > 100)
             local.lock();
     }
     ALONE bool operator<(int) const
     {
-        GLOBAL("exe:ns::Pool::guard", "ns::Functor::operator<<main", MUTEX, &Pool::guard);
+        GLOBAL("exe:ns::Pool::guard", "ns::Functor::operator</main", MUTEX, &Pool::guard);
         return true;
     }
 };
@@ -109,48 +98,50 @@ struct Functor {
 
 ALONE static void globals()
 {
-    GLOBAL("exe:locks.cc:(anonymous namespace)::hidden_mutex", "globals<main", MUTEX, &hidden_mutex);
-    GLOBAL("exe:locks.cc:(anonymous namespace)::hidden_wrapper.inside", "globals<main", MUTEX, &hidden_wrapper.inside);
-    GLOBAL("exe:ns::Pool::guard", "globals<main", MUTEX, &ns::Pool::guard);
-    GLOBAL("exe:ns::exported.lock", "globals<main", MUTEX, &ns::exported.lock);
-    GLOBAL("exe:ns::exported.base_mutex", "globals<main", MUTEX, &ns::exported.base_mutex);
-    GLOBAL("exe:ns::exported.shared", "globals<main", RWLOCK, &ns::exported.shared);
-    GLOBAL("exe:ns::exported.changed", "globals<main", COND, &ns::exported.changed);
-    GLOBAL("exe:locks.cc:ns::file_static", "globals<main", MUTEX, &ns::file_static);
-    GLOBAL("exe:ns::inline_mutex", "globals<main", MUTEX, &ns::inline_mutex);
-    GLOBAL("exe:ns::several[2]", "globals<main", MUTEX, &ns::several[2]);
-    GLOBAL("exe:ns::instance.guard", "globals<main", MUTEX, &ns::instance(1));
-    GLOBAL("exe:ns::Box<int>::shared_lock", "globals<main", MUTEX, &ns::Box<int>::shared_lock);
-    TLS("exe:ns::per_thread", "globals<main", MUTEX, &ns::per_thread);
+    GLOBAL("exe:locks.cc:(anonymous namespace)::hidden_mutex", "globals/main", MUTEX, &hidden_mutex);
+    GLOBAL("exe:locks.cc:(anonymous namespace)::hidden_wrapper.inside", "globals/main", MUTEX, &hidden_wrapper.inside);
+    GLOBAL("exe:ns::Pool::guard", "globals/main", MUTEX, &ns::Pool::guard);
+    GLOBAL("exe:ns::exported.lock", "globals/main", MUTEX, &ns::exported.lock);
+    GLOBAL("exe:ns::exported.base_mutex", "globals/main", MUTEX, &ns::exported.base_mutex);
+    GLOBAL("exe:ns::exported.shared", "globals/main", RWLOCK, &ns::exported.shared);
+    GLOBAL("exe:ns::exported.changed", "globals/main", COND, &ns::exported.changed);
+    GLOBAL("exe:locks.cc:ns::file_static", "globals/main", MUTEX, &ns::file_static);
+    GLOBAL("exe:ns::inline_mutex", "globals/main", MUTEX, &ns::inline_mutex);
+    GLOBAL("exe:ns::several[2]", "globals/main", MUTEX, &ns::several[2]);
+    GLOBAL("exe:ns::instance.guard", "globals/main", MUTEX, &ns::instance(1));
+    GLOBAL("exe:ns::Box<int>::shared_lock", "globals/main", MUTEX, &ns::Box<int>::shared_lock);
+    TLS("exe:ns::per_thread", "globals/main", MUTEX, &ns::per_thread);
 }
 
+// Nothing is destroyed: what matters is how it came into being.
 ALONE static void on_heap()
 {
     auto *plain = new ns::Session;
-    HEAP("ns::Session.lock", "on_heap<main", MUTEX, &plain->lock);
-    HEAP("ns::Session.base_mutex", "on_heap<main", MUTEX, &plain->base_mutex);
-    auto unique = std::make_unique<ns::Session>();
-    HEAP("ns::Session.lock", "on_heap<main", MUTEX, &unique->lock);
-    auto shared = std::make_shared<ns::Session>();
-    HEAP("ns::Session.shared", "on_heap<main", RWLOCK, &shared->shared);
-    std::list<ns::Session> list;
+    HEAP("ns::Session.lock", "on_heap/main", MUTEX, &plain->lock);
+    HEAP("ns::Session.base_mutex", "on_heap/main", MUTEX, &plain->base_mutex);
+    auto *unique = std::make_unique<ns::Session>().release();
+    HEAP("ns::Session.lock", "on_heap/main", MUTEX, &unique->lock);
+    auto &shared = *new std::shared_ptr<ns::Session>(std::make_shared<ns::Session>());
+    HEAP("ns::Session.shared", "on_heap/main", RWLOCK, &shared->shared);
+    auto &list = *new std::list<ns::Session>;
     list.emplace_back();
-    HEAP("ns::Session.lock", "on_heap<main", MUTEX, &list.front().lock);
-    std::map<int, ns::Session> map;
+    HEAP("ns::Session.lock", "on_heap/main", MUTEX, &list.front().lock);
+    auto &map = *new std::map<int, ns::Session>;
     ns::Session &in_map = map[7];
-    HEAP("ns::Session.lock", "on_heap<main", MUTEX, &in_map.lock);
+    HEAP("ns::Session.lock", "on_heap/main", MUTEX, &in_map.lock);
     auto *array = new ns::Session[3];
-    HEAP("ns::Session[].changed", "on_heap<main", COND, &array[2].changed);
-    std::vector<ns::Session> vector(5);
-    HEAP("ns::Session[].lock", "on_heap<main", MUTEX, &vector[4].lock);
+    HEAP("ns::Session[].changed", "on_heap/main", COND, &array[2].changed);
+    auto &vector = *new std::vector<ns::Session>(5);
+    HEAP("ns::Session[].lock", "on_heap/main", MUTEX, &vector[4].lock);
 }
 
 ALONE static void bare_on_heap()
 {
     auto *bare = new std::mutex;
-    HEAP("bare_on_heap#1", "bare_on_heap<main", MUTEX, bare);
-    auto shared = std::make_shared<std::mutex>();
-    HEAP("bare_on_heap#2", "bare_on_heap<main", MUTEX, shared.get());
+    HEAP("bare_on_heap#1", "bare_on_heap/main", MUTEX, bare);
+    alignas(std::shared_ptr<std::mutex>) static char place[sizeof(std::shared_ptr<std::mutex>)];
+    auto &shared = *new (place) std::shared_ptr<std::mutex>(std::make_shared<std::mutex>());
+    HEAP("bare_on_heap#2", "bare_on_heap/main", MUTEX, shared.get());
 }
 
 ALONE static void call(void (*f)(int), int n)
@@ -174,7 +165,8 @@ int main(int argc, char **argv)
     call(
         [](int) {
             static std::mutex in_lambda;
-            GLOBAL("exe:locks.cc:main::{lambda}::operator().in_lambda", "main::{lambda}::operator()<~", MUTEX, &in_lambda);
+            GLOBAL("exe:locks.cc:main::{lambda}::operator().in_lambda", "main::{lambda}::operator()/~", MUTEX,
+                   &in_lambda);
         },
         argc);
     return 0;

@@ -28,8 +28,8 @@ static int find(struct dl_phdr_info *info, size_t size, void *context)
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         uintptr_t lo = info->dlpi_addr + ph->p_vaddr;
-        if (ph->p_type == PT_TLS && p->tls_module == 1 && info->dlpi_tls_data && p->address >= (uintptr_t)info->dlpi_tls_data &&
-            p->address < (uintptr_t)info->dlpi_tls_data + ph->p_memsz) {
+        if (ph->p_type == PT_TLS && p->tls_module == 1 && info->dlpi_tls_data &&
+            p->address >= (uintptr_t)info->dlpi_tls_data && p->address < (uintptr_t)info->dlpi_tls_data + ph->p_memsz) {
             p->offset = p->address - (uintptr_t)info->dlpi_tls_data;
             p->path = *info->dlpi_name ? info->dlpi_name : "/proc/self/exe";
             return 1;
@@ -94,12 +94,12 @@ __attribute__((noinline)) void *mark_alloc(size_t size)
     return (void *)alloc_block;
 }
 
-size_t mark_alloc_size(void)
+size_t mark_size(void)
 {
     return alloc_size;
 }
 
-const char *mark_alloc_block(void)
+const char *mark_block(void)
 {
     return alloc_block;
 }
