@@ -66,6 +66,15 @@ static SNARL_HOT void interceptor_leave(struct thread *t)
     t->inside = 0;
 }
 
+/* A library's call that we have counted as one (GRecMutex) makes calls of its own that we intercept, too: those are to pass through,
+ * uncounted. Between leave and interceptor_again, around the real call; a handler's events are lost meanwhile (and counted). */
+#define INSIDE_QUIET 1u
+static SNARL_HOT void interceptor_quiet(struct thread *t, const u64 *fp)
+{
+    t->inside = (u64)fp | INSIDE_QUIET;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* --perturb: maybe sleeps here. Call outside enter/leave, before an acquire. preload/perturb.c */
 extern bool perturb_on __attribute__((visibility("hidden")));
 void perturb_delay(struct thread *t) __attribute__((visibility("hidden")));

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <threads.h>
 #include <time.h>
@@ -95,5 +96,8 @@ void GOMP_critical_start(void);
 void GOMP_critical_end(void);
 void GOMP_critical_name_start(void **);
 void GOMP_critical_name_end(void **);
+void __kmpc_critical(void *, int32_t, void *);
+void __kmpc_critical_with_hint(void *, int32_t, void *, uint32_t);
+void __kmpc_end_critical(void *, int32_t, void *);
 
 #endif

@@ -52,17 +52,17 @@ enum object_attr {
 
 enum object_state { OBJECT_FREE = 0, OBJECT_LIVE, OBJECT_DEAD /* destroyed or freed, kept for what refers to it */ };
 
-enum object_region { REGION_UNKNOWN = 0, REGION_GLOBAL, REGION_HEAP, REGION_STACK, REGION_SHARED, REGION_FILE };
+enum object_region { REGION_UNKNOWN = 0, REGION_GLOBAL, REGION_HEAP, REGION_STACK, REGION_SHARED, REGION_FILE, REGION_TLS };
 
 /* Where an object was born; everything that detector/symbol needs to name its class. */
 struct object_birth {
     ref_t init_stack;  /* stack of the init call, or of the first use seen */
-    ref_t alloc_stack; /* heap: stack (or the one call site known) of the allocation */
+    ref_t alloc_stack; /* heap: stack (or the one call site known) of the allocation. stack: when the frame is not in init_stack, the one it is in */
     u8 region;         /* enum object_region */
     u8 init_seen;
     u16 frame;         /* stack variable: which frame of init_stack holds it (0 = innermost) */
-    ref_t module;      /* global: its module */
-    u64 offset;        /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. */
+    ref_t module;      /* global, tls: its module */
+    u64 offset;        /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. tls: in the module's TLS segment. */
     u64 alloc_size;    /* heap: size as asked for */
     ref_t name;        /* arena string, with ATTR_NAMED */
     ref_t thread;      /* thread that was there */

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "blocking.h"
+#include "locate.h"
 #include "start.h"
 #include "thread_map.h"
 
@@ -289,8 +290,10 @@ static struct birth *birth_begin(struct thread *t, u64 start_pc, const u64 *fp)
     if (!b)
         return NULL;
     *b = (struct birth){.child = engine_thread_create(t, start_pc, fp)};
-    if (b->child)
+    if (b->child) {
+        locate_thread_created(t, b->child, fp);
         return b;
+    }
     u64 mask = thread_map_lock();
     birth_free_locked(b);
     thread_map_unlock(mask);

@@ -1,0 +1,77 @@
+/* Reader of /proc/self/maps. Called on slow paths (the birth of a process-shared lock, the end of a shared segment). No locks, no
+ * allocation; 1 KiB of stack. */
+#include "maps.h"
+
+#include <fcntl.h>
+
+#include "base/sys.h"
+
+/* Reads a number and the character after it. */
+static bool number(const char **at, const char *end, u32 base, char stop, u64 *out)
+{
+    u64 n = 0;
+    const char *first = *at;
+    for (; *at < end; ++*at) {
+        char c = **at;
+        u32 digit = c >= '0' && c <= '9' ? (u32)(c - '0') : c >= 'a' && c <= 'f' ? (u32)(c - 'a' + 10) : 16;
+        if (digit >= base)
+            break;
+        n = n * base + digit;
+    }
+    if (*at == first || (stop && (*at == end || **at != stop)))
+        return false;
+    *at += stop != 0;
+    *out = n;
+    return true;
+}
+
+bool maps_parse(const char *line, u32 length, struct maps_entry *out)
+{
+    const char *at = line, *end = line + length;
+    u64 major, minor;
+    if (!number(&at, end, 16, '-', &out->lo) || !number(&at, end, 16, ' ', &out->hi) || end - at < 5 || at[4] != ' ')
+        return false;
+    out->shared = at[3] == 's';
+    at += 5;
+    if (!number(&at, end, 16, ' ', &out->offset) || !number(&at, end, 16, ':', &major) || !number(&at, end, 16, ' ', &minor) ||
+        !number(&at, end, 10, 0, &out->inode))
+        return false;
+    out->device = major << 32 | minor;
+    return out->lo < out->hi;
+}
+
+bool maps_find_in(const char *path, u64 addr, struct maps_entry *out)
+{
+    char buffer[1024]; /* a line's numbers take less than 100 bytes; what is longer is its path, which is skipped */
+    u32 have = 0;
+    bool skipping = false, found = false;
+    int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+    long n;
+    if (fd < 0)
+        return false;
+    while (!found && (n = sys_read(fd, buffer + have, sizeof buffer - have)) > 0) {
+        u32 begin = 0;
+        have += (u32)n;
+        for (;;) {
+            u32 end = begin;
+            while (end < have && buffer[end] != '\n')
+                end++;
+            if (end == have && (begin || have < sizeof buffer))
+                break; /* the rest of the line comes with the next read */
+            if (!skipping && maps_parse(buffer + begin, end - begin, out) && addr >= out->lo && addr < out->hi) {
+                found = true;
+                break;
+            }
+            skipping = end == have;
+            begin = end + (end < have);
+            if (begin == have)
+                break;
+        }
+        have -= begin;
+        __builtin_memmove(buffer, buffer + begin, have);
+    }
+    if (!found && have && !skipping) /* a last line without an end */
+        found = maps_parse(buffer, have, out) && addr >= out->lo && addr < out->hi;
+    sys_close(fd);
+    return found;
+}
