@@ -73,28 +73,46 @@ static void sweep_holds(struct run_state *rs)
     }
 }
 
-/* Unlinks a dead node from its parent's children and its lock's nodes, unless those die as well. */
-static void unlink_node(ref_t r)
+/* Calls fn for every node left in the table. */
+static void each_node(struct run_state *rs, void (*fn)(ref_t r, struct order_node *n))
 {
-    const struct order_node *n = NODE_AT(r);
-    if (n->parent && !node_is_dead(NODE_AT(n->parent))) {
-        ref_t *link = &NODE_AT(n->parent)->first_child;
-        while (*link && *link != r)
-            link = &NODE_AT(*link)->next_sibling;
-        if (*link)
-            *link = n->next_sibling;
+    const ref_t *bucket = rs->node_table ? arena_at(rs->node_table) : NULL;
+    for (u32 i = 0; bucket && i < rs->node_table_size; i++)
+        for (ref_t r = bucket[i]; r; r = NODE_AT(r)->hash_next)
+            fn(r, NODE_AT(r));
+}
+
+static void unlink_node(ref_t r, struct order_node *n)
+{
+    (void)r;
+    n->first_child = n->next_sibling = n->next_of_lock = 0;
+    LOCK_AT(n->lock)->nodes = 0;
+}
+
+static void relink_node(ref_t r, struct order_node *n)
+{
+    if (n->parent) {
+        n->next_sibling = NODE_AT(n->parent)->first_child;
+        NODE_AT(n->parent)->first_child = r;
     }
-    ref_t *link = &LOCK_AT(n->lock)->nodes;
-    while (*link && *link != r)
-        link = &NODE_AT(*link)->next_of_lock;
-    if (*link)
-        *link = n->next_of_lock;
+    n->next_of_lock = LOCK_AT(n->lock)->nodes;
+    LOCK_AT(n->lock)->nodes = r;
+    n->edged = 0;
+}
+
+static void add_edges(ref_t r, struct order_node *n)
+{
+    (void)r;
+    if (n->acquired)
+        order_edges_add(n);
 }
 
 static void free_nodes(struct run_state *rs, ref_t dead)
 {
     for (ref_t r = dead; r; r = NODE_AT(r)->hash_next)
-        unlink_node(r);
+        unlink_node(r, NODE_AT(r));
+    each_node(rs, unlink_node);
+    each_node(rs, relink_node);
     while (dead) {
         struct order_node *n = NODE_AT(dead);
         ref_t next = n->hash_next, lock = n->lock;
@@ -130,13 +148,7 @@ static void forget_dead(struct run_state *rs)
     sweep_holds(rs);
     free_nodes(rs, dead);
     reach_reset();
-    const ref_t *bucket = rs->node_table ? arena_at(rs->node_table) : NULL;
-    for (u32 i = 0; bucket && i < rs->node_table_size; i++)
-        for (ref_t r = bucket[i]; r; r = NODE_AT(r)->hash_next) {
-            NODE_AT(r)->edged = 0;
-            if (NODE_AT(r)->acquired)
-                order_edges_add(NODE_AT(r));
-        }
+    each_node(rs, add_edges);
     free_locks();
     __atomic_fetch_add(&rs->order_epoch, 1, __ATOMIC_RELEASE);
 }

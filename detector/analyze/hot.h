@@ -98,7 +98,8 @@ static SNARL_HOT int engine_release(struct thread *t, struct lock_rec *l, const 
     if (snarl_unlikely(!n))
         return engine_release_slow(t, l, fp);
     const struct held_entry *h = &t->held[n - 1];
-    if (snarl_unlikely(h->lock != arena_ref(l) || h->depth != 1 || h->mode != MODE_EXCLUSIVE || h->how))
+    if (snarl_unlikely(h->lock != arena_ref(l) || h->depth != 1 || h->mode != MODE_EXCLUSIVE || h->how ||
+                       l->owner != t->ref))
         return engine_release_slow(t, l, fp);
     t->node = n > 1 ? h[-1].node : 0;
     __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);

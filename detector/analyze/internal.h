@@ -86,15 +86,22 @@ void cycles_search(ref_t witness);
 /* ---- waits.c ---- */
 void wait_publish(struct thread *t, enum wait_kind kind, ref_t object, ref_t mutex, u32 mode, bool timed, ref_t stack);
 void wait_withdraw(struct thread *t);
-/* Looks for a cycle through t's published wait and reports it. Returns true when one was found (and on-deadlock is not report). */
+/* Looks for a cycle through t's published wait; reports it and reacts. True when one was found. */
 bool wait_check(struct thread *t);
+/* wait_check, else stuck_check. */
+bool never_ends(struct thread *t);
+/* Is the user's wish that a closing acquisition fails? */
+static inline bool breaks(void)
+{
+    return run()->options.on_deadlock == ON_DEADLOCK_BREAK;
+}
 /* Threads that must act before r's wait can end (AND blockers), into out. */
 u32 wait_blockers(const struct thread_rec *r, ref_t *out, u32 max);
 #define BLOCKER_GONE 0xffffffffu /* the owner has ended or was left behind by a fork */
 
 /* ---- stuck.c ---- */
-/* All threads of this process blocked for good? Reports deadlock or stuck. True as wait_check. */
-bool stuck_check(struct thread *t);
+/* Are all threads of this process blocked for good? Reports deadlock or stuck and reacts. */
+bool stuck_check(void);
 
 /* ---- misuse.c ---- */
 void misuse_report(struct thread *t, enum finding_rule rule, enum finding_verdict verdict, struct object_head *o, u32 flags, ref_t other,

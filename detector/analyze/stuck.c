@@ -166,7 +166,7 @@ static void report(const ref_t *threads, u32 n, bool ring)
     finding_publish(fr, true);
 }
 
-bool stuck_check(struct thread *t)
+bool stuck_check(void)
 {
     struct process_rec *p = process();
     if (__atomic_load_n(&p->waiting, __ATOMIC_SEQ_CST) < __atomic_load_n(&p->nthreads_live, __ATOMIC_SEQ_CST) || p->unseen_wakers ||
@@ -188,5 +188,5 @@ bool stuck_check(struct thread *t)
                 threads[n++] = x;
     report(threads, n, ring);
     engine_react(threads, n);
-    return t && (t->rec->wait.seq & 1) && run()->options.on_deadlock == ON_DEADLOCK_BREAK;
+    return true;
 }

@@ -37,8 +37,7 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST);
         held_remove(t, (u32)i);
     }
-    wait_check(t);
-    stuck_check(t);
+    never_ends(t);
     return depth;
 }
 
@@ -135,7 +134,7 @@ void engine_barrier_arrive(struct thread *t, u64 barrier, const u64 *fp)
     }
     ilock_release(&rs->graph_lock, mask);
     if (!last)
-        stuck_check(t);
+        stuck_check();
 }
 
 void engine_barrier_leave(struct thread *t, u64 barrier, const u64 *fp)
@@ -170,7 +169,7 @@ int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp
     __atomic_fetch_add(&s->waiters, 1, __ATOMIC_RELAXED);
     s->contended++;
     wait_publish(t, WAIT_SEM, arena_ref(s), 0, MODE_EXCLUSIVE, (how & HOW_TIMED) != 0, capture(t, fp));
-    if (!(how & HOW_TIMED) && stuck_check(t)) {
+    if (!(how & HOW_TIMED) && stuck_check() && breaks()) {
         wait_withdraw(t);
         __atomic_fetch_sub(&s->waiters, 1, __ATOMIC_RELAXED);
         if (s->head.attrs & ATTR_LOCKLIKE)

@@ -173,7 +173,7 @@ void engine_thread_end(struct thread *t)
         record_retire(t->ref);
     ilock_release(&rs->threads_lock, mask);
     /* The last one that could run has gone: are the others left waiting for ever? */
-    stuck_check(t);
+    stuck_check();
     mask = ilock_acquire(&rs->threads_lock);
     t->next_private = free_private;
     free_private = t;

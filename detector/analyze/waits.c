@@ -241,7 +241,12 @@ bool wait_check(struct thread *t)
     for (u32 i = 0; i < first.n; i++)
         threads[i] = first.path[i].thread;
     engine_react(threads, first.n);
-    return run()->options.on_deadlock == ON_DEADLOCK_BREAK;
+    return true;
+}
+
+bool never_ends(struct thread *t)
+{
+    return wait_check(t) || stuck_check();
 }
 
 /* The lock is already held by the caller itself in a way that makes this acquire wait for ever. */
@@ -285,11 +290,12 @@ int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, 
     if (!(how & HOW_TIMED) && detects(DETECT_MISUSE) && blocks_itself(t, l, mode, &rule)) {
         misuse_report(t, rule, VERDICT_OBSERVED, &l->head, 0, t->ref, stack, EVENT_ACQUIRE);
         engine_react(&t->ref, 1);
-        return run()->options.on_deadlock == ON_DEADLOCK_BREAK ? give_up(t, l, mode, fp) : 0;
+        return breaks() ? give_up(t, l, mode, fp) : 0;
     }
-    /* The order exists although the lock is not taken yet: a deadlock right here must not hide it. */
+    if (l->owner == t->ref)
+        return 0; /* the real call answers with an error */
     if (__atomic_load_n(&process()->nthreads_live, __ATOMIC_RELAXED) > 1 || !l->head.process || l->owner)
-        if (wait_check(t) || stuck_check(t))
+        if (never_ends(t) && breaks())
             return give_up(t, l, mode, fp);
     return 0;
 }
@@ -307,7 +313,7 @@ int engine_join_begin(struct thread *t, ref_t target, bool timed, const u64 *fp)
     if (!target)
         return 0;
     wait_publish(t, WAIT_JOIN, target, 0, 0, timed, capture(t, fp));
-    if (!timed && (wait_check(t) || stuck_check(t))) {
+    if (!timed && never_ends(t) && breaks()) {
         wait_withdraw(t);
         return EDEADLK;
     }

@@ -11,6 +11,9 @@
 #include "analyze/internal.h"
 #include "unit.h"
 
+/* No test uses all of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 static char fx_memory[1 << 20]; /* addresses of made-up locks */
 #define LOCK(n) ((u64)&fx_memory[64 * (n)])
 
