@@ -41,13 +41,13 @@ static void put_place(struct buffer *b, const json_t *event)
     put_label(b, label_place(event));
 }
 
-/* "a, b and c" of what the steps ask for. */
-static void put_asked(struct buffer *b, const json_t *finding, const struct advice_step *s, size_t n)
+/* "a, b and c": what the steps hold, or where they hold nothing, what they ask for. */
+static void put_locks(struct buffer *b, const json_t *finding, const struct advice_step *s, size_t n)
 {
     size_t shown = n > MAX_NAMED ? MAX_NAMED : n;
     for (size_t i = 0; i < shown; i++) {
         buffer_put(b, i == 0 ? "" : i + 1 == n ? " and " : ", ");
-        put_label(b, label_object(finding, s[i].ask));
+        put_label(b, label_object(finding, s[i].hold ? s[i].hold : s[i].ask));
     }
     if (n > shown)
         buffer_print(b, " and %zu more", n - shown);
@@ -95,37 +95,36 @@ static void order_title(const json_t *finding, struct buffer *b, const struct ad
         buffer_put(b, ", whose owner is gone");
     } else if (struck && any_join(s, n)) {
         buffer_print(b, "deadlock: %zu threads wait for each other, one for the other's end: ", n);
-        put_asked(b, finding, s, n);
+        put_locks(b, finding, s, n);
     } else if (struck) {
         buffer_print(b, "deadlock: %zu %s wait for each other%s: ", n, who, n > 2 ? " in a ring" : "");
-        put_asked(b, finding, s, n);
+        put_locks(b, finding, s, n);
     } else if (n == 2) {
         buffer_put(b, "possible deadlock: ");
-        put_asked(b, finding, s, n);
+        put_locks(b, finding, s, n);
         buffer_put(b, " are taken in both orders");
     } else {
         buffer_print(b, "possible deadlock: the orders of %zu locks make a ring: ", n);
-        put_asked(b, finding, s, n);
+        put_locks(b, finding, s, n);
     }
 }
 
-/* "first() at x.c:4 waits for b while it holds a (taken at x.c:3)" */
+/* "T2 (worker) holds a and waits for b", or "first() at x.c:4 takes b while it holds a" */
 static void put_step(const json_t *finding, struct buffer *b, const struct advice_step *s, bool struck)
 {
-    if (struck) {
+    if (!struck)
+        put_place(b, s->ask);
+    else
         put_label(b, label_thread(finding, label_number(s->ask, "thread")));
-        buffer_put(b, is_join(s->ask) ? " waits for the end of " : " waits for ");
-    } else {
-        put_place(b, s->ask);
-        buffer_put(b, " takes ");
+    if (s->hold && struck) {
+        buffer_put(b, " holds ");
+        put_label(b, label_object(finding, s->hold));
+        buffer_put(b, " and");
     }
+    buffer_put(b, !struck ? " takes " : is_join(s->ask) ? " waits for the end of " : " waits for ");
     put_label(b, label_object(finding, s->ask));
-    if (struck) {
-        buffer_put(b, " in ");
-        put_place(b, s->ask);
-    }
-    if (s->hold) {
-        buffer_put(b, struck ? " and holds " : " while it holds ");
+    if (s->hold && !struck) {
+        buffer_put(b, " while it holds ");
         put_label(b, label_object(finding, s->hold));
     }
 }
@@ -170,9 +169,11 @@ static void order_why(const json_t *finding, struct buffer *b, const struct advi
     else if (struck)
         buffer_put(b, " Each has what the next one needs, and none of them lets go: they wait for ever.");
     else
-        buffer_print(b, " If threads are there at the same time, each gets its first lock and then waits for ever for "
-                        "the next. In this run the "
-                        "timing was kind.");
+        buffer_print(b,
+                     " %s threads that do this at the same time each get their first lock and then wait for ever for "
+                     "the next one. This "
+                     "run got away with it by its timing.",
+                     n == 2 ? "Two" : "As many");
     order_notes(finding, b, struck);
 }
 

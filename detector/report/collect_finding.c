@@ -8,6 +8,7 @@
 #include "collect.h"
 #include "escape.h"
 #include "identity.h"
+#include "label.h"
 #include "names.h"
 #include "view.h"
 
@@ -254,6 +255,64 @@ static json_t *events_json(struct names *n, const struct finding_rec *f, ref_t r
     return events;
 }
 
+/* Does a step of a cycle begin with this event? A hold and what the same thread asks for then are one step. */
+static bool step_begins(const json_t *events, size_t i)
+{
+    const json_t *e = json_array_get(events, i), *before = i ? json_array_get(events, i - 1) : NULL;
+    return label_is(e, "action", "hold") || !before || !label_is(before, "action", "hold") ||
+           label_number(before, "thread") != label_number(e, "thread");
+}
+
+/* The same cycle begins with the same lock in every run, whichever thread came first. */
+static void rotate_cycle(json_t *finding)
+{
+    json_t *events = json_object_get(finding, "events"), *turned = json_array();
+    size_t n = json_array_size(events), first = 0;
+    const char *least = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const char *class = label_text(json_array_get(events, i), "object");
+        if (step_begins(events, i) && (!least || strcmp(class, least) < 0)) {
+            least = class;
+            first = i;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        json_array_append(turned, json_array_get(events, (first + i) % n));
+    json_object_set_new(finding, "events", turned);
+}
+
+static void append_once(json_t *list, json_t *item)
+{
+    json_t *known;
+    size_t i;
+    json_array_foreach(list, i, known)
+    {
+        if (known == item)
+            return;
+    }
+    json_array_append(list, item);
+}
+
+/* Locks in the order in which the events name them, the others behind. */
+static void sort_locks(json_t *finding)
+{
+    json_t *locks = json_object_get(finding, "locks"), *sorted = json_array(), *e, *l;
+    size_t i, k;
+    json_array_foreach(json_object_get(finding, "events"), i, e)
+    {
+        json_array_foreach(locks, k, l)
+        {
+            if (json_equal(json_object_get(l, "instance"), json_object_get(e, "instance")))
+                append_once(sorted, l);
+        }
+    }
+    json_array_foreach(locks, k, l)
+    {
+        append_once(sorted, l);
+    }
+    json_object_set_new(finding, "locks", sorted);
+}
+
 json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
 {
     if (f->kind >= FINDING_KIND_COUNT || f->rule >= RULE_COUNT || f->verdict >= VERDICT_COUNT)
@@ -279,6 +338,9 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     json_object_set_new(j, "flags", flags);
     json_object_set_new(j, "threads", threads);
     json_object_set_new(j, "when_s", json_real((double)f->when_ns / 1e9));
+    if ((f->kind == FINDING_DEADLOCK || f->kind == FINDING_LOCK_ORDER) && !(f->flags & FINDING_OWNER_GONE))
+        rotate_cycle(j);
+    sort_locks(j);
     identity_set(j);
     advice_write(j);
     return j;

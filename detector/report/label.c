@@ -162,10 +162,10 @@ char *label_place(const json_t *event)
 {
     const json_t *frame = label_frame(json_object_get(event, "stack"));
     struct buffer b = {0};
-    const char *file = label_text(frame, "file");
+    const char *file = label_text(frame, "file"), *base = strrchr(file, '/');
     put_function(&b, frame);
     if (*file) {
-        buffer_print(&b, "%s%s", b.length ? " at " : "", file);
+        buffer_print(&b, "%s%s", b.length ? " at " : "", base && base[1] ? base + 1 : file);
         if (label_number(frame, "line"))
             buffer_print(&b, ":%lld", (long long)label_number(frame, "line"));
     } else if (*label_text(frame, "module")) {

@@ -17,7 +17,7 @@ char *label_lock(const json_t *finding, const char *class, json_int_t instance);
 char *label_object(const json_t *finding, const json_t *event);
 /* "T2 (worker)", with the process where the finding has more than one. */
 char *label_thread(const json_t *finding, json_int_t thread);
-/* "f() at file.c:12" of the first frame that is the program's own; "" when nothing is known. */
+/* "f() at file.c:12" of the first frame that is the program's own, without the folder; "" when nothing is known. */
 char *label_place(const json_t *event);
 /* "f()" of the same frame, "" when unknown. */
 char *label_function(const json_t *event);

@@ -213,7 +213,7 @@ static void put_lock_line(struct text *t, const json_t *f, const json_t *lock)
     buffer_print(&t->out, ", %s", *label_text(lock, "name") ? label_text(lock, "name") : label_text(lock, "class"));
     if (*label_text(declared, "file")) {
         buffer_put(&t->out, ", declared at ");
-        text_put(t, STYLE_PLACE, label_text(declared, "file"));
+        text_put(t, STYLE_PLACE, text_path(label_text(declared, "file")));
         if (label_number(declared, "line"))
             buffer_print(&t->out, ":%lld", (long long)label_number(declared, "line"));
     }
@@ -240,7 +240,7 @@ static void put_thread_line(struct text *t, const json_t *f, const json_t *threa
         put_label(t, STYLE_PLACE, label_place(event));
         json_decref(event);
     }
-    if (*label_text(thread, "start"))
+    if (*label_text(thread, "start") && *label_text(thread, "name"))
         buffer_print(&t->out, ", runs %s", label_text(thread, "start"));
     buffer_put(&t->out, "\n");
 }

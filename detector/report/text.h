@@ -31,6 +31,8 @@ void text_put(struct text *t, enum style style, const char *s);
 void text_wrap(struct text *t, const char *s, unsigned indent);
 /* The frames worth reading, one a line. */
 void text_stack(struct text *t, const json_t *stack, unsigned indent);
+/* A file as it is shown: from the current folder on when it is below it. */
+const char *text_path(const char *path);
 void text_summary(struct text *t, const json_t *document);
 
 #endif

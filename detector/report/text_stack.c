@@ -1,6 +1,7 @@
 /* The text report: stacks and the closing summary. Called by text.c. Takes no locks; allocates with malloc. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "label.h"
 #include "text.h"
@@ -45,6 +46,15 @@ static bool has_python(const json_t *stack)
     return false;
 }
 
+const char *text_path(const char *path)
+{
+    static char here[4096];
+    if (!here[0] && !getcwd(here, sizeof here))
+        here[0] = '/', here[1] = 0;
+    size_t n = strlen(here);
+    return n > 1 && strncmp(path, here, n) == 0 && path[n] == '/' ? path + n + 1 : path;
+}
+
 static void put_frame(struct text *t, const json_t *frame, size_t number, unsigned indent)
 {
     const char *function = label_text(frame, "function"), *file = label_text(frame, "file"),
@@ -52,7 +62,7 @@ static void put_frame(struct text *t, const json_t *frame, size_t number, unsign
     const char *slash = strrchr(module, '/');
     struct buffer where = {0};
     if (*file && label_number(frame, "line"))
-        buffer_print(&where, "%s:%lld", file, (long long)label_number(frame, "line"));
+        buffer_print(&where, "%s:%lld", text_path(file), (long long)label_number(frame, "line"));
     else if (*module)
         buffer_print(&where, "%s+%s", slash ? slash + 1 : module, label_text(frame, "offset"));
     else
