@@ -250,10 +250,11 @@ static bool report_by_tool(bool visible)
     a.n = 0;
     a.argv[a.n++] = tool;
     a.argv[a.n++] = (char *)(uintptr_t)"report";
+    a.argv[a.n++] = (char *)(uintptr_t)"--at-exit"; /* silent when there is nothing to report */
     a.text = text_in(text, cap);
     options_split(options, add_option, &a);
     if (a.text.cut)
-        a.n = 2;
+        a.n = 3;
     a.argv[a.n++] = folder;
     a.argv[a.n] = NULL;
     char *const *envp = child_env_make(&e, environ, false);
