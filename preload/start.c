@@ -257,7 +257,7 @@ static void at_exit(void *unused)
 /* The arena is mapped and the run exists: everything else. */
 static bool start_watching(void)
 {
-    if (!start_engine() || !thread_start() || !process_start())
+    if (!start_engine() || !thread_start())
         return false;
     modules_start();
     unwind_start();
@@ -303,9 +303,11 @@ static __attribute__((constructor)) void start(int argc, char **argv, char **env
         return; /* the loader has cleaned the environment for a reason */
     int saved = errno;
     snarl_pid = sys_getpid();
+    /* Before anything can allocate: an allocator registers fork handlers of its own when it is first used. */
+    bool can_follow_forks = process_start();
     real_resolve();
     find_library();
-    if (start_library[0] == '/')
+    if (start_library[0] == '/' && can_follow_forks)
         start_run(envp);
     errno = saved;
 }

@@ -41,8 +41,10 @@ void thread_after_fork(void) HIDDEN;
 /* For the engine: threads exist in this process that it does not know. */
 bool thread_unknown(void) HIDDEN;
 
-/* intercept/process.c: registers the fork handlers. */
+/* intercept/process.c: registers the fork handlers, which do nothing while snarl_on is false. */
 bool process_start(void) HIDDEN;
+/* Value of t->inside across a fork: whatever other fork handlers do is not recorded, as we hold the engine's locks. */
+#define INSIDE_FORK (~1ULL)
 
 /* intercept/signal.c */
 void signal_thread_end(void) HIDDEN; /* gives back what the thread's handlers needed */

@@ -2,6 +2,7 @@
  *
  * fork is recorded by handlers of pthread_atfork that are registered before anybody else's: so ours run last before the fork and first
  * after it, and no code of the program runs in between. Across the real fork RANK_PRELOAD (here) and the engine's locks are held.
+ * Should somebody have come before us (an allocator that was used by the loader), what its handlers do is not recorded.
  * _Fork runs no handlers: recorded around the call. vfork and raw clone are left alone; their children share or copy this memory, so
  * whatever writes our state asks start_same_process() first where such children are likely to call it. Allocates nothing. */
 #include <errno.h>
@@ -35,7 +36,7 @@ static void before_fork(const u64 *fp)
     forking.begun = true;
     if (t) {
         forking.inside = t->inside;
-        t->inside = (u64)INTERCEPTOR_FP();
+        t->inside = INSIDE_FORK;
         if (t->scratch[FORK_FP])
             fp = (const u64 *)t->scratch[FORK_FP];
         t->scratch[FORK_FP] = 0;
