@@ -155,6 +155,7 @@ struct symbol_module {
     size_t nranges, ranges_cap;
     struct data_variable *variables;
     size_t nvariables, variables_cap, variables_sorted; /* the first so many are in order */
+    struct map imported;                                /* partial units whose variables are known */
     struct map unit_by_die;                             /* address of a unit's entry -> the unit */
     struct map typedefs; /* address of an anonymous struct's entry -> name of its typedef */
     struct map names;    /* address of a function's entry -> struct function_name */
@@ -233,6 +234,9 @@ struct unit *unit_at(struct symbol_module *m, u64 address, Dwarf_Die **function)
 size_t inline_chain(Dwarf_Die *function, u64 address, Dwarf_Die *chain, size_t max);
 /* The unit in which an entry was written; NULL for partial and type units. */
 struct unit *unit_of(struct symbol_module *m, Dwarf_Die *die);
+/* die_walk over a unit and the partial units (dwz) that it imports, but for those in `seen`, to which they are added. */
+void unit_walk(struct symbol_module *m, struct unit *u, walk_fn fn, void *context, struct map *seen);
+/* Fills u->types. */
 void unit_types(struct symbol_module *m, struct unit *u);
 
 /* --- typepath.c --- */

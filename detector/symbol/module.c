@@ -80,6 +80,7 @@ static void module_close(struct symbol_module *m)
     free(m->tls.at);
     free(m->stubs.at);
     free(m->slots.at);
+    map_free(&m->imported);
     map_free(&m->unit_by_die);
     map_free(&m->typedefs);
     map_free(&m->names);

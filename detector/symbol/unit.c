@@ -240,24 +240,45 @@ static bool ends_open(Dwarf_Die *type)
     return !die_uint(&range, DW_AT_upper_bound, &n) || n == 0 || (int64_t)n == -1 || n == UINT32_MAX;
 }
 
+struct import_walk {
+    struct symbol_module *m;
+    walk_fn fn;
+    void *context;
+    struct map *seen;
+    Dwarf_Die waiting[256];
+    size_t n;
+};
+
+static enum walk visit_or_import(Dwarf_Die *die, void *context)
+{
+    struct import_walk *w = context;
+    Dwarf_Die unit;
+    if (dwarf_tag(die) != DW_TAG_imported_unit)
+        return w->fn(die, w->context);
+    if (w->n < ARRAY_LEN(w->waiting) && die_ref(die, DW_AT_import, &unit) &&
+        !map_get(w->seen, (u64)(uintptr_t)unit.addr) && map_put(w->seen, (u64)(uintptr_t)unit.addr, w))
+        w->waiting[w->n++] = unit;
+    return WALK_OVER;
+}
+
+void unit_walk(struct symbol_module *m, struct unit *u, walk_fn fn, void *context, struct map *seen)
+{
+    struct import_walk *w = calloc(1, sizeof *w);
+    if (!w)
+        return;
+    *w = (struct import_walk){.m = m, .fn = fn, .context = context, .seen = seen};
+    die_walk(m, &u->die, visit_or_import, w);
+    while (w->n) {
+        Dwarf_Die unit = w->waiting[--w->n];
+        die_walk(m, &unit, visit_or_import, w);
+    }
+    free(w);
+}
+
 struct types_walk {
     struct symbol_module *m;
     struct unit *u;
-    Dwarf_Die imports[256]; /* partial units (dwz) still to walk, and those walked */
-    size_t nimports;
 };
-
-static void note_import(struct types_walk *w, Dwarf_Die *die)
-{
-    Dwarf_Die unit;
-    if (w->nimports == ARRAY_LEN(w->imports) || !die_ref(die, DW_AT_import, &unit))
-        return;
-    for (size_t i = 0; i < w->nimports; i++) {
-        if (w->imports[i].addr == unit.addr)
-            return;
-    }
-    w->imports[w->nimports++] = unit;
-}
 
 static void add_type(struct types_walk *w, Dwarf_Die *die)
 {
@@ -287,9 +308,6 @@ static enum walk collect_type(Dwarf_Die *die, void *context)
     Dwarf_Die target;
     add_type_units(w, die);
     switch (dwarf_tag(die)) {
-    case DW_TAG_imported_unit:
-        note_import(w, die);
-        return WALK_OVER;
     case DW_TAG_typedef: {
         const char *name = die_text(die, DW_AT_name);
         if (name && die_type(die, &target) && !die_text(&target, DW_AT_name) &&
@@ -314,16 +332,10 @@ static enum walk collect_type(Dwarf_Die *die, void *context)
 
 void unit_types(struct symbol_module *m, struct unit *u)
 {
+    struct map seen = {0};
     if (u->types_known)
         return;
     u->types_known = true;
-    struct types_walk *w = calloc(1, sizeof *w);
-    if (!w)
-        return;
-    w->m = m;
-    w->u = u;
-    die_walk(m, &u->die, collect_type, w);
-    for (size_t i = 0; i < w->nimports; i++)
-        die_walk(m, &w->imports[i], collect_type, w);
-    free(w);
+    unit_walk(m, u, collect_type, &(struct types_walk){m, u}, &seen);
+    map_free(&seen);
 }

@@ -13,45 +13,60 @@ struct variables_walk {
     bool deep; /* only what lies in functions; else only what does not */
 };
 
-/* Where a variable of static storage is: DW_OP_addr and its indexed forms, or an offset behind the thread pointer. */
-static bool static_location(struct symbol_module *m, Dwarf_Die *die, u64 *at, bool *tls)
+/* The number that a location begins with; *address: it is one. */
+static bool first_operand(Dwarf_Attribute *location, Dwarf_Op *op, Dwarf_Word *value, bool *address)
 {
-    Dwarf_Attribute a, b;
-    Dwarf_Op *ops;
-    size_t n;
-    Dwarf_Word value;
-    if (!dwarf_attr(die, DW_AT_location, &a) || dwarf_getlocation(&a, &ops, &n) != 0 || !n)
-        return false;
-    switch (ops[0].atom) {
+    Dwarf_Attribute a;
+    *address = op->atom == DW_OP_addr || op->atom == DW_OP_addrx || op->atom == DW_OP_GNU_addr_index;
+    *value = op->number;
+    if (op->atom >= DW_OP_lit0 && op->atom <= DW_OP_lit31) {
+        *value = op->atom - DW_OP_lit0;
+        return true;
+    }
+    switch (op->atom) {
     case DW_OP_addr:
-        value = ops[0].number;
-        break;
+    case DW_OP_const1u:
+    case DW_OP_const2u:
+    case DW_OP_const4u:
+    case DW_OP_const8u:
+    case DW_OP_const1s:
+    case DW_OP_const2s:
+    case DW_OP_const4s:
+    case DW_OP_const8s:
+    case DW_OP_constu:
+    case DW_OP_consts:
+        return true;
     case DW_OP_addrx:
     case DW_OP_GNU_addr_index:
     case DW_OP_constx:
     case DW_OP_GNU_const_index:
-        if (dwarf_getlocation_attr(&a, ops, &b) != 0 ||
-            (dwarf_formaddr(&b, &value) != 0 && dwarf_formudata(&b, &value) != 0))
-            return false;
-        break;
-    case DW_OP_const8u:
-    case DW_OP_const4u:
-    case DW_OP_constu:
-        value = ops[0].number;
-        break;
+        return dwarf_getlocation_attr(location, op, &a) == 0 &&
+               (dwarf_formaddr(&a, value) == 0 || dwarf_formudata(&a, value) == 0);
     default:
         return false;
     }
-    *tls = n > 1 && (ops[1].atom == DW_OP_form_tls_address || ops[1].atom == DW_OP_GNU_push_tls_address);
-    if (n > 1 && !*tls)
+}
+
+/* Where a variable of static storage is: an address, or an offset behind the thread pointer. */
+static bool static_location(struct symbol_module *m, Dwarf_Die *die, u64 *at, bool *tls)
+{
+    Dwarf_Attribute a;
+    Dwarf_Op *ops;
+    size_t n;
+    Dwarf_Word value;
+    bool address;
+    if (!dwarf_attr(die, DW_AT_location, &a) || dwarf_getlocation(&a, &ops, &n) != 0 || n < 1 || n > 2 ||
+        !first_operand(&a, &ops[0], &value, &address))
         return false;
-    /* g++ and gcc 12 with -gsplit-dwarf write the address in the TLS segment, not the offset. */
-    if (*tls && value >= m->tls_segment.lo && value < m->tls_segment.hi &&
-        value >= m->tls_segment.hi - m->tls_segment.lo)
-        value -= m->tls_segment.lo;
-    *at = value + (*tls ? 0 : m->dwarf_bias);
-    return *tls ||
-           (value && ops[0].atom != DW_OP_constu && ops[0].atom != DW_OP_const8u && ops[0].atom != DW_OP_const4u);
+    *tls = n == 2 && (ops[1].atom == DW_OP_form_tls_address || ops[1].atom == DW_OP_GNU_push_tls_address);
+    if (!*tls) {
+        *at = value + m->dwarf_bias;
+        return n == 1 && address && value;
+    }
+    /* gcc 12 with -gsplit-dwarf writes the address in the TLS segment, not the offset. */
+    u64 size = m->tls_segment.hi - m->tls_segment.lo;
+    *at = value >= size && value - m->tls_segment.lo < size ? value - m->tls_segment.lo : value;
+    return true;
 }
 
 static enum walk collect_variable(Dwarf_Die *die, void *context)
@@ -123,7 +138,12 @@ static struct data_variable *search_unit(struct symbol_module *m, struct unit *u
     if (*known)
         return NULL; /* known_variable has seen them */
     *known = true;
-    die_walk(m, &u->die, collect_variable, &(struct variables_walk){m, deep});
+    /* Thread-local variables have no address, so dwz may have moved them to a partial unit. */
+    struct variables_walk walk = {m, deep};
+    if (!deep)
+        unit_walk(m, u, collect_variable, &walk, &m->imported);
+    else
+        die_walk(m, &u->die, collect_variable, &walk);
     for (size_t i = from; i < m->nvariables; i++) {
         struct data_variable *v = &m->variables[i];
         if (v->tls == tls && address >= v->lo && address < v->hi)

@@ -13,6 +13,7 @@
 #include <vector>
 
 #define ALONE __attribute__((noinline))
+#define IN_LAMBDA "main::{lambda}::operator()/~"
 
 // All allocations of the program are noted, with their stacks.
 void *operator new(size_t size)
@@ -162,12 +163,10 @@ int main(int argc, char **argv)
     functor(argc);
     if (!(functor < argc))
         return 1;
-    call(
-        [](int) {
-            static std::mutex in_lambda;
-            GLOBAL("exe:locks.cc:main::{lambda}::operator().in_lambda", "main::{lambda}::operator()/~", MUTEX,
-                   &in_lambda);
-        },
-        argc);
+    auto lambda = [](int) {
+        static std::mutex in_lambda;
+        GLOBAL("exe:locks.cc:main::{lambda}::operator().in_lambda", IN_LAMBDA, MUTEX, &in_lambda);
+    };
+    call(lambda, argc);
     return 0;
 }
