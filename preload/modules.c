@@ -21,6 +21,7 @@
 #define MAX_LOADED 16384u
 #define MAX_IDS 16383u /* 14 bits of a frame; 0 is "unknown" */
 #define MAX_PATH 4096u
+#define REUSE_STEPS 4096u
 
 struct module_array {
     u32 n;
@@ -80,12 +81,12 @@ static bool lookup(u64 addr, struct module *out)
     }
 }
 
-static void refresh(u64 addr);
+static bool refresh(u64 addr);
 
 bool modules_lookup(u64 addr, struct module *out)
 {
-    if (snarl_unlikely(!modules_tracking) && find_object)
-        refresh(addr);
+    if (snarl_unlikely(!modules_tracking) && find_object && !refresh(addr))
+        return false;
     return lookup(addr, out);
 }
 
@@ -241,7 +242,7 @@ static bool same_file(const struct module_rec *a, const struct module_rec *b)
 }
 
 /* One number per file in the whole run. The first record of each number is kept in a list through `link`. */
-static u32 number_module(ref_t ref)
+static void number_module(ref_t ref)
 {
     struct run_state *rs = run();
     struct module_rec *m = arena_at(ref);
@@ -257,26 +258,15 @@ static u32 number_module(ref_t ref)
     }
     m->id = id;
     ilock_release(&rs->stacks_lock, mask);
-    return id;
 }
 
-static void register_module(struct module *m, bool is_main)
+static void fill_record(struct module_rec *r, const struct module *m, const struct elf_identity *identity, bool is_main)
 {
     const struct link_map *map = (const struct link_map *)m->map;
-    struct elf_identity identity;
-    ref_t ref = arena_alloc(POOL_MODULE, sizeof(struct module_rec));
-    elf_identify(m, &identity);
-    m->is_snarl = !is_main && (u64)modules_start >= m->lo && (u64)modules_start < m->hi;
-    m->build_id_at = (u64)identity.build_id;
-    m->build_id_len = (u8)identity.build_id_len;
-    m->rec = ref;
-    if (!ref)
-        return;
-    struct module_rec *r = arena_at(ref);
     const char *path = absolute_path(map->l_name ? map->l_name : "", is_main);
+    const char *soname = identity->soname ? identity->soname : "";
     r->path = string_intern(path, text_length(path));
-    r->soname = identity.soname ? string_intern(identity.soname, identity.soname_length) : 0;
-    const char *soname = identity.soname ? identity.soname : "";
+    r->soname = identity->soname ? string_intern(identity->soname, identity->soname_length) : 0;
     r->lo = m->lo;
     r->hi = m->hi;
     r->bias = m->bias;
@@ -285,14 +275,47 @@ static void register_module(struct module *m, bool is_main)
                    has_prefix(path, "/lib32/") || has_prefix(path, "/libx32/") || has_prefix(path, "linux-vdso");
     r->is_snarl = m->is_snarl;
     r->is_libc = has_prefix(soname, "libc.so.");
-    r->is_python = identity.has_python || has_prefix(soname, "libpython3");
-    r->build_id_len = (u8)identity.build_id_len;
-    __builtin_memcpy(r->build_id, identity.build_id ? identity.build_id : r->build_id, identity.build_id_len);
-    m->id = number_module(ref);
-    r->next = own_modules;
-    own_modules = ref;
-    if (engine_process())
-        __atomic_store_n(&((struct process_rec *)arena_at(engine_process()))->modules, ref, __ATOMIC_RELEASE);
+    r->is_python = identity->has_python || has_prefix(soname, "libpython3");
+    r->build_id_len = (u8)identity->build_id_len;
+    if (identity->build_id)
+        __builtin_memcpy(r->build_id, identity->build_id, identity->build_id_len);
+}
+
+/* A library that is opened and closed again and again comes back to its place: its record serves again. */
+static ref_t record_again(const struct module_rec *r)
+{
+    u32 steps = 0;
+    for (ref_t at = own_modules; at && steps < REUSE_STEPS; steps++) {
+        struct module_rec *old = arena_at(at);
+        if (old->gone && old->lo == r->lo && old->bias == r->bias && same_file(old, r)) {
+            old->gone = 0;
+            return at;
+        }
+        at = old->next;
+    }
+    return 0;
+}
+
+static void register_module(struct module *m, bool is_main)
+{
+    struct elf_identity identity;
+    struct module_rec r = {0};
+    elf_identify(m, &identity);
+    m->is_snarl = !is_main && (u64)modules_start >= m->lo && (u64)modules_start < m->hi;
+    m->build_id_at = (u64)identity.build_id;
+    m->build_id_len = (u8)identity.build_id_len;
+    fill_record(&r, m, &identity, is_main);
+    ref_t ref = record_again(&r);
+    if (!ref && (ref = arena_alloc(POOL_MODULE, sizeof r))) {
+        *(struct module_rec *)arena_at(ref) = r;
+        number_module(ref);
+        ((struct module_rec *)arena_at(ref))->next = own_modules;
+        own_modules = ref;
+        if (engine_process())
+            __atomic_store_n(&((struct process_rec *)arena_at(engine_process()))->modules, ref, __ATOMIC_RELEASE);
+    }
+    m->rec = ref;
+    m->id = ref ? ((struct module_rec *)arena_at(ref))->id : 0;
 }
 
 /* ---- the writer ---- */
@@ -394,6 +417,8 @@ static void synchronise(void)
 void modules_loader_event(void)
 {
     bool adding = false, removing = false;
+    if (!modules_tracking)
+        return;
     for (struct r_debug *r = loader; r; r = next_namespace(r)) {
         adding |= r->r_state == RT_ADD;
         removing |= r->r_state == RT_DELETE;
@@ -420,13 +445,16 @@ static bool still(const struct module *m, const struct found_object *o)
            !__builtin_memcmp((const void *)m->build_id_at, r->build_id, m->build_id_len);
 }
 
-/* Brings the entry around addr up to date. Needs an address whose module stays loaded meanwhile: one found on the stack. */
-static void refresh(u64 addr)
+/* Brings the entry around addr up to date; false when no module is there. Needs an address whose module stays loaded meanwhile: one
+ * found on the stack. */
+static bool refresh(u64 addr)
 {
     struct found_object o;
     struct module m;
-    if (find_object((void *)addr, &o) || !o.map || (lookup(addr, &m) && still(&m, &o)))
-        return;
+    if (find_object((void *)addr, &o) || !o.map)
+        return false;
+    if (lookup(addr, &m) && still(&m, &o))
+        return true;
     u64 mask = ilock_acquire(&writer);
     struct module_array *a = array[sequence & 1];
     mark++;
@@ -437,9 +465,16 @@ static void refresh(u64 addr)
     if (fresh->n)
         publish();
     ilock_release(&writer, mask);
+    return true;
 }
 
 /* ---- start and fork ---- */
+
+void modules_without_tracking(void)
+{
+    find_object = (int (*)(void *, struct found_object *))(u64)modules_symbol("_dl_find_object");
+    modules_tracking = false;
+}
 
 void modules_start(void)
 {
@@ -456,7 +491,7 @@ void modules_start(void)
     synchronise();
     modules_tracking = hook_install(loader->r_brk);
     if (!modules_tracking)
-        find_object = (int (*)(void *, struct found_object *))(u64)modules_symbol("_dl_find_object");
+        modules_without_tracking();
 }
 
 /* The child shares the parent's records up to the fork: same addresses, same files. What each of them loads later is its own. */

@@ -49,6 +49,8 @@ void *modules_symbol_in(const struct module *m, const char *name) __attribute__(
 
 /* True when the loader tells us of its changes, so that what was learnt of a module may be kept until modules_epoch changes. */
 extern bool modules_tracking __attribute__((visibility("hidden")));
+/* From now on every look-up asks the loader. For a loader that cannot be hooked; for tests. */
+void modules_without_tracking(void) __attribute__((visibility("hidden")));
 /* Number of times that modules went away. */
 extern u32 modules_epoch __attribute__((visibility("hidden")));
 /* Called for the address range of each module that went away, before another one can be mapped there. Set by unwind_start. */
