@@ -14,10 +14,12 @@
 #include "view.h"
 
 #define MAX_PATH 64u      /* locks held, counted from the innermost */
+#define MAX_EDGE_PATH 16u /* of these, the ones that get an edge of their own: the outer ones follow from the edges between them */
 #define MAX_WITNESSES 64u /* per node */
 #define MAX_CONTEXTS 16u  /* kept per edge; contexts_total counts all */
 #define MAX_EDGES 100000u
 #define MAX_SEGMENTS 200000u
+#define MAX_HELD 100000u /* entries in all contexts' held lists: thousands of nested locks must not make a result of gigabytes */
 
 struct class_node {
     const struct lock_name *name; /* of one of its locks */
@@ -47,7 +49,7 @@ struct graph {
     size_t nnodes, nedges, node_cap, edge_cap;
     ref_t *segments; /* to be written, in the order of their numbers */
     size_t nsegments;
-    u64 cut;
+    u64 cut, held;
 };
 
 static void *grow(void *items, size_t n, size_t *cap, size_t size)
@@ -169,8 +171,10 @@ static void add_witness(struct graph *g, const struct order_witness *w, const st
     refmap_put(&g->thread_seen, hash_combine(edge, t.number), &fresh);
     g->edge[edge].threads += fresh;
     g->edge[edge].contexts_total++;
-    if (json_array_size(g->edge[edge].contexts) < MAX_CONTEXTS)
+    if (json_array_size(g->edge[edge].contexts) < MAX_CONTEXTS && g->held + n <= MAX_HELD) {
+        g->held += n;
         json_array_append_new(g->edge[edge].contexts, context_json(g, w, &t, path, n, at, to, mode_to));
+    }
     struct hold_rec hold;
     if (!json_array_size(g->edge[edge].stack) && view_get(w->hold, &hold, sizeof hold)) {
         json_decref(g->edge[edge].stack);
@@ -202,7 +206,7 @@ static void add_node(struct graph *g, const struct order_node *o)
     if ((name->attrs & ATTR_INTERPRETER) || (g->only && name->process && name->process != g->only))
         return;
     u32 n = path_of(g, o->parent, path, class), to = n ? class_index(g, o->lock, name) : 0;
-    for (u32 at = 0; at < n; at++) {
+    for (u32 at = 0; at < n && at < MAX_EDGE_PATH; at++) {
         struct class_edge *e = path[at].hidden ? NULL : edge_of(g, class[at], to);
         if (!e)
             continue;
@@ -257,7 +261,7 @@ static json_t *edges_json(const struct graph *g)
         json_t *j = json_pack("{s:s,s:s,s:I,s:I,s:O,s:O}", "from", g->node[e->from].name->class, "to",
                               g->node[e->to].name->class, "count", (json_int_t)(e->count & INT64_MAX), "threads",
                               (json_int_t)e->threads, "stack", e->stack, "contexts", e->contexts);
-        if (e->contexts_total > MAX_CONTEXTS)
+        if (e->contexts_total > json_array_size(e->contexts))
             json_object_set_new(j, "contexts_total", json_integer(e->contexts_total));
         json_array_append_new(list, j);
     }
