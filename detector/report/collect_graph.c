@@ -17,7 +17,7 @@
 #define MAX_EDGE_PATH 16u /* of these, the ones that get an edge of their own: the outer ones follow from the edges between them */
 #define MAX_WITNESSES 64u /* per node */
 #define MAX_CONTEXTS 16u  /* kept per edge; contexts_total counts all */
-#define MAX_EDGES 100000u
+#define MAX_EDGES 20000u
 #define MAX_SEGMENTS 200000u
 #define MAX_HELD 100000u /* entries in all contexts' held lists: thousands of nested locks must not make a result of gigabytes */
 
