@@ -107,14 +107,6 @@ static const char *const names[REAL_ROWS] = {
     REAL_FUNCTIONS(X, X, X)
 #undef X
 };
-static const bool is_memory[REAL_ROWS] = {
-#define NOTHING(name)
-#define X(name) [REAL_ROW_##name] = true,
-    REAL_FUNCTIONS(NOTHING, NOTHING, X)
-#undef NOTHING
-#undef X
-};
-
 /* Conditions have two implementations in one libc; a symbol without a version could give the one that no program of today uses. */
 static void *find_next(const char *name)
 {
@@ -124,25 +116,16 @@ static void *find_next(const char *name)
     return f ? f : dlsym(RTLD_NEXT, name);
 }
 
-static void resolve_rows(bool memory)
-{
-    for (unsigned i = 0; i < REAL_ROWS; i++) {
-        if (is_memory[i] == memory)
-            __atomic_store_n(&real_functions.slot[i], find_next(names[i]), __ATOMIC_RELAXED);
-    }
-}
-
 void real_resolve(void)
 {
     if (progress != UNRESOLVED)
         return;
     progress = RESOLVING;
-    /* A lookup that fails allocates its error message: so memory comes first, and all of it exists. */
-    resolve_rows(true);
-    real_memory_ready = true;
-    resolve_rows(false);
+    for (unsigned i = 0; i < REAL_ROWS; i++)
+        __atomic_store_n(&real_functions.slot[i], find_next(names[i]), __ATOMIC_RELAXED);
     dlerror(); /* what we did not find is none of the program's business */
     progress = RESOLVED;
+    real_memory_ready = true;
 }
 
 /* For a call of something that exists nowhere, which only a weak reference to our own export can bring about. */

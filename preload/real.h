@@ -88,7 +88,8 @@ extern union real_functions real_functions __attribute__((visibility("hidden")))
 
 /* Resolves every row; idempotent; safe before constructors of other libraries (the stubs call it too). */
 void real_resolve(void) __attribute__((visibility("hidden")));
-/* The allocation rows can be called. False while the lookup itself allocates. */
+/* The allocation rows may be called. False as long as the lookup itself allocates (messages of failed ones): an allocator that comes to
+ * life in there may find its own library not ready, and would register its fork handlers before ours. */
 extern bool real_memory_ready __attribute__((visibility("hidden")));
 /* For O rows that are NULL: looks through the modules loaded by now. Returns whether *slot is set. */
 bool real_late(const char *name, void **slot) __attribute__((visibility("hidden")));

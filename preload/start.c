@@ -168,7 +168,7 @@ static void find_library(void)
 /* A sanitizer's runtime takes over the same functions and keeps its own books of the same locks. */
 static const char *sanitizer(void)
 {
-    static const char *const marks[][2] = {{"__asan_init", "AddressSanitizer"}, {"__tsan_init", "ThreadSanitizer"},
+    static const char *const marks[][2] = {{"__tsan_init", "ThreadSanitizer"}, {"__asan_init", "AddressSanitizer"},
                                            {"__msan_init", "MemorySanitizer"}, {"__hwasan_init", "HWAddressSanitizer"}};
     const char *found = NULL;
     for (size_t i = 0; i < ARRAY_LEN(marks) && !found; i++)

@@ -13,6 +13,7 @@
 
 #include "alloc_notes.h"
 #include "interceptor.h"
+#include "start.h"
 
 #define POOL_BYTES (1u << 20)
 #define POOL_HEADER 16u
@@ -168,7 +169,8 @@ static void block_ends(void *p, struct note *n, const u64 *fp)
 {
     if (!notes_take((u64)p, n)) {
         n->size = 0;
-        objects_end((u64)p, usable_known ? REAL(malloc_usable_size)(p) : 1, fp);
+        if (snarl_on) /* else a sanitizer's allocator may not be ready to be asked */
+            objects_end((u64)p, usable_known ? REAL(malloc_usable_size)(p) : 1, fp);
     } else if (n->carries) {
         objects_end((u64)p, n->size, fp);
     }
