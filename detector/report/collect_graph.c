@@ -2,7 +2,10 @@
  *
  * The engine keeps a tree of held sets (model/order.h): a node is a lock taken while the locks on its path to the root were held. Each
  * acquired node gives an edge from every class on its path to its own, and each of its witnesses a context. Locks that were never nested
- * are not part of the graph. */
+ * are not part of the graph.
+ *
+ * Ten thousand locks held at once would make fifty million edges. So the edges from the innermost held lock come first, those from the
+ * outer ones as long as there is room; what was left out is counted ("cut"). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,12 +17,11 @@
 #include "view.h"
 
 #define MAX_PATH 64u      /* locks held, counted from the innermost */
-#define MAX_EDGE_PATH 16u /* of these, the ones that get an edge of their own: the outer ones follow from the edges between them */
 #define MAX_WITNESSES 64u /* per node */
 #define MAX_CONTEXTS 16u  /* kept per edge; contexts_total counts all */
 #define MAX_EDGES 20000u
 #define MAX_SEGMENTS 200000u
-#define MAX_HELD 100000u /* entries in all contexts' held lists: thousands of nested locks must not make a result of gigabytes */
+#define MAX_HELD 100000u /* locks in the held sets of all contexts together */
 
 struct class_node {
     const struct lock_name *name; /* of one of its locks */
@@ -67,20 +69,20 @@ static void *grow(void *items, size_t n, size_t *cap, size_t size)
 static u32 class_index(struct graph *g, ref_t lock, const struct lock_name *name)
 {
     bool fresh;
+    u64 *known = refmap_get(&g->lock_seen, lock);
+    if (known)
+        return (u32)*known;
     u64 *place = refmap_put(&g->class_of, hash_bytes(name->class, strlen(name->class), 0), &fresh);
-    u32 index = (u32)*place;
     if (fresh) {
         g->node = grow(g->node, g->nnodes, &g->node_cap, sizeof *g->node);
-        index = (u32)g->nnodes++;
-        *place = index;
-        g->node[index] = (struct class_node){name, 0, 0};
+        g->node[g->nnodes] = (struct class_node){name, 0, 0};
+        *place = g->nnodes++;
     }
-    refmap_put(&g->lock_seen, lock, &fresh);
-    if (fresh) {
-        g->node[index].locks++;
-        g->node[index].acquisitions += name->acquisitions;
-    }
-    return index;
+    struct class_node *node = &g->node[*place];
+    node->locks++;
+    node->acquisitions += name->acquisitions;
+    *refmap_put(&g->lock_seen, lock, &fresh) = *place;
+    return (u32)*place;
 }
 
 static struct class_edge *edge_of(struct graph *g, u32 from, u32 to)
@@ -197,7 +199,8 @@ static u32 path_of(struct graph *g, ref_t parent, struct path_step *path, u32 *c
     return n;
 }
 
-static void add_node(struct graph *g, const struct order_node *o)
+/* The edges of a node: from its innermost held lock, or from all others. */
+static void add_node(struct graph *g, const struct order_node *o, bool innermost)
 {
     struct path_step path[MAX_PATH];
     struct order_witness w;
@@ -205,8 +208,11 @@ static void add_node(struct graph *g, const struct order_node *o)
     const struct lock_name *name = names_lock(g->names, o->lock);
     if ((name->attrs & ATTR_INTERPRETER) || (g->only && name->process && name->process != g->only))
         return;
-    u32 n = path_of(g, o->parent, path, class), to = n ? class_index(g, o->lock, name) : 0;
-    for (u32 at = 0; at < n && at < MAX_EDGE_PATH; at++) {
+    u32 n = path_of(g, o->parent, path, class), to = n ? class_index(g, o->lock, name) : 0, at = 0;
+    while (at < n && path[at].hidden)
+        at++;
+    u32 end = innermost && at < n ? at + 1 : n;
+    for (at = innermost ? at : at + 1; at < end; at++) {
         struct class_edge *e = path[at].hidden ? NULL : edge_of(g, class[at], to);
         if (!e)
             continue;
@@ -215,6 +221,18 @@ static void add_node(struct graph *g, const struct order_node *o)
         for (ref_t r = o->witnesses; seen < MAX_WITNESSES && view_get(r, &w, sizeof w); r = w.next, seen++)
             add_witness(g, &w, path, n, at, edge, name, o->mode);
     }
+}
+
+static void add_nodes(struct graph *g)
+{
+    struct order_node o;
+    for (int pass = 0; pass < 2; pass++) {
+        struct view_walk walk = {0};
+        while ((pass == 0 || g->nedges < MAX_EDGES) && view_next(POOL_NODE, &walk, &o, sizeof o))
+            if (o.lock && o.parent && o.acquired)
+                add_node(g, &o, pass == 0);
+    }
+    g->cut += g->nedges >= MAX_EDGES;
 }
 
 static const struct graph *sorted_graph;
@@ -282,12 +300,8 @@ static json_t *segments_json(struct graph *g)
 json_t *collect_graph(struct names *n, ref_t only)
 {
     struct graph g = {.names = n, .only = only};
-    struct view_walk walk = {0};
-    struct order_node o;
     g.segments = view_alloc(MAX_SEGMENTS * sizeof *g.segments);
-    while (view_next(POOL_NODE, &walk, &o, sizeof o))
-        if (o.lock && o.parent && o.acquired)
-            add_node(&g, &o);
+    add_nodes(&g);
     json_t *graph = json_object();
     json_object_set_new(graph, "nodes", nodes_json(&g));
     json_object_set_new(graph, "edges", edges_json(&g));
