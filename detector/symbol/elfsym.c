@@ -89,6 +89,16 @@ static struct elf_symbols *table_of(struct symbol_module *m, const GElf_Sym *sym
     }
 }
 
+Elf_Scn *section_next(Elf *elf, Elf_Scn *scn, GElf_Shdr *header)
+{
+    /* A broken header may claim any number of sections. */
+    while ((scn = elf_nextscn(elf, scn)) && elf_ndxscn(scn) < SECTIONS_MAX) {
+        if (gelf_getshdr(scn, header))
+            return scn;
+    }
+    return NULL;
+}
+
 static bool has_section(Elf *elf, GElf_Word type, const char *name)
 {
     Elf_Scn *scn = NULL;
@@ -96,9 +106,7 @@ static bool has_section(Elf *elf, GElf_Word type, const char *name)
     GElf_Shdr sh;
     if (!elf || elf_getshdrstrndx(elf, &strings) != 0)
         return false;
-    while ((scn = elf_nextscn(elf, scn))) {
-        if (!gelf_getshdr(scn, &sh))
-            continue;
+    while ((scn = section_next(elf, scn, &sh))) {
         const char *n = name ? elf_strptr(elf, strings, sh.sh_name) : NULL;
         if (sh.sh_type != SHT_NOBITS && (name ? n && strcmp(n, name) == 0 : sh.sh_type == type))
             return true;
@@ -207,9 +215,9 @@ static void load_stubs_once(struct symbol_module *m)
         return;
     for (int pass = 0; pass < 2; pass++) {
         Elf_Scn *scn = NULL;
-        for (size_t i = 0; i < SECTIONS_MAX && (scn = elf_nextscn(m->elf, scn)); i++) {
-            GElf_Shdr sh;
-            if (!gelf_getshdr(scn, &sh) || !(sh.sh_flags & SHF_ALLOC))
+        GElf_Shdr sh;
+        while ((scn = section_next(m->elf, scn, &sh))) {
+            if (!(sh.sh_flags & SHF_ALLOC))
                 continue;
             const char *name = elf_strptr(m->elf, strings, sh.sh_name);
             if (pass == 0 && sh.sh_type == SHT_RELA)
@@ -240,9 +248,9 @@ const char *symbols_call_target(struct symbol_module *m, u64 target)
 const u8 *module_bytes(struct symbol_module *m, u64 address, size_t *available)
 {
     Elf_Scn *scn = NULL;
-    for (size_t i = 0; m->elf && i < SECTIONS_MAX && (scn = elf_nextscn(m->elf, scn)); i++) {
-        GElf_Shdr sh;
-        if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_PROGBITS || !(sh.sh_flags & SHF_EXECINSTR))
+    GElf_Shdr sh;
+    while (m->elf && (scn = section_next(m->elf, scn, &sh))) {
+        if (sh.sh_type != SHT_PROGBITS || !(sh.sh_flags & SHF_EXECINSTR))
             continue;
         u64 offset = address - (sh.sh_addr + m->elf_bias);
         Elf_Data *data = offset < sh.sh_size ? elf_getdata(scn, NULL) : NULL;

@@ -103,6 +103,16 @@ struct data_variable {
     Dwarf_Die die;
     bool tls;
 };
+/* An entry that names what is in it: namespace, class, function, block. */
+struct scope {
+    const void *begin, *end; /* its entry, and the end of its children */
+    Dwarf_Die die;
+    u32 parent; /* index + 1 of the scope around it, 0 for the unit */
+};
+struct scopes {
+    struct scope *at; /* in order of begin */
+    size_t n, cap;
+};
 struct type_entry {
     u64 size;
     Dwarf_Die die;
@@ -157,9 +167,11 @@ struct symbol_module {
     size_t nvariables, variables_cap, variables_sorted; /* the first so many are in order */
     struct map imported;                                /* partial units whose variables are known */
     struct map unit_by_die;                             /* address of a unit's entry -> the unit */
-    struct map typedefs; /* address of an anonymous struct's entry -> name of its typedef */
-    struct map names;    /* address of a function's entry -> struct function_name */
-    struct map frames;   /* address and call_site -> struct symbol_frames */
+    struct map typedefs;   /* address of an anonymous struct's entry -> name of its typedef */
+    struct map scopes;     /* address of a unit's entry -> struct scopes */
+    struct map type_names; /* address of a type's entry -> its qualified name */
+    struct map names;      /* address of a function's entry -> struct function_name */
+    struct map frames;     /* address and call_site -> struct symbol_frames */
     u32 die_budget;
 };
 
@@ -177,6 +189,8 @@ bool module_open(struct symbol_module *m);
 /* Sets m->advice. */
 void module_advise(struct symbol_module *m);
 
+/* Next section and its header, within bounds; NULL at the end. */
+Elf_Scn *section_next(Elf *elf, Elf_Scn *scn, GElf_Shdr *header);
 void symbols_load(struct symbol_module *m);
 void symbols_sort(struct elf_symbols *set);
 /* The symbol whose extent contains the address, else, with nearest, the last one before it in its section. */
@@ -188,7 +202,7 @@ const char *symbols_slot(struct symbol_module *m, u64 slot);
 /* Bytes of the file at an address, and how many follow in the section. */
 const u8 *module_bytes(struct symbol_module *m, u64 address, size_t *available);
 
-/* --- die.c: walking debug entries with bounds --- */
+/* --- die.c, scope.c: walking debug entries with bounds --- */
 
 enum walk { WALK_INTO, WALK_OVER, WALK_STOP };
 typedef enum walk (*walk_fn)(Dwarf_Die *die, void *context);
@@ -210,7 +224,8 @@ void die_peel(Dwarf_Die *type);
 u64 die_size(Dwarf_Die *type); /* 0 if unknown */
 bool die_member_offset(Dwarf_Die *member, u64 *out);
 /* Entries around `die`, innermost first, without the unit. */
-size_t die_scopes(Dwarf_Die *die, Dwarf_Die *out, size_t max);
+size_t die_scopes(struct symbol_module *m, Dwarf_Die *die, Dwarf_Die *out, size_t max);
+void die_scopes_free(struct symbol_module *m);
 /* ns::Class::name of a type or variable. */
 void die_qualified(struct symbol_module *m, Dwarf_Die *die, struct text *out);
 /* Names of a subprogram or inlined subroutine; symbol: ELF symbol at its entry, or NULL. */
@@ -257,8 +272,8 @@ bool type_path_lock(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum l
 void type_path_any(struct symbol_module *m, Dwarf_Die *type, u64 offset, struct type_path *out);
 /* type_path_lock, else type_path_any. */
 void type_path(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum lock_type want, struct type_path *out);
-/* Name of a struct: its own or its typedef's, qualified. */
-bool type_name(struct symbol_module *m, Dwarf_Die *type, struct text *out);
+/* Name of a struct: its own or its typedef's, qualified; NULL if it has none. */
+const char *type_name(struct symbol_module *m, Dwarf_Die *type);
 
 /* --- sites.c --- */
 

@@ -83,6 +83,8 @@ static void module_close(struct symbol_module *m)
     map_free(&m->imported);
     map_free(&m->unit_by_die);
     map_free(&m->typedefs);
+    die_scopes_free(m);
+    map_free(&m->type_names);
     map_free(&m->names);
     map_free(&m->frames);
     if (m->dwfl)
@@ -248,10 +250,10 @@ static void note_segments(struct symbol_module *m)
 static void note_soname(struct symbol_module *m)
 {
     Elf_Scn *scn = NULL;
-    while (!m->soname && (scn = elf_nextscn(m->elf, scn))) {
-        GElf_Shdr sh;
+    GElf_Shdr sh;
+    while (!m->soname && (scn = section_next(m->elf, scn, &sh))) {
         Elf_Data *data;
-        if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_DYNAMIC || !(data = elf_getdata(scn, NULL)))
+        if (sh.sh_type != SHT_DYNAMIC || !(data = elf_getdata(scn, NULL)))
             continue;
         GElf_Dyn dyn;
         for (int i = 0; gelf_getdyn(data, i, &dyn) && dyn.d_tag != DT_NULL; i++) {

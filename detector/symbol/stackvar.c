@@ -125,7 +125,7 @@ static void name_variable(struct symbol_module *m, Dwarf_Die *function, struct v
     struct type_path p = {.path = {path, sizeof path, 0}};
     Dwarf_Die type, scopes[DIE_DEPTH], *owner = function;
     const char *name = die_text(&w->found, DW_AT_name);
-    size_t n = die_scopes(&w->found, scopes, DIE_DEPTH);
+    size_t n = die_scopes(m, &w->found, scopes, DIE_DEPTH);
     for (size_t i = n; i > 0; i--) { /* innermost function around it, inlined ones too */
         int tag = dwarf_tag(&scopes[i - 1]);
         if (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_subprogram)

@@ -44,6 +44,24 @@ bool lock_type_name(const char *name, enum lock_type want)
     return false;
 }
 
+const char *type_name(struct symbol_module *m, Dwarf_Die *type)
+{
+    const char *name = map_get(&m->type_names, (u64)(uintptr_t)type->addr);
+    char buffer[NAME_MAX_LENGTH] = "";
+    struct text t = {buffer, sizeof buffer, 0};
+    if (name)
+        return name;
+    if (die_text(type, DW_AT_name))
+        die_qualified(m, type, &t);
+    else if ((name = map_get(&m->typedefs, (u64)(uintptr_t)type->addr)))
+        text_add(&t, name);
+    if (!t.len)
+        return NULL; /* not kept: its typedef may be in a unit that was not read yet */
+    name = pool_string(&m->owner->pool, buffer);
+    map_put(&m->type_names, (u64)(uintptr_t)type->addr, (void *)(uintptr_t)name);
+    return name;
+}
+
 /* clang leaves classes with constructors elsewhere as declarations: std::condition_variable is libstdc++'s own. */
 static bool declared_lock(struct symbol_module *m, Dwarf_Die *type, enum lock_type want)
 {
@@ -61,11 +79,8 @@ static bool declared_lock(struct symbol_module *m, Dwarf_Die *type, enum lock_ty
         {LOCK_TYPE_RWLOCK, "std::shared_timed_mutex"},
         {LOCK_TYPE_ONCE, "std::once_flag"},
     };
-    char name[256] = "";
-    struct text t = {name, sizeof name, 0};
-    if (!die_flag(type, DW_AT_declaration) || !type_name(m, type, &t))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+    const char *name = die_flag(type, DW_AT_declaration) ? type_name(m, type) : NULL;
+    for (size_t i = 0; name && i < ARRAY_LEN(known); i++) {
         if (strcmp(name, known[i].name) == 0)
             return want == LOCK_TYPE_ANY || want == known[i].type;
     }
@@ -94,19 +109,6 @@ static bool storage_of(Dwarf_Die *type, Dwarf_Die *element)
     return false;
 }
 
-bool type_name(struct symbol_module *m, Dwarf_Die *type, struct text *out)
-{
-    const char *name = die_text(type, DW_AT_name);
-    if (name) {
-        die_qualified(m, type, out);
-        return true;
-    }
-    name = map_get(&m->typedefs, (u64)(uintptr_t)type->addr);
-    if (name)
-        text_add(out, name);
-    return name != NULL;
-}
-
 static bool library_type(const char *name)
 {
     return strncmp(name, "std::", 5) == 0 || strncmp(name, "__gnu_cxx::", 11) == 0;
@@ -116,13 +118,12 @@ static bool library_type(const char *name)
  * Session.lock for a lock in a node of map<int, Session>, not std::_Rb_tree_node<…>._M_storage.second.lock. */
 static void begin_base(struct symbol_module *m, Dwarf_Die *type, struct type_path *out)
 {
-    char buffer[NAME_MAX_LENGTH] = "";
-    struct text t = {buffer, sizeof buffer, 0};
-    if (!out->want_base || (out->base && !library_type(out->base)) || !type_name(m, type, &t))
+    if (!out->want_base || (out->base && !library_type(out->base)))
         return;
-    if (out->base && library_type(buffer))
+    const char *name = type_name(m, type);
+    if (!name || (out->base && library_type(name)))
         return;
-    out->base = pool_string(&m->owner->pool, buffer);
+    out->base = name;
     out->start = out->path.len;
 }
 

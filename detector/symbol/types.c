@@ -36,13 +36,15 @@ struct evidence {
     const char *type[EVIDENCE_MAX];
     bool near[EVIDENCE_MAX]; /* declared in the line of the call: T *p = malloc(…) */
     size_t n, line;
-    bool now_near;
+    bool now_near, known;
 };
 
 struct search {
     struct symbol_module *m;
     u64 size, offset;
     enum lock_type want;
+    struct unit *unit; /* whose candidates are in `found`, and of which fit */
+    enum fit fit;
     struct candidate found[CANDIDATES_MAX];
     size_t n;
 };
@@ -70,26 +72,19 @@ static bool place_of(enum fit fit, const struct type_entry *t, u64 size, u64 off
 
 static void add_candidate(struct search *s, struct type_entry *t, u64 inside, bool array)
 {
-    char path[NAME_MAX_LENGTH] = "", name[NAME_MAX_LENGTH] = "";
+    char path[NAME_MAX_LENGTH] = "";
     struct type_path p = {.path = {path, sizeof path, 0}, .want_base = true};
-    struct text n = {name, sizeof name, 0};
-    struct pool *pool = &s->m->owner->pool;
-    if (s->n == CANDIDATES_MAX || !type_name(s->m, &t->die, &n))
+    bool holds = type_path_lock(s->m, &t->die, inside, s->want, &p);
+    /* pthread_mutex_t itself: a typedef of a nameless union */
+    bool bare = !holds && inside == 0 && lock_type_name(type_name(s->m, &t->die), s->want);
+    const char *name = holds || bare ? type_name(s->m, &t->die) : NULL;
+    if (!name || s->n == CANDIDATES_MAX)
         return;
-    struct candidate c = {.type = pool_string(pool, name), .size = t->size};
-    if (!type_path_lock(s->m, &t->die, inside, s->want, &p)) {
-        if (inside != 0 || !lock_type_name(name, s->want))
-            return;
-        c.base = c.type; /* pthread_mutex_t itself */
-        c.bare = true;
-    } else {
-        c.base = p.base ? p.base : c.type;
-        c.member = p.member;
-        c.bare = path[p.start] == 0;
-    }
-    c.class_name = pool_format(pool, "%s%s%s", c.base, array ? "[]" : "", path + p.start);
+    struct candidate c = {.type = name, .base = p.base ? p.base : name, .size = t->size, .member = p.member};
+    c.bare = path[p.start] == 0;
+    c.class_name = pool_format(&s->m->owner->pool, "%s%s%s", c.base, array ? "[]" : "", path + p.start);
     for (size_t i = 0; i < s->n; i++) {
-        if (strcmp(s->found[i].class_name, c.class_name) == 0)
+        if (s->found[i].class_name == c.class_name) /* interned */
             return;
     }
     s->found[s->n++] = c;
@@ -98,6 +93,10 @@ static void add_candidate(struct search *s, struct type_entry *t, u64 inside, bo
 static void find_candidates(struct search *s, struct unit *u, enum fit fit)
 {
     u64 inside;
+    if (s->unit == u && s->fit == fit)
+        return; /* the next frame of the same unit */
+    s->unit = u;
+    s->fit = fit;
     s->n = 0;
     unit_types(s->m, u);
     for (size_t i = 0; i < u->ntypes; i++) {
@@ -117,8 +116,6 @@ static void add_evidence(struct symbol_module *m, struct evidence *e, const char
 /* A type by its name, and, one level down, what it is a template of: unique_ptr<T>, vector<T>. */
 static void evidence_type(struct symbol_module *m, Dwarf_Die *type, struct evidence *e, unsigned depth)
 {
-    char name[NAME_MAX_LENGTH] = "";
-    struct text t = {name, sizeof name, 0};
     Dwarf_Die at = *type, child, argument;
     bool pointer = depth > 0;
     for (unsigned i = 0; i < TYPE_DEPTH; i++) {
@@ -140,8 +137,8 @@ static void evidence_type(struct symbol_module *m, Dwarf_Die *type, struct evide
     int tag = dwarf_tag(&at);
     if (tag != DW_TAG_structure_type && tag != DW_TAG_class_type && tag != DW_TAG_union_type)
         return;
-    if (pointer && type_name(m, &at, &t))
-        add_evidence(m, e, name);
+    if (pointer)
+        add_evidence(m, e, type_name(m, &at));
     if (depth > 2 || !die_first_child(&at, &child))
         return;
     do {
@@ -184,7 +181,9 @@ static enum walk collect_evidence(Dwarf_Die *die, void *context)
 static void gather_evidence(struct symbol_module *m, Dwarf_Die *function, u64 address, struct evidence *e)
 {
     Dwarf_Die chain[16], origin, type;
-    e->n = 0;
+    if (e->known)
+        return;
+    e->known = true;
     if (!function)
         return;
     size_t n = inline_chain(function, address - m->dwarf_bias, chain, ARRAY_LEN(chain));
@@ -244,6 +243,7 @@ struct sites {
         struct unit *u;
         Dwarf_Die *function;
         u64 address;
+        struct evidence evidence;
     } at[2 * SITES_MAX];
     size_t n;
 };
@@ -284,7 +284,6 @@ static void add_sites(struct sites *s, const struct symbol_site *from, size_t n)
 /* Among the structs that fit in one way: 1 found, 0 none fits, -1 several or none that can be told. */
 static int find_fit(struct sites *sites, struct search *s, enum fit fit, struct candidate *best)
 {
-    struct evidence e;
     bool any = false;
     for (int mode = 0; mode < 3; mode++) { /* declared at the call, in the function, by size and offset alone */
         if (mode == 2 && fit > FIT_FLEXIBLE)
@@ -296,9 +295,9 @@ static int find_fit(struct sites *sites, struct search *s, enum fit fit, struct 
                 continue;
             for (size_t k = 0; k < s->n; k++)
                 any |= !s->found[k].bare || fit == FIT_EXACT;
-            if (mode < 2)
-                gather_evidence(s->m, sites->at[i].function, sites->at[i].address, &e);
-            int n = pick(s, mode < 2 ? &e : NULL, mode == 0, best);
+            struct evidence *e = &sites->at[i].evidence;
+            gather_evidence(s->m, sites->at[i].function, sites->at[i].address, e);
+            int n = pick(s, mode < 2 ? e : NULL, mode == 0, best);
             if (n == 1)
                 return best->bare ? -1 : 1;
             if (n < 0 && mode == 2)
@@ -333,7 +332,7 @@ void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t na
                 size_t ninit, u64 alloc_size, u64 offset, enum lock_type type, struct variable_name *out)
 {
     struct search search = {.size = alloc_size, .offset = offset, .want = type};
-    struct sites sites = {.n = 0};
+    struct sites sites;
     struct candidate best;
     u64 key = heap_key(alloc, nalloc, init, ninit, alloc_size, offset, type);
     struct variable_name *known = map_get(&s->heap, key);
@@ -343,6 +342,7 @@ void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t na
     }
     memset(out, 0, sizeof *out);
     out->module = "";
+    memset(&sites, 0, sizeof sites);
     add_sites(&sites, alloc, nalloc);
     add_sites(&sites, init, ninit);
     if (alloc_size && offset < alloc_size && type != LOCK_TYPE_CUSTOM && find_type(&sites, &search, &best)) {

@@ -217,7 +217,7 @@ static void add_variable_name(struct symbol_module *m, Dwarf_Die *die, const str
     struct pool *p = &m->owner->pool;
     struct function_name name;
     Dwarf_Die scopes[DIE_DEPTH];
-    size_t n = die_scopes(die, scopes, DIE_DEPTH);
+    size_t n = die_scopes(m, die, scopes, DIE_DEPTH);
     for (size_t i = 0; i < n; i++) {
         int tag = dwarf_tag(&scopes[i]);
         if (tag != DW_TAG_subprogram && tag != DW_TAG_inlined_subroutine)

@@ -1,29 +1,48 @@
-/* A module that is no good ELF file any more: looking up addresses in it gives frames without names or with, and returns. */
+/* A module that is no good ELF file any more: looking up addresses, variables, allocation sites and stack slots in it gives names or
+ * none, and returns. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#include "symbol/symbol.h"
+#include "symbol/variable.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void look_at(struct symbolizer *s, struct symbol_module *m, u64 address)
+{
+    struct variable_name v;
+    struct symbol_site site = {m, address, true};
+
+    if (symbol_lookup(s, m, address, address & 4)->n < 1)
+        abort();
+    variable_global(s, m, address, (enum lock_type)(address % 9), &v);
+    if (!v.class_name)
+        abort();
+    variable_tls(s, m, address & 0xff, LOCK_TYPE_ANY, &v);
+    heap_class(s, &site, 1, &site, 1, address % 500, address % 100, LOCK_TYPE_MUTEX, &v);
+    if (!v.class_name)
+        abort();
+    stack_class(s, site, -(int64_t)(address % 300), LOCK_TYPE_MUTEX, &v);
+    if (!v.class_name)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[] = "/tmp/snarl-fuzz-XXXXXX";
-    int file = mkstemp(path);
+    char path[64];
+    int file = memfd_create("module", MFD_CLOEXEC);
 
     if (file < 0 || write(file, data, size) != (ssize_t)size)
         abort();
-    close(file);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     struct symbolizer *s = symbolizer_new("");
     struct symbol_module *m = symbol_module(s, path, NULL, true, NULL, 0);
-    for (u64 address = 0; address < 0x8000; address += 0x234) {
-        const struct symbol_frames *frames = symbol_lookup(s, m, address, address & 4);
-        if (frames->n < 1)
-            abort();
-    }
+    for (u64 address = 0; address < 0x8000; address += 0x234)
+        look_at(s, m, address);
+    symbol_module_advice(s, m);
     symbolizer_free(s);
-    unlink(path);
+    close(file);
     return 0;
 }
