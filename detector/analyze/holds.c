@@ -160,6 +160,32 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
         __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
 }
 
+/* In an order that this thread has reported before, or with nothing held. False: nothing was done. */
+static bool acquired_known(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
+{
+    u32 n = t->rec->nheld;
+    ref_t node = 0;
+    if (snarl_unlikely(l->owner || n >= t->rec->held_cap || (l->head.attrs & ATTRS_SLOW)))
+        return false;
+    if (n) { /* a lock that is held already stands in no order behind itself: recursion stops here */
+        ref_t parent = t->node;
+        if (snarl_unlikely(t->order_epoch != run()->order_epoch))
+            return false;
+        if (!parent && n == 1)
+            parent = t->held[0].node = t->node = order_cached(t, 0, t->held[0].lock, t->held[0].mode);
+        if (snarl_unlikely(!parent || !(node = order_cached(t, parent, arena_ref(l), order_way(mode, HOW_BLOCK)))))
+            return false;
+    }
+    hold_push_plain(t, l, mode, node, acquire_is_noted(l) ? capture(t, fp) : 0, fp);
+    return true;
+}
+
+void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
+{
+    if (snarl_unlikely(!acquired_known(t, l, mode, fp)))
+        engine_acquired_slow(t, l, mode, HOW_BLOCK, fp);
+}
+
 /* The lock is not in this thread's held set: is the release a bug? The program's unlock goes on in any case. */
 static void release_foreign(struct thread *t, struct lock_rec *l, const u64 *fp)
 {

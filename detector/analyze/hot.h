@@ -54,56 +54,107 @@ static SNARL_HOT ref_t order_cached(struct thread *t, ref_t parent, ref_t lock, 
 /* Locks whose every acquire takes the slow path. */
 #define ATTRS_SLOW (ATTR_INTERPRETER | ATTR_UNTRACKED | ATTR_WRITER_NONRECURSIVE)
 
-static SNARL_HOT void engine_acquired(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
+/* Its stack is wanted, because the lock is new or known to the lock-order graph. */
+static SNARL_HOT bool acquire_is_noted(const struct lock_rec *l)
+{
+    return l->nodes || l->acquisitions < CAPTURE_FIRST;
+}
+
+/* Puts a lock that the thread did not hold into its held set; there must be room. */
+static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum lock_mode mode, ref_t node, ref_t stack, const u64 *fp)
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
-    ref_t lock = arena_ref(l), node = 0;
-    if (snarl_unlikely(how || mode != MODE_EXCLUSIVE || l->owner || n >= r->held_cap || (l->head.attrs & ATTRS_SLOW)))
-        goto slow;
-    if (n) {
-        ref_t parent = t->node;
-        if (snarl_unlikely(t->order_epoch != run()->order_epoch))
-            goto slow;
-        if (!parent && n == 1)
-            parent = t->held[0].node = t->node = order_cached(t, 0, t->held[0].lock, t->held[0].mode);
-        if (snarl_unlikely(!parent || !(node = order_cached(t, parent, lock, MODE_EXCLUSIVE))))
-            goto slow;
-    }
     struct held_entry *h = &t->held[n];
-    h->lock = lock;
+    h->lock = arena_ref(l);
     h->node = node;
     h->hold = 0;
-    h->stack = 0;
+    h->stack = stack;
     h->depth = 1;
-    h->mode = MODE_EXCLUSIVE;
+    h->mode = (u8)mode;
     h->how = HOW_BLOCK;
     h->site_pc = fp ? fp[1] : 0;
-    if (snarl_unlikely(l->nodes || l->acquisitions < CAPTURE_FIRST))
-        h->stack = engine_hooks.capture ? engine_hooks.capture(t, fp) : 0;
     t->node = node;
     l->acquisitions++;
     r->operations++;
     __atomic_store_n(&r->nheld, n + 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
-    return;
-slow:
-    engine_acquired_slow(t, l, mode, how, fp);
+    if (mode == MODE_EXCLUSIVE)
+        __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
+}
+
+/* The plainest acquire, inline: nothing else is held and the lock stands in no order. False: nothing was done, and engine_acquired_noted has
+ * to. Only this much is inline because more would cost the interceptors saved registers. */
+static SNARL_HOT bool acquired_alone(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
+{
+    if (snarl_unlikely(t->rec->nheld || l->owner || acquire_is_noted(l) || (l->head.attrs & ATTRS_SLOW)))
+        return false;
+    hold_push_plain(t, l, mode, 0, 0, fp);
+    return true;
+}
+
+/* Any acquire with how = HOW_BLOCK: known orders cost a look into the thread's cache, others go on to engine_acquired_slow. */
+void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp);
+
+static SNARL_HOT void engine_acquired(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
+{
+    if (snarl_unlikely(how))
+        engine_acquired_slow(t, l, mode, how, fp);
+    else if (snarl_unlikely(!acquired_alone(t, l, mode, fp)))
+        engine_acquired_noted(t, l, mode, fp);
+}
+
+/* The innermost hold, if it is of the object at addr; else NULL. (An object shared between processes may have another address here: NULL.) */
+static SNARL_HOT const struct held_entry *innermost_hold(struct thread *t, u64 addr, enum object_kind kind, struct lock_rec **l)
+{
+    u32 n = t->rec->nheld;
+    if (snarl_unlikely(!n))
+        return NULL;
+    const struct held_entry *h = &t->held[n - 1];
+    *l = arena_at(h->lock);
+    return snarl_likely((*l)->head.addr == addr && (*l)->head.uid && (*l)->head.kind == (u8)kind) ? h : NULL;
+}
+
+/* Releases h, the innermost hold, if it was taken plainly and once. False: nothing was done, and engine_release_slow has to. */
+static SNARL_HOT bool released_plainly(struct thread *t, struct lock_rec *l, const struct held_entry *h)
+{
+    struct thread_rec *r = t->rec;
+    u32 n = r->nheld;
+    if (snarl_unlikely(h->depth != 1 || h->how || (h->mode == MODE_EXCLUSIVE && l->owner != t->ref)))
+        return false;
+    t->node = n > 1 ? h[-1].node : 0;
+    if (h->mode == MODE_EXCLUSIVE)
+        __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&r->nheld, n - 1, __ATOMIC_RELEASE);
+    return true;
 }
 
 static SNARL_HOT int engine_release(struct thread *t, struct lock_rec *l, const u64 *fp)
 {
-    struct thread_rec *r = t->rec;
-    u32 n = r->nheld;
-    if (snarl_unlikely(!n))
-        return engine_release_slow(t, l, fp);
-    const struct held_entry *h = &t->held[n - 1];
-    if (snarl_unlikely(h->lock != arena_ref(l) || h->depth != 1 || h->mode != MODE_EXCLUSIVE || h->how ||
-                       l->owner != t->ref))
-        return engine_release_slow(t, l, fp);
-    t->node = n > 1 ? h[-1].node : 0;
-    __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(&r->nheld, n - 1, __ATOMIC_RELEASE);
+    u32 n = t->rec->nheld;
+    if (snarl_likely(n && t->held[n - 1].lock == arena_ref(l)) && snarl_likely(released_plainly(t, l, &t->held[n - 1])))
+        return 0;
+    return engine_release_slow(t, l, fp);
+}
+
+/* engine_sem_taken and engine_sem_post for a semaphore that is used as a lock: only its holder counts, so it needs no atomic addition. */
+static SNARL_HOT void engine_sem_take(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
+{
+    if (snarl_unlikely(!(s->head.attrs & ATTR_LOCKLIKE) || (s->head.attrs & ATTR_UNTRACKED))) {
+        engine_sem_taken(t, s, how, fp);
+        return;
+    }
+    __atomic_store_n(&s->sem_takes, s->sem_takes + 1, __ATOMIC_RELAXED);
+    s->sem_last_taker = t->ref;
+    engine_acquired(t, s, MODE_EXCLUSIVE, how, fp);
+}
+static SNARL_HOT int engine_sem_give(struct thread *t, struct lock_rec *s, const u64 *fp)
+{
+    u32 n = t->rec->nheld;
+    if (snarl_unlikely(!(s->head.attrs & ATTR_LOCKLIKE) || s->sem_last_taker != t->ref || !n ||
+                       t->held[n - 1].lock != arena_ref(s) || (t->held[n - 1].how & HOW_PHANTOM)))
+        return engine_sem_post(t, s, fp);
+    engine_release(t, s, fp);
+    __atomic_store_n(&s->sem_posts, s->sem_posts + 1, __ATOMIC_RELAXED);
     return 0;
 }
 

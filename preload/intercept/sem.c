@@ -54,7 +54,7 @@ static __attribute__((noinline)) int sem_block(struct thread *t, struct lock_rec
     interceptor_again(t, fp);
     engine_wait_end(t);
     if (r == 0)
-        engine_sem_taken(t, s, how, fp);
+        engine_sem_take(t, s, how, fp);
     interceptor_leave(t);
     return r;
 }
@@ -70,7 +70,7 @@ static SNARL_HOT int sem_wait_until(const struct sem_call *c, const u64 *fp)
     int saved_errno = errno;
     if (snarl_unlikely(REAL(sem_trywait)(c->sem)))
         return sem_block(t, s, c, saved_errno, fp);
-    engine_sem_taken(t, s, c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED, fp);
+    engine_sem_take(t, s, c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED, fp);
     interceptor_leave(t);
     return 0;
 }
@@ -112,7 +112,7 @@ EXPORT int sem_trywait(sem_t *sem)
     int r = REAL(sem_trywait)(sem);
     if (r == 0) {
         u32 how = snarl_unlikely(sem_try_is_blocking != NULL) && sem_try_is_blocking(fp) ? HOW_PYTRY : HOW_TRY;
-        engine_sem_taken(t, s, how, fp);
+        engine_sem_take(t, s, how, fp);
     }
     interceptor_leave(t);
     return r;
@@ -124,7 +124,7 @@ EXPORT int sem_post(sem_t *sem)
     struct thread *t = interceptor_enter(fp);
     int swallow = 0;
     if (snarl_likely(t != NULL)) {
-        swallow = engine_sem_post(t, sem_rec(t, (u64)sem, fp), fp);
+        swallow = engine_sem_give(t, sem_rec(t, (u64)sem, fp), fp);
         interceptor_leave(t);
     }
     return snarl_unlikely(swallow) ? 0 : REAL(sem_post)(sem);
