@@ -7,21 +7,13 @@
  * Takes its own writer lock (RANK_TABLE), inside it RANK_STACKS and RANK_ARENA. Allocates arena records and, once, the arrays. */
 #include "modules.h"
 
-#include <elf.h>
-#include <fcntl.h>
-#include <sys/auxv.h>
-
-#include "analyze/engine.h"
 #include "base/arena.h"
 #include "base/sys.h"
 #include "model/run.h"
 #include "model/stack.h"
 #include "modules_internal.h"
 
-#define MAX_LOADED 16384u
-#define MAX_IDS 16383u /* 14 bits of a frame; 0 is "unknown" */
-#define MAX_PATH 4096u
-#define REUSE_STEPS 4096u
+#define MAX_LOADED 8192u
 
 struct module_array {
     u32 n;
@@ -37,9 +29,7 @@ static u32 sequence;
 static struct ilock writer = ILOCK_INIT(RANK_TABLE);
 static u32 reading, unmapping; /* modules_read_enter against the loader */
 static struct r_debug *loader;
-static ref_t own_modules; /* head of this process's list of records */
 static u32 mark, next_order;
-static char path_buffer[MAX_PATH * 2]; /* writer's */
 
 /* glibc's struct dl_find_object (2.35), in case the headers are older. */
 struct found_object {
@@ -143,179 +133,36 @@ void *modules_symbol(const char *name)
 {
     void *found = NULL;
     bool done = !array[0];
-    /* Tries again for some 100 ms in all while another thread unloads or loads. */
-    for (u32 tries = 0; !done && tries < 1000; tries++) {
+    /* Again when another thread has loaded something meanwhile. */
+    for (u32 tries = 0; !done && tries < 100; tries++) {
         u64 mask;
         bool entered = modules_read_enter(&mask);
         done = entered && search_symbol(name, &found);
         modules_read_leave(entered, mask);
-        if (!done)
-            sys_sleep_ns(100000);
     }
     return found;
 }
 
 bool modules_read_enter(u64 *mask)
 {
-    *mask = sys_signals_block();
-    __atomic_fetch_add(&reading, 1, __ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&unmapping, __ATOMIC_SEQ_CST))
-        return true;
-    __atomic_fetch_sub(&reading, 1, __ATOMIC_SEQ_CST);
+    for (u32 tries = 0; tries < 200; tries++) {
+        *mask = sys_signals_block();
+        __atomic_fetch_add(&reading, 1, __ATOMIC_SEQ_CST);
+        if (!__atomic_load_n(&unmapping, __ATOMIC_SEQ_CST))
+            return true;
+        __atomic_fetch_sub(&reading, 1, __ATOMIC_SEQ_CST);
+        sys_signals_restore(*mask);
+        sys_sleep_ns(50000);
+    }
     return false;
 }
 
 void modules_read_leave(bool entered, u64 mask)
 {
-    if (entered)
-        __atomic_fetch_sub(&reading, 1, __ATOMIC_SEQ_CST);
+    if (!entered)
+        return;
+    __atomic_fetch_sub(&reading, 1, __ATOMIC_SEQ_CST);
     sys_signals_restore(mask);
-}
-
-/* ---- records ---- */
-
-static u32 text_length(const char *s)
-{
-    u32 n = 0;
-    while (n < MAX_PATH && s[n])
-        n++;
-    return n;
-}
-
-static bool has_prefix(const char *s, const char *prefix)
-{
-    while (*prefix)
-        if (*s++ != *prefix++)
-            return false;
-    return true;
-}
-
-static const char *base_name(const char *s)
-{
-    const char *base = s;
-    for (; *s; s++)
-        if (*s == '/')
-            base = s + 1;
-    return base;
-}
-
-/* The path in path_buffer; writer's lock held. */
-static const char *absolute_path(const char *name, bool is_main)
-{
-    char *p = path_buffer;
-    p[0] = 0;
-    if (is_main) {
-        long n = sys_call6(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)p, MAX_PATH - 1, 0, 0);
-        p[n > 0 ? n : 0] = 0;
-        const char *base = base_name(p);
-        /* "ld.so program": the link names the loader. */
-        if (n > 0 && !has_prefix(base, "ld-linux") && !has_prefix(base, "ld.so") && !has_prefix(base, "ld-2."))
-            return p;
-        const char *given = (const char *)getauxval(AT_EXECFN);
-        if (given)
-            name = given;
-    }
-    const char *slash = name;
-    while (*slash && *slash != '/')
-        slash++;
-    u32 length = text_length(name), at = 0;
-    if (name[0] != '/' && *slash) {
-        long n = sys_call3(SYS_getcwd, p, MAX_PATH, 0);
-        if (n > 1) {
-            at = (u32)n - 1;
-            if (p[at - 1] != '/')
-                p[at++] = '/';
-            if (has_prefix(name, "./")) {
-                name += 2;
-                length -= 2;
-            }
-        }
-    }
-    __builtin_memcpy(p + at, name, length);
-    p[at + length] = 0;
-    return p;
-}
-
-static bool same_file(const struct module_rec *a, const struct module_rec *b)
-{
-    return a->path == b->path && a->build_id_len == b->build_id_len && !__builtin_memcmp(a->build_id, b->build_id, a->build_id_len);
-}
-
-/* One number per file in the whole run. The first record of each number is kept in a list through `link`. */
-static void number_module(ref_t ref)
-{
-    struct run_state *rs = run();
-    struct module_rec *m = arena_at(ref);
-    u64 mask = ilock_acquire(&rs->stacks_lock);
-    u32 id = 0;
-    for (ref_t r = rs->module_ids; r && !id; r = ((struct module_rec *)arena_at(r))->link)
-        if (same_file(arena_at(r), m))
-            id = ((struct module_rec *)arena_at(r))->id;
-    if (!id && rs->next_module < MAX_IDS) {
-        id = m->id = ++rs->next_module;
-        m->link = rs->module_ids;
-        __atomic_store_n(&rs->module_ids, ref, __ATOMIC_RELEASE);
-    }
-    m->id = id;
-    ilock_release(&rs->stacks_lock, mask);
-}
-
-static void fill_record(struct module_rec *r, const struct module *m, const struct elf_identity *identity, bool is_main)
-{
-    const struct link_map *map = (const struct link_map *)m->map;
-    const char *path = absolute_path(map->l_name ? map->l_name : "", is_main);
-    const char *soname = identity->soname ? identity->soname : "";
-    r->path = string_intern(path, text_length(path));
-    r->soname = identity->soname ? string_intern(identity->soname, identity->soname_length) : 0;
-    r->lo = m->lo;
-    r->hi = m->hi;
-    r->bias = m->bias;
-    r->is_main = is_main;
-    r->is_system = has_prefix(path, "/usr/lib") || has_prefix(path, "/lib/") || has_prefix(path, "/lib64/") ||
-                   has_prefix(path, "/lib32/") || has_prefix(path, "/libx32/") || has_prefix(path, "linux-vdso");
-    r->is_snarl = m->is_snarl;
-    r->is_libc = has_prefix(soname, "libc.so.");
-    r->is_python = identity->has_python || has_prefix(soname, "libpython3");
-    r->build_id_len = (u8)identity->build_id_len;
-    if (identity->build_id)
-        __builtin_memcpy(r->build_id, identity->build_id, identity->build_id_len);
-}
-
-/* A library that is opened and closed again and again comes back to its place: its record serves again. */
-static ref_t record_again(const struct module_rec *r)
-{
-    u32 steps = 0;
-    for (ref_t at = own_modules; at && steps < REUSE_STEPS; steps++) {
-        struct module_rec *old = arena_at(at);
-        if (old->gone && old->lo == r->lo && old->bias == r->bias && same_file(old, r)) {
-            old->gone = 0;
-            return at;
-        }
-        at = old->next;
-    }
-    return 0;
-}
-
-static void register_module(struct module *m, bool is_main)
-{
-    struct elf_identity identity;
-    struct module_rec r = {0};
-    elf_identify(m, &identity);
-    m->is_snarl = !is_main && (u64)modules_start >= m->lo && (u64)modules_start < m->hi;
-    m->build_id_at = (u64)identity.build_id;
-    m->build_id_len = (u8)identity.build_id_len;
-    fill_record(&r, m, &identity, is_main);
-    ref_t ref = record_again(&r);
-    if (!ref && (ref = arena_alloc(POOL_MODULE, sizeof r))) {
-        *(struct module_rec *)arena_at(ref) = r;
-        number_module(ref);
-        ((struct module_rec *)arena_at(ref))->next = own_modules;
-        own_modules = ref;
-        if (engine_process())
-            __atomic_store_n(&((struct process_rec *)arena_at(engine_process()))->modules, ref, __ATOMIC_RELEASE);
-    }
-    m->rec = ref;
-    m->id = ref ? ((struct module_rec *)arena_at(ref))->id : 0;
 }
 
 /* ---- the writer ---- */
@@ -362,7 +209,7 @@ static void publish(void)
         m->seen = mark;
         /* Look first: the loader itself stands in every namespace, and needs one record only. */
         if (!search(new, m->lo)) {
-            register_module(m, m->map == (u64)loader->r_map);
+            record_register(m, m->map == (u64)loader->r_map);
             insert(new, m);
         }
     }
@@ -424,9 +271,10 @@ void modules_loader_event(void)
         removing |= r->r_state == RT_DELETE;
     }
     if (removing) {
-        /* Announced before anything is unmapped: wait for those who read modules now. They block signals, and never wait. */
+        /* Announced before anything is unmapped: wait for those who read modules now. They block signals and wait for nothing, so
+         * this is short; the limit is for one that a debugger holds. */
         __atomic_store_n(&unmapping, 1, __ATOMIC_SEQ_CST);
-        while (__atomic_load_n(&reading, __ATOMIC_SEQ_CST))
+        for (u32 i = 0; i < 50000 && __atomic_load_n(&reading, __ATOMIC_SEQ_CST); i++)
             sys_sleep_ns(20000);
     } else if (!adding) {
         synchronise();
@@ -494,11 +342,9 @@ void modules_start(void)
         modules_without_tracking();
 }
 
-/* The child shares the parent's records up to the fork: same addresses, same files. What each of them loads later is its own. */
 void modules_after_fork(void)
 {
     writer.word = 0;
     reading = unmapping = 0;
-    if (own_modules && engine_process())
-        __atomic_store_n(&((struct process_rec *)arena_at(engine_process()))->modules, own_modules, __ATOMIC_RELEASE);
+    record_after_fork();
 }

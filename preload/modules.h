@@ -13,19 +13,19 @@
 
 /* What a look-up yields: a copy, good for as long as the module stays loaded. */
 struct module {
-    u64 lo, hi;   /* mapped range */
-    u64 bias;     /* address - bias = address in the ELF file */
-    u64 headers;  /* address of its program headers, and their number */
+    u64 lo, hi;  /* mapped range */
+    u64 bias;    /* address - bias = address in the ELF file */
+    u64 headers; /* address of its program headers, and their number */
     u32 nheaders;
-    u32 order;    /* the loader's order */
-    u64 eh_hdr;   /* .eh_frame_hdr, 0: none */
+    u32 order;        /* the loader's order */
+    u64 eh_hdr;       /* .eh_frame_hdr, 0: none */
     u64 eh_lo, eh_hi; /* the loaded segment around it */
-    u64 dynamic;  /* PT_DYNAMIC, 0: none */
-    u64 map;      /* the loader's struct link_map */
-    u64 build_id_at; /* address of the build id's bytes, 0: none */
-    ref_t rec;    /* struct module_rec */
-    u32 id;       /* its run-wide number, 0 when there are too many */
-    u32 seen;     /* writer's mark */
+    u64 dynamic;      /* PT_DYNAMIC, 0: none */
+    u64 map;          /* the loader's struct link_map */
+    u64 build_id_at;  /* address of the build id's bytes, 0: none */
+    ref_t rec;        /* struct module_rec */
+    u32 id;           /* its run-wide number, 0 when there are too many */
+    u32 seen;         /* writer's mark */
     bool is_snarl;
     u8 build_id_len;
     u8 reserved[2];
@@ -56,9 +56,10 @@ extern u32 modules_epoch __attribute__((visibility("hidden")));
 /* Called for the address range of each module that went away, before another one can be mapped there. Set by unwind_start. */
 extern void (*modules_on_gone)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
 
-/* Brackets code that reads a module's memory and stores what it found: no module is unmapped in between. Signals are blocked, so
- * keep it short. False: one is being unmapped just now, so what is read must be read safely (it may be gone) and may not be kept.
- * Without modules_tracking only the frames on the stack keep a module loaded, and nothing may be kept. Call leave in all cases. */
+/* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Signals are blocked, so
+ * keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal handler that runs in the
+ * midst of it, for one), read nothing. Without modules_tracking only the frames on the stack keep a module loaded, and nothing may be
+ * kept. Call leave in all cases. */
 bool modules_read_enter(u64 *mask) __attribute__((visibility("hidden")));
 void modules_read_leave(bool entered, u64 mask) __attribute__((visibility("hidden")));
 

@@ -10,7 +10,7 @@
 #define PAGE 4096ULL
 #define MAX_HEADERS 128u
 
-static const ElfW(Phdr) *headers_of(const struct module *m)
+static const ElfW(Phdr) * headers_of(const struct module *m)
 {
     return (const ElfW(Phdr) *)m->headers;
 }

@@ -1,4 +1,4 @@
-/* Between modules.c (the list), modules_elf.c (reading a loaded module) and modules_hook.c (the loader's notifications). */
+/* Between modules.c (the list), modules_record.c (records in the arena), modules_elf.c (reading a loaded module) and modules_hook.c (the loader's notifications). */
 #ifndef SNARL_PRELOAD_MODULES_INTERNAL_H
 #define SNARL_PRELOAD_MODULES_INTERNAL_H
 
@@ -11,7 +11,7 @@ struct elf_identity {
     u32 soname_length;
     const u8 *build_id;
     u32 build_id_len; /* at most 32 */
-    bool has_python; /* defines _PyRuntime */
+    bool has_python;  /* defines _PyRuntime */
 };
 
 /* Fills lo, hi, bias, headers, dynamic, eh_* from what the loader says of it. False when that is no loaded ELF module. */
@@ -19,6 +19,10 @@ bool elf_describe(struct module *m, bool is_main, u64 bias, u64 dynamic) __attri
 void elf_identify(const struct module *m, struct elf_identity *out) __attribute__((visibility("hidden")));
 /* The loader's r_debug as the main program's DT_DEBUG gives it, or NULL. */
 struct r_debug *elf_r_debug(void) __attribute__((visibility("hidden")));
+
+/* Gives the module its record and number; and the records to a forked child's process. modules_record.c */
+void record_register(struct module *m, bool is_main) __attribute__((visibility("hidden")));
+void record_after_fork(void) __attribute__((visibility("hidden")));
 
 /* Makes the loader call modules_loader_event; false when that cannot be had. */
 bool hook_install(u64 r_brk) __attribute__((visibility("hidden")));

@@ -4,141 +4,12 @@
 
 #include <errno.h>
 
-#include "safe.h"
-
-/* Pointer encodings of the Linux Standard Base. */
-enum {
-    ENC_ULEB = 0x01, ENC_UDATA2 = 0x02, ENC_UDATA4 = 0x03, ENC_UDATA8 = 0x04,
-    ENC_SLEB = 0x09, ENC_SDATA2 = 0x0a, ENC_SDATA4 = 0x0b, ENC_SDATA8 = 0x0c,
-    ENC_PCREL = 0x10, ENC_DATAREL = 0x30, ENC_ALIGNED = 0x50, ENC_INDIRECT = 0x80, ENC_OMIT = 0xff,
-};
-
 #define REMEMBER_DEPTH 4
 #define MAX_SCAN 4000000u /* entries looked at when there is no search table */
 
-/* ---- bytes ---- */
-
-void cfi_reader_at(struct cfi_reader *r, const struct cfi_memory *m, u64 at, u64 end)
-{
-    r->memory = m;
-    r->at = at;
-    r->end = end < m->hi ? end : m->hi;
-    r->bad = at < m->lo || at > r->end;
-    r->window_size = 0;
-    r->window_at = 0;
-}
-
-static u8 next_byte(struct cfi_reader *r)
-{
-    if (r->bad || r->at >= r->end) {
-        r->bad = true;
-        return 0;
-    }
-    u64 at = r->at++;
-    if (!r->memory->safe)
-        return *(const u8 *)at;
-    if (at - r->window_at >= r->window_size) {
-        u64 n = r->end - at < sizeof r->window ? r->end - at : sizeof r->window;
-        r->window_at = at;
-        r->window_size = (u32)n;
-        if (!safe_copy(r->window, at, n)) {
-            r->bad = true;
-            r->window_size = 0;
-            return 0;
-        }
-    }
-    return r->window[at - r->window_at];
-}
-
-u64 cfi_fixed(struct cfi_reader *r, u32 bytes)
-{
-    u64 v = 0;
-    for (u32 i = 0; i < bytes; i++)
-        v |= (u64)next_byte(r) << (8 * i);
-    return v;
-}
-
-static int64_t fixed_signed(struct cfi_reader *r, u32 bytes)
-{
-    u64 v = cfi_fixed(r, bytes), sign = 1ULL << (8 * bytes - 1);
-    return (int64_t)((v ^ sign) - sign);
-}
-
-static u64 leb(struct cfi_reader *r, bool is_signed)
-{
-    u64 v = 0;
-    for (u32 shift = 0; shift < 70; shift += 7) {
-        u8 b = next_byte(r);
-        if (shift < 64)
-            v |= (u64)(b & 0x7f) << shift;
-        if (!(b & 0x80)) {
-            if (is_signed && (b & 0x40) && shift + 7 < 64)
-                v |= ~0ULL << (shift + 7);
-            return v;
-        }
-    }
-    r->bad = true;
-    return 0;
-}
-
-u64 cfi_uleb(struct cfi_reader *r)
-{
-    return leb(r, false);
-}
-
-int64_t cfi_sleb(struct cfi_reader *r)
-{
-    return (int64_t)leb(r, true);
-}
-
-/* A pointer in this encoding; `data` is the base of datarel ones. */
-static u64 encoded(struct cfi_reader *r, u32 encoding, u64 data)
-{
-    u64 base = (encoding & 0x70) == ENC_PCREL ? r->at : (encoding & 0x70) == ENC_DATAREL ? data : 0, v;
-    if ((encoding & ENC_INDIRECT) || ((encoding & 0x70) && !base))
-        r->bad = true;
-    switch (encoding & 0x0f) {
-    case 0:
-    case ENC_UDATA8:
-    case ENC_SDATA8:
-        v = cfi_fixed(r, 8);
-        break;
-    case ENC_UDATA2:
-        v = cfi_fixed(r, 2);
-        break;
-    case ENC_UDATA4:
-        v = cfi_fixed(r, 4);
-        break;
-    case ENC_SDATA2:
-        v = (u64)fixed_signed(r, 2);
-        break;
-    case ENC_SDATA4:
-        v = (u64)fixed_signed(r, 4);
-        break;
-    case ENC_ULEB:
-        v = cfi_uleb(r);
-        break;
-    case ENC_SLEB:
-        v = (u64)cfi_sleb(r);
-        break;
-    default:
-        r->bad = true;
-        v = 0;
-    }
-    return v + base;
-}
-
-static void skip(struct cfi_reader *r, u64 n)
-{
-    if (n > r->end - r->at)
-        r->bad = true;
-    else
-        r->at += n;
-}
-
 /* ---- entries ---- */
 
-struct common { /* CIE */
+struct common {                 /* CIE */
     u64 code_align, start, end; /* initial instructions */
     int64_t data_align;
     u32 pointers; /* encoding of addresses in its FDEs */
@@ -181,7 +52,7 @@ static int augmentation(struct cfi_reader *r, const u8 *letters, struct common *
             u32 e = (u32)cfi_fixed(r, 1);
             if (e == ENC_ALIGNED)
                 return -EPROTO;
-            encoded(r, e & 0x0f, 0); /* its value does not matter, its size does */
+            cfi_encoded(r, e & 0x0f, 0); /* its value does not matter, its size does */
         } else if (*l == 'S') {
             c->signal = true;
         } else if (*l != 'B') {
@@ -252,7 +123,7 @@ static int64_t factored(struct interpreter *in, bool is_signed)
 static void expression(struct interpreter *in, u64 reg, u32 kind)
 {
     u64 length = cfi_uleb(&in->r), at = in->r.at;
-    skip(&in->r, length);
+    cfi_skip(&in->r, length);
     if (length > 0xffff)
         in->r.bad = true;
     set(in, reg, kind, (int64_t)at, (u32)length);
@@ -272,11 +143,13 @@ static void cfa_opcode(struct interpreter *in, u32 op)
     if (op == 0x0f) { /* def_cfa_expression */
         u64 length = cfi_uleb(&in->r);
         *cfa = (struct cfi_rule){(int64_t)in->r.at, (u32)length, CFI_IS_EXPR};
-        skip(&in->r, length);
+        cfi_skip(&in->r, length);
         in->r.bad |= length > 0xffff;
         return;
     }
-    int64_t offset = op == 0x0d ? cfa->value : op == 0x0c || op == 0x0e ? (int64_t)cfi_uleb(&in->r) : factored(in, true);
+    int64_t offset = op == 0x0d                 ? cfa->value
+                     : op == 0x0c || op == 0x0e ? (int64_t)cfi_uleb(&in->r)
+                                                : factored(in, true);
     if (reg >= CFI_REGS || ((op == 0x0d || op == 0x0e || op == 0x13) && cfa->kind != CFI_REGISTER))
         in->r.bad = true;
     *cfa = (struct cfi_rule){offset, (u32)reg, CFI_REGISTER};
@@ -348,14 +221,24 @@ static void opcode(struct interpreter *in, u32 op)
     case 0x00: /* nop */
         break;
     case 0x01: /* set_loc */
-        in->location = encoded(&in->r, in->common->pointers, 0);
+        in->location = cfi_encoded(&in->r, in->common->pointers, 0);
         break;
     case 0x02:
     case 0x03:
     case 0x04:
         advance(in, cfi_fixed(&in->r, 1u << (op - 2)));
         break;
-    case 0x05: case 0x06: case 0x07: case 0x08: case 0x09: case 0x10: case 0x11: case 0x14: case 0x15: case 0x16: case 0x2f:
+    case 0x05:
+    case 0x06:
+    case 0x07:
+    case 0x08:
+    case 0x09:
+    case 0x10:
+    case 0x11:
+    case 0x14:
+    case 0x15:
+    case 0x16:
+    case 0x2f:
         register_opcode(in, op);
         break;
     case 0x0a:
@@ -364,7 +247,12 @@ static void opcode(struct interpreter *in, u32 op)
     case 0x0b:
         recall(in);
         break;
-    case 0x0c: case 0x0d: case 0x0e: case 0x0f: case 0x12: case 0x13:
+    case 0x0c:
+    case 0x0d:
+    case 0x0e:
+    case 0x0f:
+    case 0x12:
+    case 0x13:
         cfa_opcode(in, op);
         break;
     case 0x2e: /* GNU_args_size */
@@ -408,9 +296,9 @@ int cfi_entry(const struct cfi_memory *m, u64 at, u64 pc, struct cfi_row *row)
     u64 id_at = entry_begin(&r, m, at), back = cfi_fixed(&r, 4);
     if (!id_at || !back || back > id_at || read_common(m, id_at - back, &common))
         return -EPROTO;
-    u64 begin = encoded(&r, common.pointers, 0), range = encoded(&r, common.pointers & 0x0f, 0);
+    u64 begin = cfi_encoded(&r, common.pointers, 0), range = cfi_encoded(&r, common.pointers & 0x0f, 0);
     if (common.augmented)
-        skip(&r, cfi_uleb(&r));
+        cfi_skip(&r, cfi_uleb(&r));
     if (r.bad)
         return -EPROTO;
     if (pc < begin || pc - begin >= range)
@@ -443,7 +331,7 @@ static u64 search_table(const struct cfi_memory *m, u64 table, u64 count, u64 hd
     while (lo < hi) {
         u64 middle = (lo + hi) / 2;
         cfi_reader_at(&r, m, table + middle * 8, m->hi);
-        u64 start = hdr + (u64)fixed_signed(&r, 4);
+        u64 start = hdr + (u64)cfi_fixed_signed(&r, 4);
         if (r.bad)
             return 0;
         if (start <= pc)
@@ -454,7 +342,7 @@ static u64 search_table(const struct cfi_memory *m, u64 table, u64 count, u64 hd
     if (!lo)
         return 0;
     cfi_reader_at(&r, m, table + (lo - 1) * 8 + 4, m->hi);
-    u64 entry = hdr + (u64)fixed_signed(&r, 4);
+    u64 entry = hdr + (u64)cfi_fixed_signed(&r, 4);
     return r.bad ? 0 : entry;
 }
 
@@ -482,10 +370,10 @@ int cfi_find(const struct cfi_memory *m, u64 hdr, u64 pc, struct cfi_row *row)
         table = (u32)cfi_fixed(&r, 1);
     if (r.bad || version != 1 || frame == ENC_OMIT)
         return -EPROTO;
-    u64 section = encoded(&r, frame, hdr);
+    u64 section = cfi_encoded(&r, frame, hdr);
     if (counted == ENC_OMIT || table != (ENC_DATAREL | ENC_SDATA4))
         return r.bad ? -EPROTO : scan(m, section, pc, row);
-    u64 count = encoded(&r, counted, hdr);
+    u64 count = cfi_encoded(&r, counted, hdr);
     if (r.bad || count > (m->hi - r.at) / 8)
         return -EPROTO;
     u64 entry = search_table(m, r.at, count, hdr, pc);

@@ -83,30 +83,62 @@ static void jump(struct machine *m, bool taken)
         m->r.at = to;
 }
 
+static u64 arithmetic(u32 op, u64 a, u64 b)
+{
+    int64_t sa = (int64_t)a, sb = (int64_t)b;
+    switch (op) {
+    case 0x1a:
+        return a & b;
+    case 0x1b: /* signed; the one quotient that does not fit wraps */
+        return sb == -1 ? 0 - a : (u64)(sa / sb);
+    case 0x1c:
+        return a - b;
+    case 0x1d:
+        return a % b;
+    case 0x1e:
+        return a * b;
+    case 0x21:
+        return a | b;
+    case 0x22:
+        return a + b;
+    case 0x24:
+        return b < 64 ? a << b : 0;
+    case 0x25:
+        return b < 64 ? a >> b : 0;
+    case 0x26:
+        return (u64)(sa >> (b < 64 ? b : 63));
+    default: /* 0x27 */
+        return a ^ b;
+    }
+}
+
+static bool comparison(u32 op, int64_t a, int64_t b)
+{
+    switch (op) {
+    case 0x29:
+        return a == b;
+    case 0x2a:
+        return a >= b;
+    case 0x2b:
+        return a > b;
+    case 0x2c:
+        return a <= b;
+    case 0x2d:
+        return a < b;
+    default: /* 0x2e */
+        return a != b;
+    }
+}
+
 static void two_operands(struct machine *m, u32 op)
 {
     u64 b = pop(m), a = pop(m);
-    int64_t sa = (int64_t)a, sb = (int64_t)b;
-    bool overflow = a == 1ULL << 63 && sb == -1;
-    switch (op) {
-    case 0x1a: push(m, a & b); break;
-    case 0x1b: push(m, !b ? 0 : overflow ? a : (u64)(sa / sb)); m->r.bad |= !b; break;
-    case 0x1c: push(m, a - b); break;
-    case 0x1d: push(m, !b ? 0 : a % b); m->r.bad |= !b; break;
-    case 0x1e: push(m, a * b); break;
-    case 0x21: push(m, a | b); break;
-    case 0x22: push(m, a + b); break;
-    case 0x24: push(m, b < 64 ? a << b : 0); break;
-    case 0x25: push(m, b < 64 ? a >> b : 0); break;
-    case 0x26: push(m, (u64)(sa >> (b < 64 ? b : 63))); break;
-    case 0x27: push(m, a ^ b); break;
-    case 0x29: push(m, sa == sb); break;
-    case 0x2a: push(m, sa >= sb); break;
-    case 0x2b: push(m, sa > sb); break;
-    case 0x2c: push(m, sa <= sb); break;
-    case 0x2d: push(m, sa < sb); break;
-    default: push(m, sa != sb); break; /* 0x2e */
-    }
+    if (op >= 0x29)
+        push(m, comparison(op, (int64_t)a, (int64_t)b));
+    else if ((op == 0x1b || op == 0x1d) && !b)
+        m->r.bad = true;
+    else
+        push(m, arithmetic(op, a, b));
 }
 
 static void constant(struct machine *m, u32 op)
@@ -120,51 +152,83 @@ static void constant(struct machine *m, u32 op)
     push(m, v);
 }
 
-static void step(struct machine *m, u32 op)
+/* What moves values around: 0x12 to 0x17. */
+static void stack_operation(struct machine *m, u32 op)
+{
+    if (op == 0x12)
+        pick(m, 0);
+    else if (op == 0x13)
+        pop(m);
+    else if (op == 0x14)
+        pick(m, 1);
+    else if (op == 0x15)
+        pick(m, cfi_fixed(&m->r, 1));
+    else
+        rotate(m, op - 0x14);
+}
+
+static void other_operation(struct machine *m, u32 op)
 {
     u64 v;
-    if (op >= 0x30 && op <= 0x4f) {
-        push(m, op - 0x30);
-        return;
-    }
-    if (op >= 0x70 && op <= 0x8f) {
-        push_register(m, op - 0x70, cfi_sleb(&m->r));
-        return;
-    }
-    if (op >= 0x08 && op <= 0x0f) {
-        constant(m, op);
-        return;
-    }
     switch (op) {
-    case 0x03: push(m, cfi_fixed(&m->r, 8)); break;
-    case 0x06: dereference(m, 8); break;
-    case 0x10: push(m, cfi_uleb(&m->r)); break;
-    case 0x11: push(m, (u64)cfi_sleb(&m->r)); break;
-    case 0x12: pick(m, 0); break;
-    case 0x13: pop(m); break;
-    case 0x14: pick(m, 1); break;
-    case 0x15: pick(m, cfi_fixed(&m->r, 1)); break;
-    case 0x16: rotate(m, 2); break;
-    case 0x17: rotate(m, 3); break;
-    case 0x19: v = pop(m); push(m, (int64_t)v < 0 ? 0 - v : v); break;
-    case 0x1f: push(m, 0 - pop(m)); break;
-    case 0x20: push(m, ~pop(m)); break;
-    case 0x23: v = pop(m); push(m, v + cfi_uleb(&m->r)); break;
-    case 0x28: jump(m, pop(m) != 0); break;
-    case 0x2f: jump(m, true); break;
-    case 0x92: v = cfi_uleb(&m->r); push_register(m, v, cfi_sleb(&m->r)); break;
-    case 0x94: dereference(m, cfi_fixed(&m->r, 1)); break;
-    case 0x96: break; /* nop */
+    case 0x03: /* addr */
+        push(m, cfi_fixed(&m->r, 8));
+        break;
+    case 0x06:
+        dereference(m, 8);
+        break;
+    case 0x10: /* constu, consts */
+        push(m, cfi_uleb(&m->r));
+        break;
+    case 0x11:
+        push(m, (u64)cfi_sleb(&m->r));
+        break;
+    case 0x19: /* abs, neg, not */
+        v = pop(m);
+        push(m, (int64_t)v < 0 ? 0 - v : v);
+        break;
+    case 0x1f:
+        push(m, 0 - pop(m));
+        break;
+    case 0x20:
+        push(m, ~pop(m));
+        break;
+    case 0x23: /* plus_uconst */
+        v = pop(m);
+        push(m, v + cfi_uleb(&m->r));
+        break;
+    case 0x92: /* bregx */
+        v = cfi_uleb(&m->r);
+        push_register(m, v, cfi_sleb(&m->r));
+        break;
+    case 0x94: /* deref_size */
+        dereference(m, cfi_fixed(&m->r, 1));
+        break;
     default:
-        if ((op >= 0x1a && op <= 0x1e) || op == 0x21 || op == 0x22 || (op >= 0x24 && op <= 0x27) || (op >= 0x29 && op <= 0x2e))
-            two_operands(m, op);
-        else
-            m->r.bad = true;
+        m->r.bad |= op != 0x96; /* nop */
     }
 }
 
-int cfi_evaluate(const struct cfi_memory *memory, const struct cfi_rule *rule, const struct cfi_frame *f, bool has_initial,
-                 u64 initial, cfi_get get, void *arg, u64 *result)
+static void step(struct machine *m, u32 op)
+{
+    if (op >= 0x70 && op <= 0x8f) /* breg */
+        push_register(m, op - 0x70, cfi_sleb(&m->r));
+    else if (op >= 0x30 && op <= 0x4f) /* lit */
+        push(m, op - 0x30);
+    else if (op >= 0x08 && op <= 0x0f)
+        constant(m, op);
+    else if (op >= 0x12 && op <= 0x17)
+        stack_operation(m, op);
+    else if (op == 0x28 || op == 0x2f) /* bra, skip */
+        jump(m, op == 0x2f || pop(m));
+    else if ((op >= 0x1a && op <= 0x1e) || op == 0x21 || op == 0x22 || (op >= 0x24 && op <= 0x2e))
+        two_operands(m, op);
+    else
+        other_operation(m, op);
+}
+
+int cfi_evaluate(const struct cfi_memory *memory, const struct cfi_rule *rule, const struct cfi_frame *f,
+                 bool has_initial, u64 initial, cfi_get get, void *arg, u64 *result)
 {
     struct machine m;
     m.depth = 0;

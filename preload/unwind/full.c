@@ -24,7 +24,7 @@ static bool read_memory(void *arg, u64 addr, u64 *value)
 {
     struct full *w = arg;
     if (!region_holds(&w->stack, addr, 8))
-        return safe_copy(value, addr, sizeof *value);
+        return safe_read(addr, value);
     *value = *(const u64 *)addr;
     return true;
 }
@@ -38,7 +38,8 @@ static bool find_cfa(struct full *w, const struct cfi_row *row, const struct cfi
 }
 
 /* The caller's value of one register; false: not known. */
-static bool recover(struct full *w, u32 reg, const struct cfi_rule *rule, const struct cfi_memory *m, u64 cfa, u64 *value)
+static bool recover(struct full *w, u32 reg, const struct cfi_rule *rule, const struct cfi_memory *m, u64 cfa,
+                    u64 *value)
 {
     u64 at;
     switch (rule->kind) {
@@ -71,7 +72,7 @@ static int full_step(struct full *w)
     struct cfi_frame next = {.known = 0};
     u64 mask, cfa = 0, pc = w->f.reg[REG_RA];
     bool entered = modules_read_enter(&mask);
-    int err = recipe_row(pc, w->exact, entered, &row, &m) ? -EPROTO : 0;
+    int err = !entered || recipe_row(pc, w->exact, &row, &m) ? -EPROTO : 0;
     if (!err && row.reg[REG_RA].kind == CFI_UNDEFINED)
         err = -ENOENT;
     else if (!err && (row.reg[REG_RA].kind == CFI_UNSET || !find_cfa(w, &row, &m, &cfa)))

@@ -16,7 +16,8 @@ struct stack_region {
 };
 void region_start(void) __attribute__((visibility("hidden")));
 /* The stack around sp. t may be NULL. `current`: sp is the stack that runs now, so its page is there. */
-void region_at(struct stack_region *g, const struct thread *t, u64 sp, bool current) __attribute__((visibility("hidden")));
+void region_at(struct stack_region *g, const struct thread *t, u64 sp, bool current)
+    __attribute__((visibility("hidden")));
 bool region_grow(struct stack_region *g, u64 end) __attribute__((visibility("hidden")));
 static inline bool region_holds(struct stack_region *g, u64 addr, u64 n)
 {
@@ -55,7 +56,7 @@ struct recipe {
     u64 frame; /* as recorded in stacks */
 };
 struct recipe_slot {
-    u64 key; /* pc << 1 | exact; set once */
+    u64 key;  /* pc << 1 | exact; set once */
     u64 bits; /* 0 while not known */
     u64 frame;
     u64 reserved;
@@ -70,8 +71,9 @@ extern struct recipe_table *recipes __attribute__((visibility("hidden")));
 
 void recipe_start(void) __attribute__((visibility("hidden")));
 void recipe_make(u64 pc, bool exact, struct recipe *out) __attribute__((visibility("hidden")));
-/* All rules at pc. 0 or -errno. Between modules_read_enter, which said whether reading need not be safe, and modules_read_leave. */
-int recipe_row(u64 pc, bool exact, bool entered, struct cfi_row *row, struct cfi_memory *memory) __attribute__((visibility("hidden")));
+/* All rules at pc. 0 or -errno. Between modules_read_enter and modules_read_leave. */
+int recipe_row(u64 pc, bool exact, struct cfi_row *row, struct cfi_memory *memory)
+    __attribute__((visibility("hidden")));
 
 static SNARL_HOT void recipe_get(u64 pc, bool exact, struct recipe *out)
 {
@@ -99,14 +101,18 @@ static SNARL_HOT void recipe_get(u64 pc, bool exact, struct recipe *out)
 /* ---- walk.c and full.c: a whole stack ---- */
 
 /* Words that a walk has read: what the memo compares. */
-enum walk_word { WORD_DATA = 0, WORD_PC /* a frame's return address */, WORD_HIDDEN /* one that is not among the frames */ };
+enum walk_word {
+    WORD_DATA = 0,
+    WORD_PC /* a frame's return address */,
+    WORD_HIDDEN /* one that is not among the frames */
+};
 #define MAX_WORDS (2 * STACK_MAX_FRAMES + 16)
 struct walk_words {
     u32 *offset; /* from the first stack pointer */
     u8 *kind;    /* enum walk_word */
     u64 *value;
-    u32 n, span; /* span: end of the farthest one */
-    bool keep;   /* they determine the walk's outcome */
+    u32 n, span;  /* span: end of the farthest one */
+    bool keep;    /* they determine the walk's outcome */
     bool bp_used; /* and so does rbp at its beginning */
 };
 
@@ -119,7 +125,8 @@ struct walk_out {
 };
 
 /* By recipes. words may be NULL. False: a frame needs full_walk; start afresh. */
-bool walk_fast(const struct thread *t, const u64 *fp, struct walk_out *o, struct walk_words *words) __attribute__((visibility("hidden")));
+bool walk_fast(const struct thread *t, const u64 *fp, struct walk_out *o, struct walk_words *words)
+    __attribute__((visibility("hidden")));
 /* All registers, from our caller's frame outwards. */
 void walk_full(const struct thread *t, const u64 *fp, struct walk_out *o) __attribute__((visibility("hidden")));
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/sys.h"
+#include "safe.h"
 
 #define FIRST_BITS 13u
 #define LAST_BITS 20u
@@ -52,7 +53,7 @@ static void table_grow(struct recipe_table *old)
         return;
     if (recipes == old) {
         struct recipe_table *new = table_new((u32)(64 - old->shift + 1));
-        for (u64 i = 0; new && i <= old->mask; i++) {
+        for (u64 i = 0; new &&i <= old->mask; i++) {
             const struct recipe_slot *s = &old->slot[i];
             u64 bits = __atomic_load_n(&s->bits, __ATOMIC_ACQUIRE);
             if (bits)
@@ -95,7 +96,8 @@ void recipe_start(void)
 /* ---- from rules to a recipe ---- */
 
 /* "rbp or rsp + offset", optionally followed by a dereference. */
-static bool plain_expression(const struct cfi_memory *m, const struct cfi_rule *rule, u32 *reg, int64_t *offset, bool *deref)
+static bool plain_expression(const struct cfi_memory *m, const struct cfi_rule *rule, u32 *reg, int64_t *offset,
+                             bool *deref)
 {
     struct cfi_reader r;
     cfi_reader_at(&r, m, (u64)rule->value, (u64)rule->value + rule->length);
@@ -152,8 +154,8 @@ static bool ra_bits(const struct cfi_memory *m, const struct cfi_row *row, u64 *
     bool deref;
     if (!row->signal)
         return ra->kind == CFI_AT_CFA && ra->value == -8;
-    if (ra->kind != CFI_AT_EXPR || !plain_expression(m, ra, &reg, &offset, &deref) || deref || reg != REG_RSP || offset < 0 ||
-        offset > 255)
+    if (ra->kind != CFI_AT_EXPR || !plain_expression(m, ra, &reg, &offset, &deref) || deref || reg != REG_RSP ||
+        offset < 0 || offset > 255)
         return false;
     *bits |= RECIPE_SIGNAL | (u64)offset << 56;
     return true;
@@ -167,23 +169,30 @@ static u64 recipe_from(const struct cfi_memory *m, const struct cfi_row *row)
     u64 bits = cfa_bits(m, row);
     u32 sp_rule = row->reg[REG_RSP].kind;
     /* The caller's rsp is the CFA; a signal frame says so in another way (it restores rsp from where its CFA stands too). */
-    if (!bits || (sp_rule != CFI_UNSET && !row->signal) || !bp_bits(m, &row->reg[REG_RBP], &bits) || !ra_bits(m, row, &bits))
+    if (!bits || (sp_rule != CFI_UNSET && !row->signal) || !bp_bits(m, &row->reg[REG_RBP], &bits) ||
+        !ra_bits(m, row, &bits))
         return complex;
     return bits;
 }
 
-static struct cfi_memory memory_of(const struct module *m, bool safe)
+static struct cfi_memory memory_of(const struct module *m)
 {
-    return (struct cfi_memory){m->eh_lo, m->eh_hi, safe};
+    return (struct cfi_memory){m->eh_lo, m->eh_hi};
+}
+
+/* Its unwind tables can be read. An untracked module may have been unmapped since. */
+static bool has_tables(const struct module *m)
+{
+    return m->eh_hdr && (modules_tracking || safe_readable(m->eh_hdr));
 }
 
 /* The recipe for a place in this module. */
-static u64 recipe_at(const struct module *m, u64 pc, bool exact, bool safe)
+static u64 recipe_at(const struct module *m, u64 pc, bool exact)
 {
     const u64 none = RECIPE_SET | (u64)RECIPE_NONE << 1;
-    struct cfi_memory memory = memory_of(m, safe);
+    struct cfi_memory memory = memory_of(m);
     struct cfi_row row;
-    if (!m->eh_hdr)
+    if (!has_tables(m))
         return none;
     int err = cfi_find(&memory, m->eh_hdr, exact ? pc : pc - 1, &row);
     /* A return address where a function begins was put there by hand, by makecontext for one: nothing has called that function, the
@@ -199,8 +208,10 @@ SNARL_COLD void recipe_make(u64 pc, bool exact, struct recipe *out)
     u64 mask;
     bool entered = modules_read_enter(&mask);
     if (modules_lookup(exact ? pc : pc - 1, &m)) {
-        out->bits = recipe_at(&m, pc, exact, !entered) | (m.is_snarl ? RECIPE_SNARL : 0);
-        out->frame = (m.id ? (u64)m.id << 48 | FRAME_OFFSET(pc - m.bias) : FRAME_OFFSET(pc)) | (exact ? FRAME_EXACT : 0);
+        out->bits = entered ? recipe_at(&m, pc, exact) : RECIPE_SET | (u64)RECIPE_NONE << 1 | RECIPE_UNKNOWN;
+        out->bits |= m.is_snarl ? RECIPE_SNARL : 0;
+        out->frame =
+            (m.id ? (u64)m.id << 48 | FRAME_OFFSET(pc - m.bias) : FRAME_OFFSET(pc)) | (exact ? FRAME_EXACT : 0);
         if (entered && modules_tracking)
             keep(pc << 1 | exact, out->bits, out->frame);
     } else {
@@ -210,11 +221,11 @@ SNARL_COLD void recipe_make(u64 pc, bool exact, struct recipe *out)
     modules_read_leave(entered, mask);
 }
 
-int recipe_row(u64 pc, bool exact, bool entered, struct cfi_row *row, struct cfi_memory *memory)
+int recipe_row(u64 pc, bool exact, struct cfi_row *row, struct cfi_memory *memory)
 {
     struct module m;
-    if (!modules_lookup(exact ? pc : pc - 1, &m) || !m.eh_hdr)
+    if (!modules_lookup(exact ? pc : pc - 1, &m) || !has_tables(&m))
         return -ENOENT;
-    *memory = memory_of(&m, !entered);
+    *memory = memory_of(&m);
     return cfi_find(memory, m.eh_hdr, exact ? pc : pc - 1, row);
 }

@@ -19,7 +19,7 @@ struct memo_entry {
     ref_t stack;
     u32 span;
     u16 n, bp_used;
-    u32 room; /* bytes of words[] */
+    u32 room;    /* bytes of words[] */
     u64 words[]; /* value[n], then u32 offset[n], then u8 kind[n] */
 };
 
@@ -118,9 +118,14 @@ static SNARL_HOT const struct memo_entry *memo_find(const struct thread *t, cons
     return NULL;
 }
 
+/* A signal handler may interrupt the writing of a memo and leave by longjmp, so what is half done must never answer: an entry is written
+ * whole before a slot or its own key leads to it. The compiler's order is enough, as only this thread looks. */
+#define IN_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 static void memo_empty(struct unwind_memo *m, u32 epoch)
 {
     __builtin_memset(m->slot, 0, sizeof m->slot);
+    IN_ORDER();
     m->used = 0;
     m->epoch = epoch;
 }
@@ -150,15 +155,19 @@ static void memo_put(struct unwind_memo *m, const u64 *fp, const struct walk_wor
             slot = memo_slot(m, memo_hash(fp[1], (u64)(fp + 2)));
         }
         e = (struct memo_entry *)(m->entries + m->used);
-        *slot = (u16)(m->used / 16 + 1);
         m->used += bytes;
     } else {
         room = e->room;
     }
-    *e = (struct memo_entry){fp[1], (u64)(fp + 2), fp[0], stack, w->span, (u16)w->n, w->bp_used, room};
+    e->pc = 0;
+    IN_ORDER();
+    *e = (struct memo_entry){0, (u64)(fp + 2), fp[0], stack, w->span, (u16)w->n, w->bp_used, room};
     __builtin_memcpy(e->words, w->value, w->n * sizeof(u64));
     __builtin_memcpy(e->words + w->n, w->offset, w->n * sizeof(u32));
     __builtin_memcpy((u32 *)(e->words + w->n) + w->n, w->kind, w->n);
+    IN_ORDER();
+    e->pc = fp[1];
+    *slot = (u16)(((char *)e - m->entries) / 16 + 1);
 }
 
 /* ---- capture ---- */

@@ -7,7 +7,7 @@
 
 struct walk {
     u64 pc, sp, bp;
-    u64 bp_at;    /* the caller's rbp stands there, not read yet; 0: bp is it */
+    u64 bp_at; /* the caller's rbp stands there, not read yet; 0: bp is it */
     bool exact, bp_initial;
     u64 first_sp;
     struct stack_region stack;

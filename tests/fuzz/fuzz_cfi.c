@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../../preload/unwind/cfi.c"
+#include "../../preload/unwind/cfi_bytes.c"
 #include "../../preload/unwind/expression.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *tables = malloc(size);
     memcpy(tables, data + 8, size);
     u64 base = (u64)tables;
-    struct cfi_memory m = {base, base + size, how & 2};
+    struct cfi_memory m = {base, base + size};
     int err = how & 1 ? cfi_entry(&m, base + (how >> 2) % size, base + (u64)(int64_t)place, &row)
                       : cfi_find(&m, base, base + (u64)(int64_t)place, &row);
     if (!err) {

@@ -79,15 +79,17 @@ static void records(void)
     CU_ASSERT_EQUAL(modules_frame(c->hi, false) >> 48, c->id); /* a call as the last instruction */
     CU_ASSERT_EQUAL(modules_frame(0x1234, false), 0x1234);
     u32 n = 0;
-    for (ref_t r = ((struct process_rec *)arena_at(engine_process()))->modules; r; r = ((struct module_rec *)arena_at(r))->next)
+    for (ref_t r = ((struct process_rec *)arena_at(engine_process()))->modules; r;
+         r = ((struct module_rec *)arena_at(r))->next)
         n++;
     CU_ASSERT(n >= 4);
 }
 
 static void symbols(void)
 {
-    static const char *const names[] = {"qsort", "pthread_mutex_lock", "pthread_cond_wait", "memcpy", "environ", "strlen", "sem_post",
-                                        "pthread_create", "CU_add_test", "dlopen", "_dl_find_object", "malloc"};
+    static const char *const names[] = {
+        "qsort",    "pthread_mutex_lock", "pthread_cond_wait", "memcpy", "environ",         "strlen",
+        "sem_post", "pthread_create",     "CU_add_test",       "dlopen", "_dl_find_object", "malloc"};
     for (u32 i = 0; i < sizeof names / sizeof names[0]; i++) {
         CU_ASSERT_PTR_NOT_NULL(dlsym(RTLD_DEFAULT, names[i]));
         CU_ASSERT_PTR_EQUAL(modules_symbol(names[i]), dlsym(RTLD_DEFAULT, names[i]));
@@ -303,7 +305,8 @@ static void without_tracking(void)
 }
 
 UNIT_TESTS("modules", {"start", start}, {"agrees_with_the_loader", agrees_with_the_loader}, {"records", records},
-           {"symbols", symbols}, {"open_and_close", open_and_close}, {"known_before_constructors", known_before_constructors},
-           {"relative_path", relative_path}, {"opened_again_and_again", opened_again_and_again}, {"other_library_same_address", other_library_same_address},
-           {"readers_while_loading", readers_while_loading}, {"other_namespace", other_namespace}, {"forked_child", forked_child},
-           {"without_tracking", without_tracking})
+           {"symbols", symbols}, {"open_and_close", open_and_close},
+           {"known_before_constructors", known_before_constructors}, {"relative_path", relative_path},
+           {"opened_again_and_again", opened_again_and_again},
+           {"other_library_same_address", other_library_same_address}, {"readers_while_loading", readers_while_loading},
+           {"other_namespace", other_namespace}, {"forked_child", forked_child}, {"without_tracking", without_tracking})

@@ -433,11 +433,20 @@ static void wild_stacks(void)
             seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
             u64 r = seed >> 33;
             switch (r % 5) {
-            case 0: memory[i] = (u64)shapes + r % 3000; break;
-            case 1: memory[i] = (u64)&memory[r % 512]; break;
-            case 2: memory[i] = (u64)qsort + r % 500; break;
-            case 3: memory[i] = seed; break;
-            default: memory[i] = r % 64;
+            case 0:
+                memory[i] = (u64)shapes + r % 3000;
+                break;
+            case 1:
+                memory[i] = (u64)&memory[r % 512];
+                break;
+            case 2:
+                memory[i] = (u64)qsort + r % 500;
+                break;
+            case 3:
+                memory[i] = seed;
+                break;
+            default:
+                memory[i] = r % 64;
             }
         }
         memory[1] = (u64)shapes + seed % 2000;
@@ -521,8 +530,16 @@ static u32 random_below(u32 n)
 }
 
 static void wander(u32 depth);
-static NOINLINE void wander_a(u32 depth) { wander(depth - 1); KEEP(); }
-static NOINLINE void wander_b(u32 depth) { wander(depth - 1); KEEP(); }
+static NOINLINE void wander_a(u32 depth)
+{
+    wander(depth - 1);
+    KEEP();
+}
+static NOINLINE void wander_b(u32 depth)
+{
+    wander(depth - 1);
+    KEEP();
+}
 static NOINLINE void wander_alloca(u32 depth)
 {
     volatile char *p = alloca(random_below(3) * 16 + 16);
@@ -558,12 +575,28 @@ static NOINLINE void wander(u32 depth)
         return;
     }
     switch (random_below(12)) {
-    case 0: case 1: case 2: wander_a(depth); break;
-    case 3: case 4: case 5: wander_b(depth); break;
-    case 6: case 7: wander_alloca(depth); break;
-    case 8: wander_realigned(depth); break;
-    case 9: unwind_test_by_rbx(wander_from_rbx); break;
-    default: wander_busy(depth, 1, 2, random_state, 4, depth);
+    case 0:
+    case 1:
+    case 2:
+        wander_a(depth);
+        break;
+    case 3:
+    case 4:
+    case 5:
+        wander_b(depth);
+        break;
+    case 6:
+    case 7:
+        wander_alloca(depth);
+        break;
+    case 8:
+        wander_realigned(depth);
+        break;
+    case 9:
+        unwind_test_by_rbx(wander_from_rbx);
+        break;
+    default:
+        wander_busy(depth, 1, 2, random_state, 4, depth);
     }
     KEEP();
 }
@@ -649,10 +682,10 @@ static void without_tracking(void)
 }
 
 UNIT_TESTS("unwind", {"start", start}, {"shapes", shapes}, {"deep_recursion", deep_recursion},
-           {"cut_at_the_limit", cut_at_the_limit}, {"signal_handler", signal_handler}, {"alternate_stack", alternate_stack},
-           {"coroutine_stack", coroutine_stack}, {"other_thread", other_thread}, {"complex_frames", complex_frames},
-           {"no_unwind_information", no_unwind_information}, {"wild_stacks", wild_stacks},
-           {"same_place_other_callers", same_place_other_callers},
+           {"cut_at_the_limit", cut_at_the_limit}, {"signal_handler", signal_handler},
+           {"alternate_stack", alternate_stack}, {"coroutine_stack", coroutine_stack}, {"other_thread", other_thread},
+           {"complex_frames", complex_frames}, {"no_unwind_information", no_unwind_information},
+           {"wild_stacks", wild_stacks}, {"same_place_other_callers", same_place_other_callers},
            {"register_contents_do_not_matter", register_contents_do_not_matter}, {"random_calls", random_calls},
            {"memo_overflow", memo_overflow}, {"interpreter_frames", interpreter_frames},
            {"without_tracking", without_tracking})

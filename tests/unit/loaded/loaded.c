@@ -12,14 +12,17 @@
 void loaded_call(void (*f)(void));
 __asm__(".text\n.globl loaded_call\n.type loaded_call, @function\n.balign 16\nloaded_call:\n"
         ".cfi_startproc\n"
-        ".byte 0x48, 0x81, 0xec\n.long " TEXT(LOADED_FRAME) "\n" /* sub $LOADED_FRAME, %rsp */
-        ".cfi_def_cfa_offset " TEXT(LOADED_FRAME) "+8\n"
-        "movq $0, 8(%rsp)\n"
-        "call *%rdi\n"
-        ".byte 0x48, 0x81, 0xc4\n.long " TEXT(LOADED_FRAME) "\n" /* add */
-        ".cfi_def_cfa_offset 8\n"
-        "ret\n"
-        ".cfi_endproc\n.size loaded_call, .-loaded_call\n");
+        ".byte 0x48, 0x81, 0xec\n.long " TEXT(
+            LOADED_FRAME) "\n" /* sub $LOADED_FRAME, %rsp */
+                          ".cfi_def_cfa_offset " TEXT(
+                              LOADED_FRAME) "+8\n"
+                                            "movq $0, 8(%rsp)\n"
+                                            "call *%rdi\n"
+                                            ".byte 0x48, 0x81, 0xc4\n.long " TEXT(
+                                                LOADED_FRAME) "\n" /* add */
+                                                              ".cfi_def_cfa_offset 8\n"
+                                                              "ret\n"
+                                                              ".cfi_endproc\n.size loaded_call, .-loaded_call\n");
 
 int loaded_number = LOADED_FRAME;
 
