@@ -28,7 +28,26 @@ static SNARL_HOT struct lock_rec *lock_cached(struct thread *t, u64 addr, enum o
     return NULL;
 }
 
-/* Back from a real call that was made outside enter/leave. */
+/* The calling thread if nothing is unusual about it, else NULL.
+ *
+ * The hot interceptors have two forms. The fast one begins with this, enters by interceptor_again, and makes no call but the real one; so it
+ * saves hardly any registers. Whatever is not plain it leaves to the general form, or to a function for the rest of the work, as the last
+ * thing it does. They get the fast form's frame pointer. When the compiler makes such a call a jump, the frame is gone, but the two
+ * words that fp is used for (caller's rbp, return address) are still in place: the callee's own prologue puts the same there. */
+static SNARL_HOT struct thread *interceptor_usual(void)
+{
+    struct thread *t = snarl_thread;
+    return snarl_likely((uintptr_t)t > 1) && snarl_likely(!(t->inside | t->handler_depth)) ? t : NULL;
+}
+static SNARL_HOT const u64 *fp_not_null(const u64 *fp)
+{
+    if (!fp)
+        __builtin_unreachable();
+    return fp;
+}
+#define FAST_FP() fp_not_null(INTERCEPTOR_FP())
+
+/* Enters once more: back from a real call that was made outside, or in a fast form. */
 static SNARL_HOT void interceptor_again(struct thread *t, const u64 *fp)
 {
     t->inside = (u64)fp;

@@ -119,9 +119,8 @@ static SNARL_COLD int mutex_not_taken(struct thread *t, struct lock_rec *l, cons
     return r;
 }
 
-EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
+static __attribute__((noinline)) int mutex_lock_general(pthread_mutex_t *m, const u64 *fp)
 {
-    const u64 *fp = INTERCEPTOR_FP();
     perturb_point();
     struct thread *t = interceptor_enter(fp);
     if (snarl_unlikely(!t))
@@ -133,6 +132,34 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
         return mutex_not_taken(t, l, &c, r, fp);
     }
     engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
+    interceptor_leave(t);
+    return 0;
+}
+
+/* The fast form has tried, with answer r, and something is not plain. Inside; leaves. */
+static __attribute__((noinline)) int mutex_lock_rest(struct thread *t, struct lock_rec *l, pthread_mutex_t *m, int r, const u64 *fp)
+{
+    if (snarl_unlikely(r)) {
+        struct mutex_call c = {m, CALL_PLAIN, 0, NULL};
+        return mutex_not_taken(t, l, &c, r, fp);
+    }
+    engine_acquired_noted(t, l, MODE_EXCLUSIVE, fp);
+    interceptor_leave(t);
+    return 0;
+}
+
+EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
+{
+    struct thread *t = interceptor_usual();
+    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+        return mutex_lock_general(m, FAST_FP());
+    struct lock_rec *l = lock_cached(t, (u64)m, OBJ_MUTEX);
+    if (snarl_unlikely(!l) || snarl_unlikely(l->head.attrs & ATTR_ROBUST))
+        return mutex_lock_general(m, FAST_FP());
+    interceptor_again(t, FAST_FP());
+    int r = REAL(pthread_mutex_trylock)(m);
+    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, MODE_EXCLUSIVE, FAST_FP())))
+        return mutex_lock_rest(t, l, m, r, FAST_FP());
     interceptor_leave(t);
     return 0;
 }
@@ -187,20 +214,11 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const st
     return mutex_lock_until(&c, INTERCEPTOR_FP());
 }
 
-/* The kinds that check their owner may refuse. */
-static __attribute__((noinline)) int mutex_unlock_checked(struct thread *t, struct lock_rec *l, pthread_mutex_t *m, bool mine,
-                                                          const u64 *fp)
-{
-    int r = REAL(pthread_mutex_unlock)(m);
-    if (r && mine)
-        engine_release_failed(t, l, MODE_EXCLUSIVE, fp);
-    interceptor_leave(t);
-    return r;
-}
+/* Kinds that check their owner may refuse an unlock. */
+#define ATTRS_CHECKED (ATTR_RECURSIVE | ATTR_ERRORCHECK | ATTR_ROBUST)
 
-EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
+static __attribute__((noinline)) int mutex_unlock_general(pthread_mutex_t *m, const u64 *fp)
 {
-    const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = interceptor_enter(fp);
     if (snarl_unlikely(!t))
         return REAL(pthread_mutex_unlock)(m);
@@ -210,10 +228,30 @@ EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
         interceptor_leave(t);
         return 0;
     }
-    if (snarl_unlikely(l->head.attrs & (ATTR_RECURSIVE | ATTR_ERRORCHECK | ATTR_ROBUST)))
-        return mutex_unlock_checked(t, l, m, mine, fp);
+    if (!(l->head.attrs & ATTRS_CHECKED)) {
+        interceptor_leave(t);
+        return REAL(pthread_mutex_unlock)(m);
+    }
+    int r = REAL(pthread_mutex_unlock)(m);
+    if (snarl_unlikely(r) && mine)
+        engine_release_failed(t, l, MODE_EXCLUSIVE, fp);
     interceptor_leave(t);
-    return REAL(pthread_mutex_unlock)(m);
+    return r;
+}
+
+EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
+{
+    struct thread *t = interceptor_usual();
+    if (snarl_unlikely(!t))
+        return mutex_unlock_general(m, FAST_FP());
+    struct lock_rec *l;
+    const struct held_entry *h = innermost_hold(t, (u64)m, OBJ_MUTEX, &l);
+    if (snarl_unlikely(!h) || snarl_unlikely(l->head.attrs & ATTRS_CHECKED))
+        return mutex_unlock_general(m, FAST_FP());
+    interceptor_again(t, FAST_FP());
+    bool released = released_plainly(t, l, h);
+    interceptor_leave(t);
+    return snarl_likely(released) ? REAL(pthread_mutex_unlock)(m) : mutex_unlock_general(m, FAST_FP());
 }
 EXPORT_ALIAS(__pthread_mutex_unlock, pthread_mutex_unlock);
 

@@ -101,41 +101,60 @@ static SNARL_COLD int rwlock_not_taken(struct thread *t, struct lock_rec *l, con
     return r;
 }
 
-EXPORT int pthread_rwlock_rdlock(pthread_rwlock_t *rw)
+static __attribute__((noinline)) int rwlock_lock_general(pthread_rwlock_t *rw, enum lock_mode mode, const u64 *fp)
 {
-    const u64 *fp = INTERCEPTOR_FP();
+    struct rwlock_call c = {rw, mode, CALL_PLAIN, 0, NULL};
     perturb_point();
     struct thread *t = interceptor_enter(fp);
     if (snarl_unlikely(!t))
-        return REAL(pthread_rwlock_rdlock)(rw);
+        return real_lock(&c);
     struct lock_rec *l = rwlock_rec(t, rw, fp);
-    int r = REAL(pthread_rwlock_tryrdlock)(rw);
-    if (snarl_unlikely(r)) {
-        struct rwlock_call c = {rw, MODE_SHARED, CALL_PLAIN, 0, NULL};
+    int r = real_try(&c);
+    if (snarl_unlikely(r))
         return rwlock_not_taken(t, l, &c, r, fp);
-    }
-    engine_acquired(t, l, MODE_SHARED, HOW_BLOCK, fp);
+    engine_acquired(t, l, mode, HOW_BLOCK, fp);
     interceptor_leave(t);
     return 0;
+}
+
+/* The fast form has tried, with answer r, and something is not plain. Inside; leaves. */
+static __attribute__((noinline)) int rwlock_lock_rest(struct thread *t, struct lock_rec *l, pthread_rwlock_t *rw, enum lock_mode mode,
+                                                      int r, const u64 *fp)
+{
+    if (snarl_unlikely(r)) {
+        struct rwlock_call c = {rw, mode, CALL_PLAIN, 0, NULL};
+        return rwlock_not_taken(t, l, &c, r, fp);
+    }
+    engine_acquired_noted(t, l, mode, fp);
+    interceptor_leave(t);
+    return 0;
+}
+
+static SNARL_HOT int rwlock_lock(pthread_rwlock_t *rw, enum lock_mode mode, const u64 *fp)
+{
+    struct thread *t = interceptor_usual();
+    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+        return rwlock_lock_general(rw, mode, fp);
+    struct lock_rec *l = lock_cached(t, (u64)rw, OBJ_RWLOCK);
+    if (snarl_unlikely(!l))
+        return rwlock_lock_general(rw, mode, fp);
+    interceptor_again(t, fp);
+    int r = mode == MODE_EXCLUSIVE ? REAL(pthread_rwlock_trywrlock)(rw) : REAL(pthread_rwlock_tryrdlock)(rw);
+    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, mode, fp)))
+        return rwlock_lock_rest(t, l, rw, mode, r, fp);
+    interceptor_leave(t);
+    return 0;
+}
+
+EXPORT int pthread_rwlock_rdlock(pthread_rwlock_t *rw)
+{
+    return rwlock_lock(rw, MODE_SHARED, FAST_FP());
 }
 EXPORT_ALIAS(__pthread_rwlock_rdlock, pthread_rwlock_rdlock);
 
 EXPORT int pthread_rwlock_wrlock(pthread_rwlock_t *rw)
 {
-    const u64 *fp = INTERCEPTOR_FP();
-    perturb_point();
-    struct thread *t = interceptor_enter(fp);
-    if (snarl_unlikely(!t))
-        return REAL(pthread_rwlock_wrlock)(rw);
-    struct lock_rec *l = rwlock_rec(t, rw, fp);
-    int r = REAL(pthread_rwlock_trywrlock)(rw);
-    if (snarl_unlikely(r)) {
-        struct rwlock_call c = {rw, MODE_EXCLUSIVE, CALL_PLAIN, 0, NULL};
-        return rwlock_not_taken(t, l, &c, r, fp);
-    }
-    engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
-    interceptor_leave(t);
-    return 0;
+    return rwlock_lock(rw, MODE_EXCLUSIVE, FAST_FP());
 }
 EXPORT_ALIAS(__pthread_rwlock_wrlock, pthread_rwlock_wrlock);
 
@@ -213,9 +232,8 @@ EXPORT int pthread_rwlock_clockwrlock(pthread_rwlock_t *rw, clockid_t clock, con
     return rwlock_lock_until(&c, INTERCEPTOR_FP());
 }
 
-EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *rw)
+static __attribute__((noinline)) int rwlock_unlock_general(pthread_rwlock_t *rw, const u64 *fp)
 {
-    const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = interceptor_enter(fp);
     if (snarl_unlikely(!t))
         return REAL(pthread_rwlock_unlock)(rw);
@@ -223,6 +241,19 @@ EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *rw)
     int swallow = engine_release(t, l, fp);
     interceptor_leave(t);
     return snarl_unlikely(swallow) ? 0 : REAL(pthread_rwlock_unlock)(rw); /* never fails */
+}
+
+EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *rw)
+{
+    struct thread *t = interceptor_usual();
+    struct lock_rec *l;
+    const struct held_entry *h = snarl_likely(t != NULL) ? innermost_hold(t, (u64)rw, OBJ_RWLOCK, &l) : NULL;
+    if (snarl_unlikely(!h))
+        return rwlock_unlock_general(rw, FAST_FP());
+    interceptor_again(t, FAST_FP());
+    bool released = released_plainly(t, l, h);
+    interceptor_leave(t);
+    return snarl_likely(released) ? REAL(pthread_rwlock_unlock)(rw) : rwlock_unlock_general(rw, FAST_FP());
 }
 EXPORT_ALIAS(__pthread_rwlock_unlock, pthread_rwlock_unlock);
 

@@ -51,9 +51,8 @@ static __attribute__((noinline)) int spin_block(struct thread *t, struct lock_re
     return r;
 }
 
-EXPORT int pthread_spin_lock(pthread_spinlock_t *s)
+static __attribute__((noinline)) int spin_lock_general(pthread_spinlock_t *s, const u64 *fp)
 {
-    const u64 *fp = INTERCEPTOR_FP();
     perturb_point();
     struct thread *t = interceptor_enter(fp);
     if (snarl_unlikely(!t))
@@ -62,6 +61,32 @@ EXPORT int pthread_spin_lock(pthread_spinlock_t *s)
     if (snarl_unlikely(REAL(pthread_spin_trylock)(s)))
         return spin_block(t, l, s, fp);
     engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
+    interceptor_leave(t);
+    return 0;
+}
+
+/* The fast form has tried, with answer r, and something is not plain. Inside; leaves. */
+static __attribute__((noinline)) int spin_lock_rest(struct thread *t, struct lock_rec *l, pthread_spinlock_t *s, int r, const u64 *fp)
+{
+    if (snarl_unlikely(r))
+        return spin_block(t, l, s, fp);
+    engine_acquired_noted(t, l, MODE_EXCLUSIVE, fp);
+    interceptor_leave(t);
+    return 0;
+}
+
+EXPORT int pthread_spin_lock(pthread_spinlock_t *s)
+{
+    struct thread *t = interceptor_usual();
+    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+        return spin_lock_general(s, FAST_FP());
+    struct lock_rec *l = lock_cached(t, (u64)s, OBJ_SPIN);
+    if (snarl_unlikely(!l))
+        return spin_lock_general(s, FAST_FP());
+    interceptor_again(t, FAST_FP());
+    int r = REAL(pthread_spin_trylock)(s);
+    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, MODE_EXCLUSIVE, FAST_FP())))
+        return spin_lock_rest(t, l, s, r, FAST_FP());
     interceptor_leave(t);
     return 0;
 }
@@ -82,9 +107,8 @@ EXPORT int pthread_spin_trylock(pthread_spinlock_t *s)
     return r;
 }
 
-EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
+static __attribute__((noinline)) int spin_unlock_general(pthread_spinlock_t *s, const u64 *fp)
 {
-    const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = interceptor_enter(fp);
     if (snarl_unlikely(!t))
         return REAL(pthread_spin_unlock)(s);
@@ -92,6 +116,19 @@ EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
     int swallow = engine_release(t, l, fp);
     interceptor_leave(t);
     return snarl_unlikely(swallow) ? 0 : REAL(pthread_spin_unlock)(s);
+}
+
+EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
+{
+    struct thread *t = interceptor_usual();
+    struct lock_rec *l;
+    const struct held_entry *h = snarl_likely(t != NULL) ? innermost_hold(t, (u64)s, OBJ_SPIN, &l) : NULL;
+    if (snarl_unlikely(!h))
+        return spin_unlock_general(s, FAST_FP());
+    interceptor_again(t, FAST_FP());
+    bool released = released_plainly(t, l, h);
+    interceptor_leave(t);
+    return snarl_likely(released) ? REAL(pthread_spin_unlock)(s) : spin_unlock_general(s, FAST_FP());
 }
 
 EXPORT int pthread_spin_init(pthread_spinlock_t *s, int shared)
