@@ -6,6 +6,7 @@
 
 #include "analyze/finding.h"
 #include "base/hash.h"
+#include "identity.h"
 #include "label.h"
 #include "map.h"
 #include "view.h"
@@ -39,10 +40,24 @@ static int strength(const json_t *finding)
     return group_verdict_rank(label_text(finding, "verdict")) * 16 + kind_rank(label_text(finding, "kind"));
 }
 
+/* Locks held at the events of a finding, all in all: the plainest way to a cycle has the fewest. */
+static size_t locks_held(const json_t *finding)
+{
+    const json_t *e;
+    size_t i, n = 0;
+    json_array_foreach(json_object_get(finding, "events"), i, e)
+    {
+        n += json_array_size(json_object_get(e, "held"));
+    }
+    return n;
+}
+
 struct entry {
-    json_t *finding;
+    json_t *finding; /* the strongest of those merged, of these the plainest */
     int strength;
-    size_t position;
+    size_t position, shown_held, held;
+    const char *id; /* the one that stands for all */
+    json_t *ids;    /* set of all */
 };
 
 static int compare(const void *a, const void *b)
@@ -53,39 +68,94 @@ static int compare(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* Adds one finding to the entries: a new one, or merged into that of its id. */
-static size_t merge(struct entry *entries, size_t n, struct refmap *by_id, json_t *finding)
+/* What findings of one bug have in common: their id, or for cycles the locks and the functions that take them. */
+static u64 bug_of(const json_t *finding)
 {
     const char *id = label_text(finding, "id");
-    bool fresh;
-    u64 *place = refmap_put(by_id, hash_bytes(id, strlen(id), 0), &fresh);
-    if (fresh) {
-        *place = n;
-        entries[n] = (struct entry){json_incref(finding), strength(finding), n};
-        return n + 1;
-    }
-    struct entry *e = &entries[*place];
+    bool order = label_is(finding, "kind", "deadlock") || label_is(finding, "kind", "lock-order");
+    return order ? identity_cycle(finding) : hash_bytes(id, strlen(id), 0);
+}
+
+static void start_entry(struct entry *e, json_t *finding, size_t position)
+{
+    size_t held = locks_held(finding);
+    *e = (struct entry){json_incref(finding),      strength(finding), position, held, held,
+                        label_text(finding, "id"), json_object()};
+    json_object_set_new(e->ids, e->id, json_true());
+}
+
+static void merge_into(struct entry *e, json_t *finding)
+{
     json_int_t sum = label_number(e->finding, "count") + label_number(finding, "count");
-    if (strength(finding) < e->strength) {
+    size_t held = locks_held(finding);
+    const char *id = label_text(finding, "id");
+    json_object_set_new(e->ids, id, json_true());
+    if (held < e->held || (held == e->held && strcmp(id, e->id) < 0)) {
+        e->held = held;
+        e->id = id;
+    }
+    int now = strength(finding);
+    bool plainer = held < e->shown_held || (held == e->shown_held && strcmp(id, label_text(e->finding, "id")) < 0);
+    if (now < e->strength || (now == e->strength && plainer)) {
         json_decref(e->finding);
         e->finding = json_incref(finding);
-        e->strength = strength(finding);
+        e->strength = now;
+        e->shown_held = held;
     }
     json_object_set_new(e->finding, "count", json_integer(sum));
-    return n;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Gives the entry's finding the id that stands for all, and the sorted list of the others. */
+static json_t *finish_entry(struct entry *e)
+{
+    const char *id, **others = view_alloc(json_object_size(e->ids) * sizeof *others);
+    json_t *also = json_array(), *unused, *chosen = json_string(e->id);
+    size_t n = 0;
+    json_object_foreach(e->ids, id, unused)
+    {
+        if (strcmp(id, e->id) != 0)
+            others[n++] = id;
+    }
+    qsort(others, n, sizeof *others, compare_ids);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(also, json_string(others[i]));
+    if (n)
+        json_object_set(e->finding, "also", also);
+    json_decref(also);
+    json_decref(e->ids);
+    json_object_set_new(e->finding, "id", chosen);
+    free(others);
+    return e->finding;
 }
 
 void group_findings(json_t *findings)
 {
     size_t i, n = 0;
-    json_t *f;
-    struct refmap by_id = {0};
+    json_t *f, *all = json_copy(findings); /* ids point into findings: they stay until the end */
+    struct refmap by_bug = {0};
     struct entry *entries = view_alloc((json_array_size(findings) + 1) * sizeof *entries);
-    json_array_foreach(findings, i, f) n = merge(entries, n, &by_id, f);
+    json_array_foreach(all, i, f)
+    {
+        bool fresh;
+        u64 *place = refmap_put(&by_bug, bug_of(f), &fresh);
+        if (fresh) {
+            *place = n;
+            start_entry(&entries[n], f, n);
+            n++;
+        } else {
+            merge_into(&entries[*place], f);
+        }
+    }
     qsort(entries, n, sizeof *entries, compare);
     json_array_clear(findings);
     for (i = 0; i < n; i++)
-        json_array_append_new(findings, entries[i].finding);
+        json_array_append_new(findings, finish_entry(&entries[i]));
+    json_decref(all);
     free(entries);
-    refmap_free(&by_id);
+    refmap_free(&by_bug);
 }

@@ -184,13 +184,13 @@ static bool asks(const json_t *event)
     return true;
 }
 
-static void add_sides(struct words *sides, const json_t *events)
+static void add_sides(struct words *sides, const json_t *events, int most)
 {
     const json_t *event;
     size_t i;
     json_array_foreach(events, i, event)
     {
-        char *side = asks(event) ? side_word(json_object_get(event, "stack"), FRAMES_PER_SIDE) : NULL;
+        char *side = asks(event) ? side_word(json_object_get(event, "stack"), most) : NULL;
         if (side)
             add_word(sides, side);
     }
@@ -233,9 +233,25 @@ void identity_set(json_t *finding)
         kind = "order";
     u64 h = hash_combine(hash_bytes(kind, strlen(kind), 0), hash_bytes(rule, strlen(rule), 0));
     add_classes(&classes, finding);
-    add_sides(&sides, json_object_get(finding, "events"));
+    add_sides(&sides, json_object_get(finding, "events"), FRAMES_PER_SIDE);
     h = hash_words(&classes, h);
     h = hash_words(&sides, h);
     snprintf(id, sizeof id, "%016llx", (unsigned long long)h);
     json_object_set_new(finding, "id", json_string(id));
+}
+
+u64 identity_cycle(const json_t *finding)
+{
+    struct words locks = {0}, sides = {0};
+    const json_t *lock;
+    size_t i;
+    json_array_foreach(json_object_get(finding, "locks"), i, lock)
+    {
+        char *word = NULL;
+        if (asprintf(&word, "%lld", (long long)json_integer_value(json_object_get(lock, "instance"))) < 0)
+            abort();
+        add_word(&locks, word);
+    }
+    add_sides(&sides, json_object_get(finding, "events"), 1);
+    return hash_words(&sides, hash_words(&locks, 0));
 }

@@ -14,10 +14,10 @@ struct named_module {
 struct names {
     struct symbolizer *symbolizer;
     struct named_module *module; /* by id */
-    struct refmap frames;           /* frame -> json array */
-    struct refmap stacks;           /* stack ref -> json array */
-    struct refmap locks;            /* lock ref -> struct lock_name * */
-    struct refmap births;           /* hash of a birth -> struct class_name * */
+    struct refmap frames;        /* frame -> json array */
+    struct refmap stacks;        /* stack ref -> json array */
+    struct refmap locks;         /* lock ref -> struct lock_name * */
+    struct refmap births;        /* hash of a birth -> struct class_name * */
     u32 ninstances;
 };
 

@@ -63,24 +63,33 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
+/* What stays the same in every run of the name of a file: its last part. A deleted one has a name that was made up. */
+static const char *stable_name(const char *path)
+{
+    static const char mark[] = " (deleted)";
+    size_t n = strlen(path);
+    bool deleted = n >= sizeof mark && strcmp(path + n - (sizeof mark - 1), mark) == 0;
+    const char *base = base_name(path);
+    if (strncmp(base, "memfd:", 6) != 0 && (deleted || strstr(path, " (deleted)[") || base[0] == '#'))
+        return "temporary file";
+    return base;
+}
+
 /* Names given by the program: a semaphore's, a file's path, an annotation's. Folders differ from machine to machine, so a path's class is its
  * last part. */
 static void named_class(struct class_name *c, const struct view_object *o, char *name)
 {
-    const char *base = base_name(name);
+    const char *path = name + (strncmp(name, "FILE ", 5) == 0 ? 5 : 0);
     if (o->head.kind == OBJ_FLOCK || o->head.kind == OBJ_FCNTL || o->birth.region == REGION_FILE)
-        c->class = joined("file:", base);
-    else if (o->head.kind == OBJ_SEM)
-        c->class = joined("sem:", base);
+        c->class = joined("file:", stable_name(path));
     else if (o->head.attrs & ATTR_FILE)
-        c->class = joined("FILE:", base);
+        c->class = joined("FILE:", strcmp(path, "FILE") == 0 ? "no file" : stable_name(path));
+    else if (o->head.kind == OBJ_SEM)
+        c->class = joined("sem:", base_name(name));
     else
-        c->class = strdup(name);
-    if (!c->class)
-        abort();
-    c->full = base != name ? name : NULL;
-    if (!c->full)
-        free(name);
+        c->class = joined(name, "");
+    c->full = strchr(path, '/') ? joined(path, "") : NULL;
+    free(name);
 }
 
 static u32 sites_of(struct names *n, ref_t stack, struct symbol_site *out, u32 max)
