@@ -12,6 +12,7 @@ import collections
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,15 +31,26 @@ def command_of(folder, entry):
     return program + entry.get("args", [])
 
 
+def run_group(command):
+    """Output and status; what it started ends with it when it takes too long."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", start_new_session=True) as process:
+        try:
+            return process.communicate(timeout=SECONDS)[0], process.returncode
+        except subprocess.TimeoutExpired as e:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise Broken(f"not at its end after {SECONDS} seconds: {' '.join(command)}\n{process.communicate()[0]}") from e
+
+
 def run(snarl, folder, entry, options=()):
     """The result document and what snarl printed."""
     with tempfile.TemporaryDirectory() as scratch:
         result = os.path.join(scratch, "result.json")
         command = [snarl, "run", "--json=" + result, *entry.get("run", []), *options, "--", *command_of(folder, entry)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False)
-        said = f"$ {' '.join(command)}\n{done.stdout}{done.stderr}[exit status {done.returncode}]"
-        if done.returncode != entry["exit"]:
-            raise Broken(f"exit status {done.returncode}, not {entry['exit']}\n{said}")
+        output, status = run_group(command)
+        said = f"$ {' '.join(command)}\n{output}[exit status {status}]"
+        if status != entry["exit"]:
+            raise Broken(f"exit status {status}, not {entry['exit']}\n{said}")
         try:
             with open(result, encoding="utf-8") as f:
                 return json.load(f), said
@@ -129,7 +141,7 @@ def main():
         try:
             check(options, options.samples, entry)
             print(f"ok      {name}", flush=True)
-        except (Broken, subprocess.TimeoutExpired) as e:
+        except Broken as e:
             failed += 1
             print(f"FAILED  {name}: {e}", flush=True)
     if not ran:
