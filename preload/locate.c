@@ -97,10 +97,12 @@ static void own_stack(u64 addr, const u64 *fp, struct object_birth *birth)
     }
 }
 
-void locate_thread_created(struct thread *creator, struct thread *child, const u64 *fp)
+void locate_thread_created(struct thread *child, const u64 *fp)
 {
     struct unwind_frame frames[CREATOR_FRAMES];
-    u32 n = creator->python ? 0 : unwind_frames(fp, frames, CREATOR_FRAMES);
+    const struct process_rec *p = arena_at(engine_process());
+    /* The frames of an interpreter are not those of the captured stack, which create_stack is. */
+    u32 n = p->python ? 0 : unwind_frames(fp, frames, CREATOR_FRAMES);
     for (u32 i = 0; i < n; i++) {
         child->creator_pc[i] = frames[i].pc;
         child->creator_cfa[i] = frames[i].cfa;

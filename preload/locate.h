@@ -10,6 +10,6 @@ void locate_birth(struct thread *t, u64 addr, const u64 *fp, struct object_birth
 
 /* After engine_thread_create: keeps where the creator's stack frames end, so that a lock in one of them that the child is the first to use can be
  * named. */
-void locate_thread_created(struct thread *creator, struct thread *child, const u64 *fp) __attribute__((visibility("hidden")));
+void locate_thread_created(struct thread *child, const u64 *fp) __attribute__((visibility("hidden")));
 
 #endif

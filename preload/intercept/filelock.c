@@ -89,7 +89,8 @@ static void lock_name(struct lock_rec *l, const struct file_call *c, struct file
 static struct lock_rec *lock_of(struct thread *t, const struct file_call *c, struct file_range r, const u64 *fp)
 {
     enum object_kind kind = c->type == FILE_FLOCK ? OBJ_FLOCK : OBJ_FCNTL;
-    struct lock_rec *l = engine_lock(t, lock_address(c, r), kind, ATTR_SHARED | ATTR_PROCESS_OWNED, fp);
+    u32 attrs = ATTR_SHARED | ATTR_PROCESS_OWNED | (c->type == FILE_POSIX ? ATTR_RECORD : 0);
+    struct lock_rec *l = engine_lock(t, lock_address(c, r), kind, attrs, fp);
     if (!(l->head.attrs & ATTR_NAMED))
         lock_name(l, c, r);
     return l;

@@ -291,7 +291,7 @@ static struct birth *birth_begin(struct thread *t, u64 start_pc, const u64 *fp)
         return NULL;
     *b = (struct birth){.child = engine_thread_create(t, start_pc, fp)};
     if (b->child) {
-        locate_thread_created(t, b->child, fp);
+        locate_thread_created(b->child, fp);
         return b;
     }
     u64 mask = thread_map_lock();
