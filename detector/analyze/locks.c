@@ -35,12 +35,18 @@ static struct object_head *object_make(struct thread *t, u64 addr, enum object_k
     const struct object_head *old = init ? NULL : objects_inherited(addr);
     if (old && old->kind == (u8)kind) { /* forked child: the same object, an identity of its own */
         birth = *object_birth((struct object_head *)(uintptr_t)old);
-        attrs |= old->attrs & ~(u32)ATTR_SHARED;
+        attrs |= old->attrs;
     } else {
         birth_take(t, addr, init, fp, &birth);
     }
     u64 key[3];
-    bool shared = ((attrs & ATTR_SHARED) || (addr >> 63)) && engine_hooks.shared_key && engine_hooks.shared_key(addr, key);
+    /* A spin lock's memory does not say whether processes share it: where it lies does. */
+    bool shared = ((attrs & ATTR_SHARED) || (addr >> 63) || (kind == OBJ_SPIN && birth.region == REGION_SHARED)) &&
+                  engine_hooks.shared_key && engine_hooks.shared_key(addr, key);
+    if (shared)
+        attrs |= ATTR_SHARED;
+    else if (engine_hooks.shared_key)
+        attrs &= ~(u32)ATTR_SHARED; /* marked so, in memory of its own */
     bool fresh;
     struct object_head *o = objects_make(addr, kind, attrs, &birth, shared ? key : NULL, &fresh);
     if (o && fresh) {

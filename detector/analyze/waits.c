@@ -54,6 +54,12 @@ static ref_t owner_blocker(const struct lock_rec *l, ref_t owner)
     return owner;
 }
 
+/* May what `holder` holds keep `r` from l? */
+static bool apart(const struct thread_rec *r, const struct lock_rec *l, const struct thread_rec *holder)
+{
+    return !(l->head.attrs & ATTR_RECORD) || r->process != holder->process;
+}
+
 static bool shares(const struct thread_rec *r, ref_t lock)
 {
     u32 n = __atomic_load_n(&r->nheld, __ATOMIC_ACQUIRE);
@@ -80,7 +86,9 @@ static u32 shared_blockers(const struct thread_rec *r, const struct lock_rec *l,
             bool blocks = mode == MODE_EXCLUSIVE ? shares(o, lock)
                                                  : o != r && is_waiting(o) && o->wait.kind == WAIT_LOCK && o->wait.object == lock &&
                                                        o->wait.mode == MODE_EXCLUSIVE;
-            if (o->state == THREAD_RUNNING && blocks)
+            if (o == r && l->head.kind == OBJ_FCNTL)
+                continue; /* it converts its own */
+            if (o->state == THREAD_RUNNING && blocks && apart(r, l, o))
                 out[n++] = x;
         }
     }
@@ -100,7 +108,7 @@ u32 wait_blockers(const struct thread_rec *r, ref_t *out, u32 max)
         if (owner == arena_ref(r) && w->kind == WAIT_COND)
             return 0;
         if (owner) {
-            out[0] = owner_blocker(l, owner);
+            out[0] = apart(r, l, THREAD_AT(owner)) ? owner_blocker(l, owner) : 0;
             return out[0] != 0;
         }
         bool shared_kind = l->head.kind == OBJ_RWLOCK || l->head.kind == OBJ_FLOCK || l->head.kind == OBJ_FCNTL;
@@ -193,6 +201,17 @@ static void hold_event(struct finding_event *e, const struct thread_rec *r, ref_
         }
 }
 
+/* All wait for POSIX record locks: the kernel sees that cycle, too, and refuses the call that would close it. */
+static bool kernel_refuses(const struct walk *k)
+{
+    for (u32 i = 0; i < k->n; i++) {
+        const struct wait_rec *w = &THREAD_AT(k->path[i].thread)->wait;
+        if (w->kind != WAIT_LOCK || !(LOCK_AT(w->object)->head.attrs & ATTR_RECORD))
+            return false;
+    }
+    return !k->gone;
+}
+
 static void report_cycle(struct walk *k)
 {
     u64 signature = k->gone;
@@ -225,7 +244,8 @@ static void report_cycle(struct walk *k)
         f->flags |= r->wait.kind == WAIT_COND ? FINDING_CONDITION_RELOCK : 0;
         f->flags |= r->process != THREAD_AT(k->path[0].thread)->process ? FINDING_CROSS_PROCESS : 0;
     }
-    f->flags |= run()->options.on_deadlock == ON_DEADLOCK_ABORT   ? FINDING_ENDED_PROGRAM
+    f->flags |= kernel_refuses(k)                                 ? 0
+                : run()->options.on_deadlock == ON_DEADLOCK_ABORT ? FINDING_ENDED_PROGRAM
                 : run()->options.on_deadlock == ON_DEADLOCK_BREAK ? FINDING_BROKEN
                                                                   : 0;
     finding_publish(fr, true);
@@ -240,7 +260,8 @@ bool wait_check(struct thread *t)
     ref_t threads[MAX_WALK];
     for (u32 i = 0; i < first.n; i++)
         threads[i] = first.path[i].thread;
-    engine_react(threads, first.n);
+    if (!kernel_refuses(&first))
+        engine_react(threads, first.n);
     return true;
 }
 
@@ -252,7 +273,7 @@ bool never_ends(struct thread *t)
 /* The lock is already held by the caller itself in a way that makes this acquire wait for ever. */
 static bool blocks_itself(const struct thread *t, const struct lock_rec *l, enum lock_mode mode, enum finding_rule *rule)
 {
-    if (l->head.attrs & (ATTR_RECURSIVE | ATTR_ERRORCHECK | ATTR_PROCESS_OWNED))
+    if (l->head.attrs & (ATTR_RECURSIVE | ATTR_ERRORCHECK) || l->head.kind == OBJ_FCNTL)
         return false;
     int i = held_find(t, arena_ref(l));
     if (i < 0 || (t->held[i].how & HOW_PHANTOM))
@@ -292,7 +313,7 @@ int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, 
         engine_react(&t->ref, 1);
         return breaks() ? give_up(t, l, mode, fp) : 0;
     }
-    if (l->owner == t->ref)
+    if (l->owner == t->ref && !(l->head.attrs & ATTR_PROCESS_OWNED))
         return 0; /* the real call answers with an error */
     if (__atomic_load_n(&process()->nthreads_live, __ATOMIC_RELAXED) > 1 || !l->head.process || l->owner)
         if (never_ends(t) && breaks())
