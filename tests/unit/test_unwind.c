@@ -648,10 +648,9 @@ static NOINLINE ref_t interpreted_call(void)
 
 static void interpreter_frames(void)
 {
-    unwind_interpreter = adapter;
     ref_t seen[4];
     for (volatile u32 i = 0; i < 6; i++) {
-        self->python = i >= 2;
+        unwind_interpreter = i >= 2 ? adapter : NULL;
         seen[i % 4] = interpreted_call();
         const struct stack_rec *s = arena_at(seen[i % 4]);
         CU_ASSERT_EQUAL((s->frame[0] & FRAME_PYTHON) != 0, i >= 2);
@@ -660,7 +659,6 @@ static void interpreter_frames(void)
     CU_ASSERT_EQUAL(seen[0], seen[2]);
     CU_ASSERT_EQUAL(seen[1], seen[3]);
     CU_ASSERT_NOT_EQUAL(seen[0], seen[1]);
-    self->python = 0;
     unwind_interpreter = NULL;
 }
 
