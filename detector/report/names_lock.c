@@ -132,7 +132,8 @@ static void native_class(struct names *n, const struct view_object *o, struct cl
     } else {
         u32 na = sites_of(n, o->birth.alloc_stack, alloc, ARRAY_LEN(alloc));
         u32 ni = sites_of(n, o->birth.init_stack, init, ARRAY_LEN(init));
-        heap_class(n->symbolizer, alloc, na, init, ni, na ? o->birth.alloc_size : 0, o->birth.offset, type, &v);
+        heap_class(n->symbolizer, alloc, na, init, ni, o->birth.init_seen, na ? o->birth.alloc_size : 0,
+                   o->birth.offset, type, &v);
     }
     c->class = copy_escaped(v.class_name && *v.class_name ? v.class_name : "?");
     c->file = copy_escaped(v.file);

@@ -279,7 +279,7 @@ const char *type_name(struct symbol_module *m, Dwarf_Die *type);
 
 /* function#n into *out; false if the site is of no use. */
 void site_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
-                size_t ninit, struct variable_name *out);
+                size_t ninit, bool init_seen, struct variable_name *out);
 
 /* Class from the module's name and the rest; separator may be 0. */
 void variable_finish(struct symbolizer *s, struct symbol_module *m, const char *local, char separator,

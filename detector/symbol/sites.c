@@ -154,12 +154,13 @@ static bool class_from(struct symbolizer *s, const struct symbol_site *sites, si
 }
 
 void site_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
-                size_t ninit, struct variable_name *out)
+                size_t ninit, bool init_seen, struct variable_name *out)
 {
     char buffer[64];
     out->module = "";
-    if (class_from(s, alloc, nalloc, false, out) || class_from(s, init, ninit, false, out) ||
-        class_from(s, alloc, nalloc, true, out) || class_from(s, init, ninit, true, out))
+    if (class_from(s, alloc, nalloc, false, out) || (init_seen && class_from(s, init, ninit, false, out)) ||
+        class_from(s, alloc, nalloc, true, out) || class_from(s, init, ninit, false, out) ||
+        class_from(s, init, ninit, true, out))
         return;
     const struct symbol_site *site = nalloc ? &alloc[0] : ninit ? &init[0] : NULL;
     out->source = NAME_ADDRESS;

@@ -329,12 +329,13 @@ static u64 heap_key(const struct symbol_site *alloc, size_t nalloc, const struct
 }
 
 void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
-                size_t ninit, u64 alloc_size, u64 offset, enum lock_type type, struct variable_name *out)
+                size_t ninit, bool init_seen, u64 alloc_size, u64 offset, enum lock_type type,
+                struct variable_name *out)
 {
     struct search search = {.size = alloc_size, .offset = offset, .want = type};
     struct sites sites;
     struct candidate best;
-    u64 key = heap_key(alloc, nalloc, init, ninit, alloc_size, offset, type);
+    u64 key = heap_key(alloc, nalloc, init, ninit, alloc_size, offset, type) ^ init_seen;
     struct variable_name *known = map_get(&s->heap, key);
     if (known) {
         *out = *known;
@@ -350,7 +351,7 @@ void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t na
         out->source = NAME_TYPED;
         die_declared(search.m, &best.member, out);
     } else {
-        site_class(s, alloc, nalloc, init, ninit, out);
+        site_class(s, alloc, nalloc, init, ninit, init_seen, out);
     }
     known = pool_alloc(&s->pool, sizeof *known);
     if (known) {

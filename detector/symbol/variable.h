@@ -72,7 +72,8 @@ struct symbol_site {
 };
 
 /* A lock inside an allocated block.
- *   alloc: stack of the allocation, innermost first (one site is enough), init: stack of the initialisation or first use
+ *   alloc: stack of the allocation, innermost first (one site is enough), init: stack of the initialisation (init_seen) or of the
+ *   first use
  *   alloc_size: as asked for; 0 if unknown (then the class is a site). offset: of the lock in the block.
  *
  * type.field: the structs and classes that the units of these frames know, of that size (or the size's n-th part, or with a
@@ -80,12 +81,14 @@ struct symbol_site {
  * parameter, result, template argument) are preferred; if still not one, the site names the class. Blocks that are nothing but a lock
  * are named by site, too. C++: new, std::make_shared, std::make_unique, containers; the class is the innermost user type.
  *
- * function#n: the first function outwards that is not an allocator (malloc, operator new, std::, g_malloc, …), else of init.
+ * function#n: the first function outwards that is not an allocator (malloc, operator new, std::, g_malloc, …), else that of the
+ * initialisation, else the allocator itself, else the first use, which differs between runs.
  * n counts, from 1, the calls in that function that allocate or initialise (calls to functions with such names, and to the one
  * called here), in source order: line, column; by address without line information. Edits elsewhere do not change it. Without a
  * symbol: module+0x…. */
 void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
-                size_t ninit, u64 alloc_size, u64 offset, enum lock_type type, struct variable_name *out);
+                size_t ninit, bool init_seen, u64 alloc_size, u64 offset, enum lock_type type,
+                struct variable_name *out);
 
 /* A lock in a stack frame. cfa_offset: its address - the frame's CFA (negative). site: that frame's pc. */
 void stack_class(struct symbolizer *s, struct symbol_site site, int64_t cfa_offset, enum lock_type type,

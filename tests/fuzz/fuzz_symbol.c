@@ -21,7 +21,7 @@ static void look_at(struct symbolizer *s, struct symbol_module *m, u64 address)
     if (!v.class_name)
         abort();
     variable_tls(s, m, address & 0xff, LOCK_TYPE_ANY, &v);
-    heap_class(s, &site, 1, &site, 1, address % 500, address % 100, LOCK_TYPE_MUTEX, &v);
+    heap_class(s, &site, 1, &site, 1, address & 8, address % 500, address % 100, LOCK_TYPE_MUTEX, &v);
     if (!v.class_name)
         abort();
     stack_class(s, site, -(int64_t)(address % 300), LOCK_TYPE_MUTEX, &v);

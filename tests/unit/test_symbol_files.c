@@ -247,7 +247,7 @@ static void look_at_everything(struct symbolizer *s, const char *path)
         CU_ASSERT_TRUE_FATAL(symbol_lookup(s, m, a, a & 1)->n >= 1);
         variable_global(s, m, a, LOCK_TYPE_ANY, &v);
         CU_ASSERT_PTR_NOT_NULL_FATAL(v.class_name);
-        heap_class(s, &site, 1, NULL, 0, 72, 24, LOCK_TYPE_MUTEX, &v);
+        heap_class(s, &site, 1, NULL, 0, false, 72, 24, LOCK_TYPE_MUTEX, &v);
         CU_ASSERT_PTR_NOT_NULL_FATAL(v.class_name);
         stack_class(s, site, -0x58, LOCK_TYPE_MUTEX, &v);
         CU_ASSERT_PTR_NOT_NULL_FATAL(v.class_name);
@@ -271,7 +271,7 @@ static void not_modules(void)
     CU_ASSERT_EQUAL(symbol_lookup(s, NULL, 5, true)->n, 1);
     variable_global(s, NULL, 5, LOCK_TYPE_ANY, &v);
     expect_text(v.class_name, "?+0x5", "no module");
-    heap_class(s, NULL, 0, NULL, 0, 40, 0, LOCK_TYPE_ANY, &v);
+    heap_class(s, NULL, 0, NULL, 0, false, 40, 0, LOCK_TYPE_ANY, &v);
     CU_ASSERT_PTR_NOT_NULL(v.class_name);
     stack_class(s, (struct symbol_site){NULL, 7, false}, -8, LOCK_TYPE_ANY, &v);
     CU_ASSERT_PTR_NOT_NULL(v.class_name);

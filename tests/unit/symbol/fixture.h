@@ -143,7 +143,7 @@ static inline void check_class(struct symbolizer *s, struct expected *e)
         variable_tls(s, e->object.site[0].module, e->object.site[0].address, type, &got);
         break;
     case 'h':
-        heap_class(s, e->alloc.site, e->alloc.n, e->stack.site, e->stack.n, e->size, (u64)e->offset, type, &got);
+        heap_class(s, e->alloc.site, e->alloc.n, e->stack.site, e->stack.n, false, e->size, (u64)e->offset, type, &got);
         break;
     default:
         stack_class(s, e->stack.site[0], e->offset, type, &got);
