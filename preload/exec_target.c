@@ -15,7 +15,9 @@
 #include "text.h"
 
 #define MAX_SCRIPTS 5      /* the kernel's own limit of interpreters in a row */
-#define MAX_HEADERS 64
+#define MAX_HEADERS 32
+#define MAX_DYNAMIC 4096   /* bytes of the dynamic section looked at */
+#define MAX_NAMES (4u << 20)
 #define LOADER "ld-linux-x86-64.so"
 #define HEAD_BYTES 256     /* what the kernel reads of a script's first line */
 
@@ -56,18 +58,98 @@ static bool interpreter_is_glibc(int fd, const Elf64_Phdr *p)
     return strstr(path, LOADER) != NULL;
 }
 
+struct elf_file {
+    int fd;
+    u32 n;
+    Elf64_Phdr header[MAX_HEADERS];
+};
+
+static const Elf64_Phdr *header_of(const struct elf_file *f, u32 type)
+{
+    for (u32 i = 0; i < f->n; i++) {
+        if (f->header[i].p_type == type)
+            return &f->header[i];
+    }
+    return NULL;
+}
+
+static bool offset_of(const struct elf_file *f, u64 address, u64 *offset)
+{
+    for (u32 i = 0; i < f->n; i++) {
+        const Elf64_Phdr *p = &f->header[i];
+        if (p->p_type == PT_LOAD && address >= p->p_vaddr && address - p->p_vaddr < p->p_filesz) {
+            *offset = address - p->p_vaddr + p->p_offset;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where the names of dynamic symbols are in the file. */
+static bool find_names(const struct elf_file *f, u64 *offset, u64 *size)
+{
+    const Elf64_Phdr *dynamic = header_of(f, PT_DYNAMIC);
+    u64 address = 0;
+    *size = 0;
+    for (u64 at = 0; dynamic && at + sizeof(Elf64_Dyn) <= dynamic->p_filesz && at < MAX_DYNAMIC; at += sizeof(Elf64_Dyn)) {
+        Elf64_Dyn d;
+        if (!read_at(f->fd, &d, sizeof d, dynamic->p_offset + at) || d.d_tag == DT_NULL)
+            break;
+        if (d.d_tag == DT_STRTAB)
+            address = d.d_un.d_ptr;
+        if (d.d_tag == DT_STRSZ)
+            *size = d.d_un.d_val < MAX_NAMES ? d.d_un.d_val : MAX_NAMES;
+    }
+    return address && *size && offset_of(f, address, offset);
+}
+
+static bool names_a_sanitizer(const char *names, size_t n)
+{
+    static const char *const inits[] = {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init"};
+    for (size_t i = 0; i < ARRAY_LEN(inits); i++) {
+        if (memmem(names, n, inits[i], strlen(inits[i]) + 1))
+            return true;
+    }
+    return false;
+}
+
+/* The runtime's entry is among the dynamic symbols whether it is linked in or comes as a library. */
+static bool is_sanitized(const struct elf_file *f)
+{
+    char window[4096];
+    u64 offset, size;
+    const u64 overlap = 32;
+    if (!find_names(f, &offset, &size))
+        return false;
+    for (u64 at = 0; at < size; at += sizeof window - overlap) {
+        u64 n = size - at < sizeof window ? size - at : sizeof window;
+        if (!read_at(f->fd, window, n, offset + at))
+            return false;
+        if (names_a_sanitizer(window, n))
+            return true;
+        if (n < sizeof window)
+            break;
+    }
+    return false;
+}
+
 static enum exec_target elf_target(int fd, const Elf64_Ehdr *h)
 {
-    Elf64_Phdr p;
+    struct elf_file f;
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64)
         return TARGET_FOREIGN;
-    for (u32 i = 0; i < h->e_phnum && i < MAX_HEADERS; i++) {
-        if (!read_at(fd, &p, sizeof p, h->e_phoff + i * sizeof p))
-            return TARGET_UNKNOWN;
-        if (p.p_type == PT_INTERP)
-            return !interpreter_is_glibc(fd, &p) ? TARGET_FOREIGN : gains_privileges(fd) ? TARGET_PRIVILEGED : TARGET_WATCHABLE;
-    }
-    return TARGET_STATIC;
+    f.fd = fd;
+    f.n = h->e_phnum < MAX_HEADERS ? h->e_phnum : MAX_HEADERS;
+    if (!read_at(fd, f.header, f.n * sizeof f.header[0], h->e_phoff))
+        return TARGET_UNKNOWN;
+    const Elf64_Phdr *interpreter = header_of(&f, PT_INTERP);
+    if (!interpreter)
+        return TARGET_STATIC;
+    if (!interpreter_is_glibc(fd, interpreter))
+        return TARGET_FOREIGN;
+    if (is_sanitized(&f))
+        return TARGET_SANITIZED;
+    return gains_privileges(fd) ? TARGET_PRIVILEGED : TARGET_WATCHABLE;
 }
 
 /* The interpreter named in a "#!" line, in place; NULL when there is none. */

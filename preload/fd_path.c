@@ -15,7 +15,7 @@ static char *digits_before(char *end, u64 n)
 
 bool fd_path(int fd, char *out, u32 size)
 {
-    static const char prefix[] = "/proc/self/fd/", removed[] = " (deleted)";
+    static const char prefix[] = "/proc/self/fd/";
     char link[sizeof prefix + 12];
     char number[12], *end = number + sizeof number - 1;
     *end = 0;
@@ -28,14 +28,9 @@ bool fd_path(int fd, char *out, u32 size)
     if (len <= 0)
         return false;
     out[len] = 0;
-    if (out[0] != '/') { /* "pipe:[4711]" */
+    if (out[0] != '/') /* "pipe:[4711]" */
         for (char *c = out; *c; c++)
             if (*c == ':')
                 *c = 0;
-        return true;
-    }
-    size_t cut = sizeof removed - 1;
-    if ((size_t)len > cut && !__builtin_memcmp(out + len - cut, removed, cut))
-        out[(size_t)len - cut] = 0;
     return true;
 }

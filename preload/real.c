@@ -1,5 +1,8 @@
 /* The table of real functions. Called at start (start.c), by the stubs below, and by interceptors that look for a function of a library
- * loaded later. Takes the loader's lock inside dlsym, only before the program's threads exist; dlsym may allocate (see real.h, A rows).
+ * loaded later. Takes no lock, allocates nothing: dlsym would do both (it allocates the message of a failed look-up, by an allocator that
+ * may be in the program itself and not ready yet), so the symbol tables of the loaded modules are read here, in the loader's order
+ * behind our own module, as RTLD_NEXT means it. The default version of a symbol is taken: of the two implementations of
+ * conditions in one libc the one that programs of today are linked to.
  *
  * Why a call through the table is never a jump to nowhere, at the cost of one indirect call: every R and O row starts as the address of a
  * stub of 16 bytes. Libraries whose code runs before our constructor (IFUNC resolvers, audit modules) may call an interceptor;
@@ -12,9 +15,9 @@
  * own relocations are done; no preloaded library can be called then. */
 #include "real.h"
 
-#include <dlfcn.h>
+#include <link.h>
 
-#include "modules.h"
+#include "modules_internal.h"
 
 _Static_assert(REAL_ROWS <= 256, "one stub for each row");
 
@@ -107,13 +110,31 @@ static const char *const names[REAL_ROWS] = {
     REAL_FUNCTIONS(X, X, X)
 #undef X
 };
-/* Conditions have two implementations in one libc; a symbol without a version could give the one that no program of today uses. */
-static void *find_next(const char *name)
+/* The loader's list from one module to another; the first definition wins. */
+static void *search(const struct link_map *from, const struct link_map *end, const char *name)
 {
-    void *f = NULL;
-    if (__builtin_strncmp(name, "pthread_cond_", 13) == 0)
-        f = dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2");
-    return f ? f : dlsym(RTLD_NEXT, name);
+    for (const struct link_map *m = from; m && m != end; m = m->l_next) {
+        struct module module;
+        void *f = elf_describe(&module, !m->l_prev, m->l_addr, (u64)m->l_ld) ? modules_symbol_in(&module, name) : NULL;
+        if (f)
+            return f;
+    }
+    return NULL;
+}
+
+const struct link_map *real_own_map(void)
+{
+    const struct link_map *m = _r_debug.r_map;
+    while (m && m->l_ld != _DYNAMIC)
+        m = m->l_next;
+    return m;
+}
+
+void *real_lookup(const char *name)
+{
+    const struct link_map *own = real_own_map();
+    void *f = own ? search(own->l_next, NULL, name) : NULL;
+    return f ? f : search(_r_debug.r_map, own, name);
 }
 
 void real_resolve(void)
@@ -122,8 +143,7 @@ void real_resolve(void)
         return;
     progress = RESOLVING;
     for (unsigned i = 0; i < REAL_ROWS; i++)
-        __atomic_store_n(&real_functions.slot[i], find_next(names[i]), __ATOMIC_RELAXED);
-    dlerror(); /* what we did not find is none of the program's business */
+        __atomic_store_n(&real_functions.slot[i], real_lookup(names[i]), __ATOMIC_RELAXED);
     progress = RESOLVED;
     real_memory_ready = true;
 }
@@ -140,7 +160,7 @@ void *real_lazy_target(u64 row)
     real_resolve();
     f = real_functions.slot[row];
     if (f >= (void *)real_stubs && f < (void *)(real_stubs + 16 * 256))
-        f = find_next(names[row]); /* called from within the lookup */
+        f = real_lookup(names[row]); /* called from within the lookup */
     if (!f && !real_late(names[row], &f))
         return (void *)(uintptr_t)nothing;
     return f;

@@ -88,10 +88,14 @@ extern union real_functions real_functions __attribute__((visibility("hidden")))
 
 /* Resolves every row; idempotent; safe before constructors of other libraries (the stubs call it too). */
 void real_resolve(void) __attribute__((visibility("hidden")));
-/* The allocation rows may be called. False as long as the lookup itself allocates (messages of failed ones): an allocator that comes to
- * life in there may find its own library not ready, and would register its fork handlers before ours. */
+/* The allocation rows may be called. */
 extern bool real_memory_ready __attribute__((visibility("hidden")));
 /* For O rows that are NULL: looks through the modules loaded by now. Returns whether *slot is set. */
 bool real_late(const char *name, void **slot) __attribute__((visibility("hidden")));
+/* Any dynamic symbol of the modules loaded at the start: those behind ours first. Only while there is one thread. */
+void *real_lookup(const char *name) __attribute__((visibility("hidden")));
+/* Our own entry in the loader's list; NULL when it is not there. */
+struct link_map;
+const struct link_map *real_own_map(void) __attribute__((visibility("hidden")));
 
 #endif

@@ -8,10 +8,10 @@
  * destructors of all libraries. _exit and quick_exit come here too (intercept/process.c). */
 #include "start.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
@@ -26,6 +26,7 @@
 #include "modules.h"
 #include "standalone.h"
 #include "text.h"
+#include "unwind/python.h"
 #include "unwind/unwind.h"
 
 int __cxa_atexit(void (*)(void *), void *, void *);
@@ -154,15 +155,15 @@ static const char *find_env(char **envp, const char *name)
 
 static void find_library(void)
 {
-    Dl_info info;
+    const struct link_map *own = real_own_map();
     struct text t = text_in(start_library, PATH_MAX);
-    if (!dladdr(start_library, &info) || !info.dli_fname)
+    if (!own || !own->l_name[0])
         return;
-    if (info.dli_fname[0] != '/' && sys_call3(SYS_getcwd, start_library, PATH_MAX, 0) > 0) {
+    if (own->l_name[0] != '/' && sys_call3(SYS_getcwd, start_library, PATH_MAX, 0) > 0) {
         t.len = strlen(start_library);
         text_add(&t, "/");
     }
-    text_add(&t, info.dli_fname);
+    text_add(&t, own->l_name);
 }
 
 /* A sanitizer's runtime takes over the same functions and keeps its own books of the same locks. */
@@ -172,8 +173,7 @@ static const char *sanitizer(void)
                                            {"__msan_init", "MemorySanitizer"}, {"__hwasan_init", "HWAddressSanitizer"}};
     const char *found = NULL;
     for (size_t i = 0; i < ARRAY_LEN(marks) && !found; i++)
-        found = dlsym(RTLD_DEFAULT, marks[i][0]) ? marks[i][1] : NULL;
-    dlerror();
+        found = real_lookup(marks[i][0]) ? marks[i][1] : NULL;
     return found;
 }
 
@@ -261,6 +261,7 @@ static bool start_watching(void)
         return false;
     modules_start();
     unwind_start();
+    python_start();
     snarl_on = true;
     if (!interceptor_first_call()) {
         snarl_on = false;

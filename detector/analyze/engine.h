@@ -123,6 +123,14 @@ void engine_barrier_destroy(struct thread *t, u64 barrier, const u64 *fp);
 /* free, munmap, end of a thread's stack: all objects inside die. */
 void engine_memory_gone(struct thread *t, u64 addr, u64 size, const u64 *fp);
 
+/* ---- an interpreter's global lock: modelled for the wait-for graph, hidden from orders ---- */
+struct engine_interpreter {
+    u64 lo, size;                     /* the interpreter's own state: mutexes and conditions in it are not the program's */
+    ref_t (*owner)(void);             /* thread that holds the lock now, 0 if none or not known */
+    bool (*is_lock_wait)(u64 cond);   /* does a wait for this condition (within the state) mean waiting for the lock? */
+};
+void engine_interpreter(const struct engine_interpreter *interpreter);
+
 /* ---- misuse found by a sensor itself (a call's own error code, or state only it sees) ---- */
 void engine_misuse(struct thread *t, enum finding_rule rule, struct lock_rec *l, u32 flags, const u64 *fp);
 

@@ -136,10 +136,11 @@ static SNARL_HOT int engine_release(struct thread *t, struct lock_rec *l, const 
     return engine_release_slow(t, l, fp);
 }
 
+#define ATTRS_PLAIN_SEM (ATTR_LOCKLIKE | ATTR_UNTRACKED | ATTR_THREAD_END)
 /* engine_sem_taken and engine_sem_post for a semaphore that is used as a lock: only its holder counts, so it needs no atomic addition. */
 static SNARL_HOT void engine_sem_take(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
 {
-    if (snarl_unlikely(!(s->head.attrs & ATTR_LOCKLIKE) || (s->head.attrs & ATTR_UNTRACKED))) {
+    if (snarl_unlikely((s->head.attrs & ATTRS_PLAIN_SEM) != ATTR_LOCKLIKE || (how & HOW_THREAD_END))) {
         engine_sem_taken(t, s, how, fp);
         return;
     }
@@ -150,7 +151,7 @@ static SNARL_HOT void engine_sem_take(struct thread *t, struct lock_rec *s, u32 
 static SNARL_HOT int engine_sem_give(struct thread *t, struct lock_rec *s, const u64 *fp)
 {
     u32 n = t->rec->nheld;
-    if (snarl_unlikely(!(s->head.attrs & ATTR_LOCKLIKE) || s->sem_last_taker != t->ref || !n ||
+    if (snarl_unlikely((s->head.attrs & ATTRS_PLAIN_SEM) != ATTR_LOCKLIKE || s->sem_last_taker != t->ref || !n ||
                        t->held[n - 1].lock != arena_ref(s) || (t->held[n - 1].how & HOW_PHANTOM)))
         return engine_sem_post(t, s, fp);
     engine_release(t, s, fp);

@@ -99,6 +99,15 @@ static inline bool breaks(void)
 u32 wait_blockers(const struct thread_rec *r, ref_t *out, u32 max);
 #define BLOCKER_GONE 0xffffffffu /* the owner has ended or was left behind by a fork */
 
+/* ---- interpreter.c ---- */
+extern struct engine_interpreter interpreter; /* size 0: none in this process */
+static inline bool interpreter_hides(u64 addr)
+{
+    return addr - interpreter.lo < interpreter.size;
+}
+/* The record of its lock in this process, 0 if there is none. */
+ref_t interpreter_lock(void);
+
 /* ---- stuck.c ---- */
 /* Are all threads of this process blocked for good? Reports deadlock or stuck and reacts. */
 bool stuck_check(void);

@@ -84,7 +84,7 @@ struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kin
 
 struct lock_rec *engine_lock_find(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp)
 {
-    struct object_head *o = object_find(t, addr, kind, attrs, fp);
+    struct object_head *o = interpreter_hides(addr) ? NULL : object_find(t, addr, kind, attrs, fp);
     if (!o)
         return LOCK_AT(run()->nobody);
     struct lock_slot *s = &t->lock_cache[lock_cache_index(addr)];
@@ -148,6 +148,8 @@ static void end_checked(struct thread *t, struct object_head *o, bool keep_addre
 void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, u32 sem_value, const u64 *fp)
 {
     struct object_head *o = objects_get(addr);
+    if (interpreter_hides(addr))
+        return;
     if (o && o->state == OBJECT_LIVE)
         end_checked(t, o, false, fp);
     else if (o)

@@ -17,10 +17,24 @@ static void check_wait_mutexes(struct thread *t, struct sync_rec *c, struct lock
         misuse_report(t, RULE_WAIT_TWO_MUTEXES, VERDICT_OBSERVED, &c->head, 0, 0, stack, EVENT_WAIT);
 }
 
+/* A wait for the interpreter's lock, in slices: it ends only when its holder lets go. */
+static void wait_for_interpreter(struct thread *t, u64 cond, const u64 *fp)
+{
+    ref_t l = interpreter.is_lock_wait && interpreter.is_lock_wait(cond) ? interpreter_lock() : 0;
+    if (!l)
+        return;
+    wait_publish(t, WAIT_LOCK, l, 0, MODE_EXCLUSIVE, false, capture(t, fp));
+    wait_check(t);
+}
+
 u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool timed, u32 attrs, const u64 *fp)
 {
-    struct sync_rec *c = sync_find(t, cond, OBJ_COND, attrs, fp);
-    if (!c || (m->head.attrs & ATTR_UNTRACKED))
+    if (interpreter_hides(cond)) {
+        wait_for_interpreter(t, cond, fp);
+        return 0;
+    }
+    struct sync_rec *c = m->head.attrs & ATTR_UNTRACKED ? NULL : sync_find(t, cond, OBJ_COND, attrs, fp);
+    if (!c)
         return 0;
     ref_t stack = capture(t, fp), mutex = arena_ref(m);
     int i = held_find(t, mutex);
@@ -66,6 +80,8 @@ void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 de
 
 void engine_cond_init(struct thread *t, u64 cond, u32 attrs, const u64 *fp)
 {
+    if (interpreter_hides(cond))
+        return;
     struct object_head *o = objects_get(cond);
     if (o)
         objects_kill(o, false, false);
@@ -185,6 +201,14 @@ void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *
         return;
     __atomic_fetch_add(&s->sem_takes, 1, __ATOMIC_SEQ_CST);
     s->sem_last_taker = t->ref;
+    if (snarl_unlikely(how & HOW_THREAD_END)) {
+        how &= ~(u32)HOW_THREAD_END;
+        __atomic_fetch_or(&s->head.attrs, ATTR_THREAD_END, __ATOMIC_RELAXED);
+        engine_lock_name(s, "thread's end");
+    } else if (snarl_unlikely(s->end_segment)) {
+        t->rec->segment = segment_new(t->ref, t->rec->segment, s->end_segment);
+        s->end_segment = 0;
+    }
     if (s->head.attrs & ATTR_LOCKLIKE)
         engine_acquired(t, s, MODE_EXCLUSIVE, how, fp);
     else
@@ -202,6 +226,8 @@ int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp)
 {
     if (s->head.attrs & ATTR_UNTRACKED)
         return 0;
+    if (snarl_unlikely(s->head.attrs & ATTR_THREAD_END) && s->sem_last_taker == t->ref && !s->end_segment)
+        s->end_segment = t->rec->segment;
     if (s->head.attrs & ATTR_LOCKLIKE) {
         int i = held_find(t, arena_ref(s));
         if (i >= 0 && (t->held[i].how & HOW_PHANTOM)) {

@@ -103,6 +103,10 @@ u32 wait_blockers(const struct thread_rec *r, ref_t *out, u32 max)
         l = LOCK_AT(w->object);
     else if (w->kind == WAIT_COND && w->mutex)
         l = LOCK_AT(w->mutex); /* whatever wakes it, it needs its mutex back */
+    if (l && (l->head.attrs & ATTR_INTERPRETER)) {
+        out[0] = interpreter.owner ? interpreter.owner() : 0;
+        return out[0] != 0;
+    }
     if (l) {
         ref_t owner = __atomic_load_n(&l->owner, __ATOMIC_SEQ_CST);
         if (owner == arena_ref(r) && w->kind == WAIT_COND)

@@ -17,6 +17,7 @@ enum acquire_how {
     HOW_PYTRY = 1u << 2,   /* CPython's uncontended take: a try that stands for a blocking acquire (verdict possible) */
     HOW_REACQUIRE = 1u << 3, /* by returning from a condition wait */
     HOW_HANDLER = 1u << 4, /* inside a signal handler */
+    HOW_THREAD_END = 1u << 6, /* the lock stands for the life of the taking thread */
     HOW_PHANTOM = 1u << 5, /* --on-deadlock=break: never really taken; its release is swallowed */
 };
 
@@ -140,7 +141,7 @@ struct thread {
     ref_t ref;
     ref_t node;         /* order node of the innermost hold, 0 = not resolved or nothing held */
     u8 node_known;      /* node is valid for the present held set */
-    u8 python;          /* thread runs inside an interpreter we can read */
+    u8 reserved;
     u16 handler_depth;
     u32 order_epoch;    /* run's epoch when the order cache was last valid */
     u64 perturb_state;

@@ -181,6 +181,8 @@ struct symbolizer {
     struct map by_hash;
     struct map heap;  /* answers of heap_class */
     char *debug_path; /* in libdwfl's form */
+    bool ask_debuginfod;
+    u64 waited_for_nothing; /* seconds */
     Dwfl_Callbacks callbacks;
 };
 

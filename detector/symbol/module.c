@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SYSTEM_DEBUG_PATH "/usr/lib/debug"
+#define DEBUGINFOD_PATIENCE 30 /* seconds in all that may pass without an answer */
 
 /* Folders in front of libdwfl's default: the module's own folder, .debug in it, /usr/lib/debug. Made absolute, as libdwfl takes
  * relative ones to be beside each module. */
@@ -61,7 +63,8 @@ struct symbolizer *symbolizer_new(const char *debug_path)
     s->callbacks.section_address = dwfl_offline_section_address;
     s->callbacks.debuginfo_path = s->debug_path ? &s->debug_path : NULL;
     /* libdwfl asks debuginfod by itself when its variable is set. Its patience of 90 s per file is too much for a report. */
-    if (getenv("DEBUGINFOD_URLS"))
+    s->ask_debuginfod = getenv("DEBUGINFOD_URLS") != NULL;
+    if (s->ask_debuginfod)
         setenv("DEBUGINFOD_TIMEOUT", "15", 0);
     return s;
 }
@@ -281,6 +284,29 @@ static void note_debug_files(struct symbol_module *m)
     }
 }
 
+static u64 seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec;
+}
+
+/* Opens the DWARF; a server that does not answer is not asked for every module of a large program. */
+static void open_dwarf(struct symbol_module *m)
+{
+    Dwarf_Addr bias = 0;
+    u64 start = seconds_now();
+    m->dwarf = dwfl_module_getdwarf(m->mod, &bias);
+    m->dwarf_bias = bias;
+    if (!m->owner->ask_debuginfod || m->dwarf)
+        return;
+    m->owner->waited_for_nothing += seconds_now() - start;
+    if (m->owner->waited_for_nothing >= DEBUGINFOD_PATIENCE) {
+        unsetenv("DEBUGINFOD_URLS");
+        m->owner->ask_debuginfod = false;
+    }
+}
+
 bool module_open(struct symbol_module *m)
 {
     if (m->opened)
@@ -291,12 +317,10 @@ bool module_open(struct symbol_module *m)
         module_advise(m);
         return false;
     }
-    Dwarf_Addr bias = 0;
     note_segments(m);
     if (!m->is_main)
         note_soname(m);
-    m->dwarf = dwfl_module_getdwarf(m->mod, &bias);
-    m->dwarf_bias = bias;
+    open_dwarf(m);
     if (m->dwarf)
         units_load(m);
     m->status.has_dwarf = m->nunits > 0;

@@ -16,7 +16,8 @@ struct symbol_module;
 
 /* debug_path: further folders for separate debug files, separated by ':' (NULL: $SNARL_DEBUG_PATH), searched before .debug beside
  * the module and /usr/lib/debug. Debug files are found by build id (FOLDER/.build-id/xx/yyyy.debug), then by .gnu_debuglink.
- * debuginfod is asked only if $DEBUGINFOD_URLS is set, and then for 15 s at most unless $DEBUGINFOD_TIMEOUT says otherwise.
+ * debuginfod is asked only if $DEBUGINFOD_URLS is set, for 15 s per file unless $DEBUGINFOD_TIMEOUT says otherwise, and no more
+ * once 30 s have passed in vain (the variable is unset then).
  * NULL when out of memory. */
 struct symbolizer *symbolizer_new(const char *debug_path);
 void symbolizer_free(struct symbolizer *s);

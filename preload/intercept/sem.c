@@ -10,7 +10,7 @@
 
 #include "blocking.h"
 
-bool (*sem_try_is_blocking)(const u64 *fp);
+const struct sem_interpreter *sem_interpreter;
 
 static SNARL_HOT struct lock_rec *sem_rec(struct thread *t, u64 sem, const u64 *fp)
 {
@@ -111,8 +111,7 @@ EXPORT int sem_trywait(sem_t *sem)
     struct lock_rec *s = sem_rec(t, (u64)sem, fp);
     int r = REAL(sem_trywait)(sem);
     if (r == 0) {
-        u32 how = snarl_unlikely(sem_try_is_blocking != NULL) && sem_try_is_blocking(fp) ? HOW_PYTRY : HOW_TRY;
-        engine_sem_take(t, s, how, fp);
+        engine_sem_take(t, s, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : HOW_TRY, fp);
     }
     interceptor_leave(t);
     return r;
@@ -136,7 +135,8 @@ EXPORT int sem_init(sem_t *sem, int shared, unsigned value)
     int r = REAL(sem_init)(sem, shared, value);
     struct thread *t = r ? NULL : interceptor_enter(fp);
     if (t) {
-        engine_lock_init(t, (u64)sem, OBJ_SEM, shared ? ATTR_SHARED : 0, value, fp);
+        u32 attrs = sem_interpreter ? sem_interpreter->attrs(fp) : 0;
+        engine_lock_init(t, (u64)sem, OBJ_SEM, attrs | (shared ? ATTR_SHARED : 0), value, fp);
         interceptor_leave(t);
     }
     return r;

@@ -4,8 +4,14 @@
 
 #include "base/types.h"
 
-/* Set by the CPython adapter: is this sem_trywait the uncontended take of a lock that the program asked for without conditions? It then
- * counts as HOW_PYTRY. NULL: no such interpreter in this process. */
-extern bool (*sem_try_is_blocking)(const u64 *fp) __attribute__((visibility("hidden")));
+/* Set by the CPython adapter; NULL: no such interpreter in this process. Both get the frame of the intercepted call. */
+struct sem_interpreter {
+    /* How a successful sem_trywait counts: HOW_TRY, or HOW_PYTRY for the uncontended take of a lock that the program asked for without
+     * conditions, with HOW_THREAD_END when the lock stands for the life of the calling thread. */
+    u32 (*how)(const u64 *fp);
+    /* ATTR_PYTHON for a semaphore that is the inside of an interpreter's lock. */
+    u32 (*attrs)(const u64 *fp);
+};
+extern const struct sem_interpreter *sem_interpreter __attribute__((visibility("hidden")));
 
 #endif

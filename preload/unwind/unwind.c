@@ -251,7 +251,7 @@ static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 
         return 0;
     if (!t->memo && !(t->memo = sys_map(sizeof *t->memo)))
         return site_only(fp);
-    if (t->python && unwind_interpreter)
+    if (unwind_interpreter)
         return capture_interpreted(t, t->memo, fp);
     return capture_new(t, t->memo, fp, false, &n);
 }
@@ -259,7 +259,7 @@ static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 
 ref_t unwind_capture(struct thread *t, const u64 *fp)
 {
     const struct unwind_memo *m = t->memo;
-    if (snarl_likely(m && fp && !t->python)) {
+    if (snarl_likely(m && fp && !unwind_interpreter)) {
         const struct memo_entry *e = memo_find(t, fp);
         if (snarl_likely(e != NULL))
             return e->stack;

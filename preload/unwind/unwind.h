@@ -30,7 +30,7 @@ struct unwind_frame {
 u32 unwind_frames(const u64 *fp, struct unwind_frame *out, u32 max) __attribute__((visibility("hidden")));
 
 /* An interpreter adapter: may replace or insert frames (model/stack.h) in frames[0..n), which stand for the code addresses pcs[0..n);
- * returns their new number, at most max. Called for threads with t->python set. */
+ * returns their new number, at most max. NULL: no interpreter in this process. */
 extern u32 (*unwind_interpreter)(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u32 max)
     __attribute__((visibility("hidden")));
 

@@ -1,0 +1,72 @@
+/* Where things lie in CPython's structures, per version. The layouts are those of release builds on 64-bit; they do not change within a
+ * minor version (the ABI of frames is internal, but offsets were compared over the micro releases by compiling offsetof against
+ * their headers). Units: bytes. */
+#ifndef SNARL_UNWIND_PYTHON_LAYOUT_H
+#define SNARL_UNWIND_PYTHON_LAYOUT_H
+
+#include "base/types.h"
+
+enum python_lines { LINES_LNOTAB, LINES_310, LINES_LOCATIONS };
+
+struct python_layout {
+    u16 version;        /* 0x030b for 3.11 */
+    u8 lines;           /* enum python_lines: form of the line table */
+    u8 lasti_scale;     /* what a frame's last instruction counts in; 0: it is a pointer into the code */
+    u32 runtime_size;   /* sizeof(_PyRuntime) */
+    u32 gil_in_runtime; /* _PyRuntime.ceval.gil, or 0: */
+    u32 main_interp;    /* _PyRuntime.interpreters.main -> */
+    u32 interp_gil;     /* interpreter.ceval.gil (a pointer) */
+    u16 thread_id;      /* thread state: its pthread_t */
+    u16 frame;          /* thread state: current frame, or cframe that leads to it */
+    u16 cframe_frame;   /* cframe: current frame; 0xffff: there is no cframe in between */
+    u16 f_back, f_code, f_last;
+    u16 f_owner;        /* 0: frames have no owner field */
+    u16 co_filename, co_name, co_firstlineno, co_lines;
+    u16 co_consts;
+    u16 co_code;        /* first instruction (inline), or the bytes object with it (3.9, 3.10) */
+    u8 ascii_size, compact_size; /* sizeof PyASCIIObject, PyCompactUnicodeObject: where the characters begin */
+    u8 op_load_const;
+    u8 const_at[2];     /* code units before the running call at which a sole False argument is loaded */
+};
+
+/* Same in all: PyVarObject.ob_size, PyObject.ob_type, PyBytesObject.ob_sval, _gil_runtime_state's members. */
+#define PY_OB_TYPE 8u
+#define PY_OB_SIZE 16u
+#define PY_BYTES_DATA 32u
+#define PY_TUPLE_ITEMS 24u
+#define PY_STRING_LENGTH 16u
+#define PY_STRING_HASH 24u
+#define PY_STRING_STATE 32u
+#define PY_GIL_LAST_HOLDER 8u
+#define PY_GIL_LOCKED 16u
+#define PY_GIL_COND 32u
+#define PY_OWNED_BY_CSTACK 3u
+
+static const struct python_layout python_layouts[] = {
+    {.version = 0x0309, .lines = LINES_LNOTAB, .lasti_scale = 1, .runtime_size = 656, .gil_in_runtime = 352, .thread_id = 176,
+     .frame = 24, .cframe_frame = 0xffff, .f_back = 24, .f_code = 32, .f_last = 104, .co_filename = 104, .co_name = 112,
+     .co_firstlineno = 40, .co_lines = 120, .co_consts = 56, .co_code = 48, .ascii_size = 48, .compact_size = 72,
+     .op_load_const = 100, .const_at = {1, 2}},
+    {.version = 0x030a, .lines = LINES_310, .lasti_scale = 2, .runtime_size = 672, .gil_in_runtime = 352, .thread_id = 176,
+     .frame = 24, .cframe_frame = 0xffff, .f_back = 24, .f_code = 32, .f_last = 96, .co_filename = 104, .co_name = 112,
+     .co_firstlineno = 40, .co_lines = 120, .co_consts = 56, .co_code = 48, .ascii_size = 48, .compact_size = 72,
+     .op_load_const = 100, .const_at = {1, 2}},
+    {.version = 0x030b, .lines = LINES_LOCATIONS, .runtime_size = 166688, .gil_in_runtime = 360, .thread_id = 152, .frame = 56,
+     .cframe_frame = 8, .f_back = 48, .f_code = 32, .f_last = 56, .f_owner = 69, .co_filename = 112, .co_name = 128,
+     .co_firstlineno = 72, .co_lines = 136, .co_consts = 24, .co_code = 184, .ascii_size = 48, .compact_size = 72,
+     .op_load_const = 100, .const_at = {3, 4}},
+    {.version = 0x030c, .lines = LINES_LOCATIONS, .runtime_size = 459944, .main_interp = 48, .interp_gil = 384, .thread_id = 136,
+     .frame = 56, .cframe_frame = 0, .f_back = 8, .f_code = 0, .f_last = 56, .f_owner = 70, .co_filename = 112, .co_name = 128,
+     .co_firstlineno = 68, .co_lines = 136, .co_consts = 24, .co_code = 192, .ascii_size = 40, .compact_size = 56,
+     .op_load_const = 100, .const_at = {1, 2}},
+    {.version = 0x030d, .lines = LINES_LOCATIONS, .runtime_size = 283320, .main_interp = 640, .interp_gil = 16, .thread_id = 152,
+     .frame = 72, .cframe_frame = 0xffff, .f_back = 8, .f_code = 0, .f_last = 56, .f_owner = 70, .co_filename = 112, .co_name = 128,
+     .co_firstlineno = 68, .co_lines = 136, .co_consts = 24, .co_code = 200, .ascii_size = 40, .compact_size = 56,
+     .op_load_const = 83, .const_at = {1, 2}},
+};
+
+/* Line of the instruction at byte offset `at` of a code object that begins at first_line. The table's bytes may be anything: it is read
+ * within its bounds, and what makes no sense ends the search with the line so far. */
+u32 python_line(enum python_lines form, const u8 *table, u64 size, u32 first_line, u64 at);
+
+#endif
