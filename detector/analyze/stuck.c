@@ -11,7 +11,7 @@
 
 static bool sem_may_wake(const struct lock_rec *s)
 {
-    if ((s->head.attrs & (ATTR_SHARED | ATTR_NAMED | ATTR_INIT_UNKNOWN_VALUE)) || process()->handlers)
+    if ((s->head.attrs & (ATTR_SHARED | ATTR_INIT_UNKNOWN_VALUE)) || process()->handlers)
         return true;
     u32 posts = __atomic_load_n(&s->sem_posts, __ATOMIC_SEQ_CST), takes = __atomic_load_n(&s->sem_takes, __ATOMIC_SEQ_CST);
     if ((int)(s->sem_initial + posts - takes) > 0)

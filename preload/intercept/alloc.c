@@ -229,6 +229,7 @@ EXPORT void *realloc(void *p, size_t n)
     return resize(p, n, CALLER(), INTERCEPTOR_FP());
 }
 
+/* glibc's calls realloc: ours, or that of an allocator in front of us. */
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
 {
     size_t bytes;
@@ -236,7 +237,7 @@ EXPORT void *reallocarray(void *p, size_t n, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return resize(p, bytes, CALLER(), INTERCEPTOR_FP());
+    return notes_correct(REAL(reallocarray) ? REAL(reallocarray)(p, n, size) : realloc(p, bytes), bytes, CALLER());
 }
 
 #define KNOWN(name) (REAL(name) || (go_real() && REAL(name)))
@@ -271,53 +272,53 @@ EXPORT void *pvalloc(size_t n)
     return KNOWN(pvalloc) ? notes_add_hot(REAL(pvalloc)(n), n, CALLER()) : NULL;
 }
 
-/* ---- C++: the note names the caller of new, not that of the malloc inside ---- */
+/* ---- C++: the note names the caller of new, not that of the malloc inside (or, of an allocator with a new of its own, there is none yet) ---- */
 
 /* The program's C++ library may have come with a dlopen; without any (a C program whose weak reference found us) malloc has to do. */
 #define CXX(name) (snarl_likely(REAL(name) != NULL) || real_late(#name, (void **)&REAL(name)))
 
 EXPORT void *_Znwm(size_t n)
 {
-    return notes_add_hot(CXX(_Znwm) ? REAL(_Znwm)(n) : go.malloc(n), n, CALLER());
+    return notes_correct(CXX(_Znwm) ? REAL(_Znwm)(n) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_Znam(size_t n)
 {
-    return notes_add_hot(CXX(_Znam) ? REAL(_Znam)(n) : go.malloc(n), n, CALLER());
+    return notes_correct(CXX(_Znam) ? REAL(_Znam)(n) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, const void *nothrow)
 {
-    return notes_add_hot(CXX(_ZnwmRKSt9nothrow_t) ? REAL(_ZnwmRKSt9nothrow_t)(n, nothrow) : go.malloc(n), n, CALLER());
+    return notes_correct(CXX(_ZnwmRKSt9nothrow_t) ? REAL(_ZnwmRKSt9nothrow_t)(n, nothrow) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_ZnamRKSt9nothrow_t(size_t n, const void *nothrow)
 {
-    return notes_add_hot(CXX(_ZnamRKSt9nothrow_t) ? REAL(_ZnamRKSt9nothrow_t)(n, nothrow) : go.malloc(n), n, CALLER());
+    return notes_correct(CXX(_ZnamRKSt9nothrow_t) ? REAL(_ZnamRKSt9nothrow_t)(n, nothrow) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align)
 {
-    return notes_add_hot(CXX(_ZnwmSt11align_val_t) ? REAL(_ZnwmSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
+    return notes_correct(CXX(_ZnwmSt11align_val_t) ? REAL(_ZnwmSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
 }
 
 EXPORT void *_ZnamSt11align_val_t(size_t n, size_t align)
 {
-    return notes_add_hot(CXX(_ZnamSt11align_val_t) ? REAL(_ZnamSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
+    return notes_correct(CXX(_ZnamSt11align_val_t) ? REAL(_ZnamSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
 }
 
 EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *nothrow)
 {
     void *p = CXX(_ZnwmSt11align_val_tRKSt9nothrow_t) ? REAL(_ZnwmSt11align_val_tRKSt9nothrow_t)(n, align, nothrow)
                                                       : memalign(align, n);
-    return notes_add_hot(p, n, CALLER());
+    return notes_correct(p, n, CALLER());
 }
 
 EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *nothrow)
 {
     void *p = CXX(_ZnamSt11align_val_tRKSt9nothrow_t) ? REAL(_ZnamSt11align_val_tRKSt9nothrow_t)(n, align, nothrow)
                                                       : memalign(align, n);
-    return notes_add_hot(p, n, CALLER());
+    return notes_correct(p, n, CALLER());
 }
 
 /* An allocator with a delete of its own (jemalloc, tcmalloc) frees without coming to our free. False: nothing is left to delete. */
