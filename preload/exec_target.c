@@ -14,12 +14,12 @@
 #include "base/sys.h"
 #include "text.h"
 
-#define MAX_SCRIPTS 5      /* the kernel's own limit of interpreters in a row */
+#define MAX_SCRIPTS 5 /* the kernel's own limit of interpreters in a row */
 #define MAX_HEADERS 32
-#define MAX_DYNAMIC 4096   /* bytes of the dynamic section looked at */
+#define MAX_DYNAMIC 4096 /* bytes of the dynamic section looked at */
 #define MAX_NAMES (4u << 20)
 #define LOADER "ld-linux-x86-64.so"
-#define HEAD_BYTES 256     /* what the kernel reads of a script's first line */
+#define HEAD_BYTES 256 /* what the kernel reads of a script's first line */
 
 static bool read_at(int fd, void *buf, size_t n, u64 offset)
 {
@@ -91,7 +91,8 @@ static bool find_names(const struct elf_file *f, u64 *offset, u64 *size)
     const Elf64_Phdr *dynamic = header_of(f, PT_DYNAMIC);
     u64 address = 0;
     *size = 0;
-    for (u64 at = 0; dynamic && at + sizeof(Elf64_Dyn) <= dynamic->p_filesz && at < MAX_DYNAMIC; at += sizeof(Elf64_Dyn)) {
+    for (u64 at = 0; dynamic && at + sizeof(Elf64_Dyn) <= dynamic->p_filesz && at < MAX_DYNAMIC;
+         at += sizeof(Elf64_Dyn)) {
         Elf64_Dyn d;
         if (!read_at(f->fd, &d, sizeof d, dynamic->p_offset + at) || d.d_tag == DT_NULL)
             break;

@@ -5,12 +5,12 @@
 #include "base/types.h"
 
 enum exec_target {
-    TARGET_UNKNOWN,     /* not found, not readable, not executable: exec itself will say */
+    TARGET_UNKNOWN, /* not found, not readable, not executable: exec itself will say */
     TARGET_WATCHABLE,
-    TARGET_STATIC,      /* no loader: nothing is preloaded, but its own children may be */
-    TARGET_FOREIGN,     /* another architecture or C library: its loader would complain about ours */
-    TARGET_SANITIZED,   /* brings its own runtime that takes over the same functions, and refuses company */
-    TARGET_PRIVILEGED,  /* exec would raise AT_SECURE: its loader ignores ours */
+    TARGET_STATIC,     /* no loader: nothing is preloaded, but its own children may be */
+    TARGET_FOREIGN,    /* another architecture or C library: its loader would complain about ours */
+    TARGET_SANITIZED,  /* brings its own runtime that takes over the same functions, and refuses company */
+    TARGET_PRIVILEGED, /* exec would raise AT_SECURE: its loader ignores ours */
 };
 
 /* path relative to dirfd (or AT_FDCWD). */

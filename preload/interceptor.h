@@ -80,7 +80,8 @@ extern bool perturb_on __attribute__((visibility("hidden")));
 void perturb_delay(struct thread *t) __attribute__((visibility("hidden")));
 static SNARL_HOT void perturb_point(void)
 {
-    if (snarl_unlikely(perturb_on) && (uintptr_t)snarl_thread > 1 && !(snarl_thread->inside | snarl_thread->handler_depth))
+    if (snarl_unlikely(perturb_on) && (uintptr_t)snarl_thread > 1 &&
+        !(snarl_thread->inside | snarl_thread->handler_depth))
         perturb_delay(snarl_thread);
 }
 

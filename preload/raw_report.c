@@ -112,8 +112,8 @@ void raw_report(const char *folder)
     u32 n = run()->nfindings;
     text_add(&t, "snarl: ");
     text_number(&t, n, 10);
-    text_add(&t, n == 1 ? " finding. The snarl command, which would show it in full, was not found; " :
-                          " findings. The snarl command, which would show them in full, was not found; ");
+    text_add(&t, n == 1 ? " finding. The snarl command, which would show it in full, was not found; "
+                        : " findings. The snarl command, which would show them in full, was not found; ");
     text_add(&t, "`snarl report` can read ");
     text_add(&t, folder);
     text_add(&t, "\n");

@@ -13,6 +13,7 @@
 
 #include "base/types.h"
 
+/* clang-format off */
 #define REAL_FUNCTIONS(R, O, A)                                                                                        \
     /* mutex */                                                                                                        \
     R(pthread_mutex_init) R(pthread_mutex_destroy) R(pthread_mutex_lock) R(pthread_mutex_trylock)                      \
@@ -67,6 +68,7 @@
     O(GOMP_critical_start) O(GOMP_critical_end) O(GOMP_critical_name_start) O(GOMP_critical_name_end)                  \
     O(__kmpc_critical) O(__kmpc_critical_with_hint) O(__kmpc_end_critical)
 
+/* clang-format on */
 struct real_table {
 #define X(name) __typeof__(name) *name;
     REAL_FUNCTIONS(X, X, X)

@@ -249,8 +249,8 @@ static bool report_by_tool(bool visible)
         return false;
     a.n = 0;
     a.argv[a.n++] = tool;
-    a.argv[a.n++] = (char *)(uintptr_t)"report";
-    a.argv[a.n++] = (char *)(uintptr_t)"--at-exit"; /* silent when there is nothing to report */
+    a.argv[a.n++] = (char *)(uintptr_t) "report";
+    a.argv[a.n++] = (char *)(uintptr_t) "--at-exit"; /* silent when there is nothing to report */
     a.text = text_in(text, cap);
     options_split(options, add_option, &a);
     if (a.text.cut)

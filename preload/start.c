@@ -120,7 +120,8 @@ static int open_messages(void)
     struct text t = text_in(path, sizeof path);
     text_add(&t, run_folder);
     text_add(&t, "/messages");
-    return run_folder[0] && !t.cut ? sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600) : -ENOENT;
+    return run_folder[0] && !t.cut ? sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600)
+                                   : -ENOENT;
 }
 
 void start_say(const char *what, const char *detail)
@@ -169,8 +170,10 @@ static void find_library(void)
 /* A sanitizer's runtime takes over the same functions and keeps its own books of the same locks. */
 static const char *sanitizer(void)
 {
-    static const char *const marks[][2] = {{"__tsan_init", "ThreadSanitizer"}, {"__asan_init", "AddressSanitizer"},
-                                           {"__msan_init", "MemorySanitizer"}, {"__hwasan_init", "HWAddressSanitizer"}};
+    static const char *const marks[][2] = {{"__tsan_init", "ThreadSanitizer"},
+                                           {"__asan_init", "AddressSanitizer"},
+                                           {"__msan_init", "MemorySanitizer"},
+                                           {"__hwasan_init", "HWAddressSanitizer"}};
     const char *found = NULL;
     for (size_t i = 0; i < ARRAY_LEN(marks) && !found; i++)
         found = real_lookup(marks[i][0]) ? marks[i][1] : NULL;

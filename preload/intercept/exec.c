@@ -198,10 +198,12 @@ EXPORT int execle(const char *path, const char *arg, ...)
 
 /* ---- children that libc makes ---- */
 
-typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
+typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                     char *const *, char *const *);
 
-static int spawn(spawn_fn *real, enum exec_target target, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                 const posix_spawnattr_t *attr, char *const *argv, char *const *envp)
+static int spawn(spawn_fn *real, enum exec_target target, pid_t *pid, const char *path,
+                 const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const *argv,
+                 char *const *envp)
 {
     struct child_env env;
     if (!snarl_on)
@@ -213,14 +215,14 @@ static int spawn(spawn_fn *real, enum exec_target target, pid_t *pid, const char
     return r;
 }
 
-EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-                       char *const *argv, char *const *envp)
+EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attr, char *const *argv, char *const *envp)
 {
     return spawn(REAL(posix_spawn), look_at(AT_FDCWD, path), pid, path, actions, attr, argv, envp);
 }
 
-EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-                        char *const *argv, char *const *envp)
+EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                        const posix_spawnattr_t *attr, char *const *argv, char *const *envp)
 {
     return spawn(REAL(posix_spawnp), search_for(file), pid, file, actions, attr, argv, envp);
 }

@@ -61,7 +61,8 @@ struct thread *interceptor_unusual(struct thread *t, u64 fp)
         if ((t->inside & INSIDE_QUIET) && t->inside != INSIDE_INTERRUPTED)
             return NULL;
         run_lost(LOSS_handler_events);
-        __atomic_fetch_add(&((struct process_rec *)arena_at(engine_process()))->dropped_in_handler, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&((struct process_rec *)arena_at(engine_process()))->dropped_in_handler, 1,
+                           __ATOMIC_RELAXED);
         return NULL;
     }
     return t;
