@@ -98,8 +98,7 @@ static bool write_all(const char *option, const char *pattern, const json_t *doc
         return true;
     if (!per_process(pattern) || !of_process)
         return write_one(option, pattern, document, label_number(json_object_get(document, "run"), "pid"), dot);
-    json_array_foreach(processes, i, p)
-    {
+    json_array_foreach (processes, i, p) {
         json_t *part = of_process((unsigned)label_number(p, "process"), arg);
         good &= write_one(option, pattern, part, label_number(p, "pid"), dot);
         json_decref(part);

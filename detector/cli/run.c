@@ -75,8 +75,7 @@ static void tell_urgent(struct run_context *c)
     struct text_options o = output_text_options(c->s, c->s->log ? -1 : 2);
     json_t *d = document_of(c, 0, true), *f;
     size_t i;
-    json_array_foreach(json_object_get(d, "findings"), i, f)
-    {
+    json_array_foreach (json_object_get(d, "findings"), i, f) {
         const char *id = label_text(f, "id");
         bool urgent = label_is(f, "verdict", "observed") &&
                       (!label_is(f, "kind", "lock-misuse") || label_is(f, "rule", "relock") ||
@@ -161,8 +160,9 @@ static void mark_shown(json_t *document, const json_t *shown)
 {
     json_t *f;
     size_t i;
-    json_array_foreach(json_object_get(document, "findings"), i, f) if (json_object_get(shown, label_text(f, "id")))
-        json_object_set_new(f, "shown", json_true());
+    json_array_foreach (json_object_get(document, "findings"), i, f)
+        if (json_object_get(shown, label_text(f, "id")))
+            json_object_set_new(f, "shown", json_true());
 }
 
 /* Prints and writes everything; the exit status. */

@@ -108,8 +108,7 @@ static void list(const struct samples *s)
         size_t k;
         char last[100] = "";
         printf("\n  %s\n    %s\n    programs:", s->sample[i].name, label_text(s->sample[i].expect, "title"));
-        json_array_foreach(json_object_get(s->sample[i].expect, "programs"), k, p)
-        {
+        json_array_foreach (json_object_get(s->sample[i].expect, "programs"), k, p) {
             if (strcmp(last, label_text(p, "program")) != 0)
                 printf(" %s", label_text(p, "program"));
             snprintf(last, sizeof last, "%s", label_text(p, "program"));
@@ -123,7 +122,9 @@ static const json_t *find_program(const json_t *expect, const char *name)
 {
     const json_t *p;
     size_t i;
-    json_array_foreach(json_object_get(expect, "programs"), i, p) if (label_is(p, "program", name)) return p;
+    json_array_foreach (json_object_get(expect, "programs"), i, p)
+        if (label_is(p, "program", name))
+            return p;
     return NULL;
 }
 
@@ -148,15 +149,17 @@ static int run_program(const struct samples *s, size_t i, const json_t *p)
     size_t n = 0, k, dot = strlen(path);
     const json_t *arg;
     argv[n++] = snarl;
-    json_array_foreach(json_object_get(p, "run"), k, arg) if (n < 30 && json_is_string(arg)) argv[n++] =
-        strdup(json_string_value(arg));
+    json_array_foreach (json_object_get(p, "run"), k, arg)
+        if (n < 30 && json_is_string(arg))
+            argv[n++] = strdup(json_string_value(arg));
     argv[n++] = dashes;
     if (dot > 3 && strcmp(path + dot - 3, ".py") == 0)
         argv[n++] = python;
     argv[n++] = path;
     if (json_is_true(json_object_get(p, "mode")))
-        json_array_foreach(json_object_get(p, "args"), k, arg) if (n < 60 && json_is_string(arg)) argv[n++] =
-            strdup(json_string_value(arg));
+        json_array_foreach (json_object_get(p, "args"), k, arg)
+            if (n < 60 && json_is_string(arg))
+                argv[n++] = strdup(json_string_value(arg));
     argv[n] = NULL;
     printf("$ snarl");
     for (k = 0; argv[k]; k++)

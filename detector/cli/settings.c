@@ -238,7 +238,8 @@ static bool wants_help(const struct settings_verb *verb, int argc, char **argv)
 
 static int usage_error(const struct settings_verb *verb, int *status)
 {
-    fprintf(stderr, "Usage: snarl %s %s\n`snarl %s --help` says more.\n", verb->name, verb->arguments, verb->name);
+    fprintf(stderr, "Usage: snarl %s [OPTION...] %s\n`snarl %s --help` says more.\n", verb->name, verb->arguments,
+            verb->name);
     *status = STATUS_USAGE;
     return -1;
 }

@@ -16,8 +16,7 @@ struct advice_step *advice_steps(const json_t *finding, size_t *n)
     struct advice_step *steps = view_alloc((json_array_size(events) + 1) * sizeof *steps);
     size_t i;
     *n = 0;
-    json_array_foreach(events, i, e)
-    {
+    json_array_foreach (events, i, e) {
         if (label_is(e, "action", "hold")) {
             hold = e;
         } else if (label_is(e, "action", "wait") || label_is(e, "action", "acquire")) {
@@ -70,9 +69,10 @@ static bool speaks(const json_t *finding, const char *language)
 {
     const json_t *e, *f;
     size_t i, k;
-    json_array_foreach(json_object_get(finding, "events"), i, e) json_array_foreach(
-        json_object_get(e, "stack"), k,
-        f) if (label_is(f, "language", language) && !json_is_true(json_object_get(f, "interpreter"))) return true;
+    json_array_foreach (json_object_get(finding, "events"), i, e)
+        json_array_foreach (json_object_get(e, "stack"), k, f)
+            if (label_is(f, "language", language) && !json_is_true(json_object_get(f, "interpreter")))
+                return true;
     return false;
 }
 
@@ -81,8 +81,9 @@ static bool one_class(const json_t *finding)
 {
     const json_t *locks = json_object_get(finding, "locks"), *l;
     size_t i;
-    json_array_foreach(locks, i, l) if (strcmp(label_text(l, "class"), label_text(json_array_get(locks, 0), "class")) !=
-                                        0) return false;
+    json_array_foreach (locks, i, l)
+        if (strcmp(label_text(l, "class"), label_text(json_array_get(locks, 0), "class")) != 0)
+            return false;
     return json_array_size(locks) > 1;
 }
 

@@ -108,8 +108,7 @@ static struct facts gather(const json_t *finding)
     struct facts f = {{NULL}};
     const json_t *e, *act = NULL, *hold = NULL;
     size_t i;
-    json_array_foreach(json_object_get(finding, "events"), i, e)
-    {
+    json_array_foreach (json_object_get(finding, "events"), i, e) {
         if (label_is(e, "action", "hold"))
             hold = e;
         else if (!act)

@@ -121,8 +121,7 @@ size_t fail_on_apply(const struct fail_on *f, json_t *document)
 {
     size_t i, n = 0;
     json_t *finding;
-    json_array_foreach(json_object_get(document, "findings"), i, finding)
-    {
+    json_array_foreach (json_object_get(document, "findings"), i, finding) {
         bool yes = counts(f, finding);
         json_object_set_new(finding, "counts", json_boolean(yes));
         n += yes;

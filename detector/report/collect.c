@@ -118,14 +118,10 @@ static void add_cost(json_t *run, const struct run_state *state)
 {
     struct view_walk walk = {0};
     struct lock_rec l;
-    u64 waits = 0, witnesses = 0;
+    u64 waits = 0;
     while (view_next(POOL_LOCK, &walk, &l, sizeof l))
         waits += l.contended;
-    walk = (struct view_walk){0};
-    struct order_witness w;
-    while (view_next(POOL_WITNESS, &walk, &w, sizeof w))
-        witnesses += w.node != 0;
-    u64 slow = waits + witnesses + state->nnodes;
+    u64 slow = waits + state->nnodes;
     json_object_set_new(run, "cost",
                         json_pack("{s:I,s:I,s:I,s:I,s:I}", "slow", (json_int_t)(slow & INT64_MAX), "waits",
                                   (json_int_t)waits, "orders", (json_int_t)state->nnodes, "stacks",

@@ -112,8 +112,7 @@ static void add_thread(struct names *n, json_t *threads, ref_t ref)
     size_t i;
     if (!j)
         return;
-    json_array_foreach(threads, i, known)
-    {
+    json_array_foreach (threads, i, known) {
         if (json_equal(json_object_get(known, "thread"), json_object_get(j, "thread"))) {
             json_decref(j);
             return;
@@ -285,8 +284,7 @@ static void append_once(json_t *list, json_t *item)
 {
     json_t *known;
     size_t i;
-    json_array_foreach(list, i, known)
-    {
+    json_array_foreach (list, i, known) {
         if (known == item)
             return;
     }
@@ -298,16 +296,13 @@ static void sort_locks(json_t *finding)
 {
     json_t *locks = json_object_get(finding, "locks"), *sorted = json_array(), *e, *l;
     size_t i, k;
-    json_array_foreach(json_object_get(finding, "events"), i, e)
-    {
-        json_array_foreach(locks, k, l)
-        {
+    json_array_foreach (json_object_get(finding, "events"), i, e) {
+        json_array_foreach (locks, k, l) {
             if (json_equal(json_object_get(l, "instance"), json_object_get(e, "instance")))
                 append_once(sorted, l);
         }
     }
-    json_array_foreach(locks, k, l)
-    {
+    json_array_foreach (locks, k, l) {
         append_once(sorted, l);
     }
     json_object_set_new(finding, "locks", sorted);

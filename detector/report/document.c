@@ -181,8 +181,7 @@ static bool items(struct check *c, const json_t *object, const char *key, check_
     if (!member(c, object, key, ARRAY, required))
         return false;
     c->step[c->depth++] = (struct step){key, 0};
-    json_array_foreach(json_object_get(object, key), i, item)
-    {
+    json_array_foreach (json_object_get(object, key), i, item) {
         c->step[c->depth++] = (struct step){NULL, i};
         if (!json_is_object(item))
             return wrong(c, "should be an object");
@@ -290,8 +289,10 @@ static void sanitize(json_t *j)
             json_string_set(j, safe);
         free(safe);
     }
-    json_array_foreach(j, i, value) sanitize(value);
-    json_object_foreach(j, key, value) sanitize(value);
+    json_array_foreach (j, i, value)
+        sanitize(value);
+    json_object_foreach (j, key, value)
+        sanitize(value);
 }
 
 json_t *document_parse(const char *text, size_t n, const char *name, char *err, size_t errlen)

@@ -26,9 +26,9 @@ static void put_node(struct buffer *b, const json_t *node)
     buffer_put(b, ";\n");
 }
 
-static void put_edge(struct buffer *b, const json_t *document, const json_t *edge)
+static void put_edge(struct buffer *b, const json_t *marks, const json_t *edge)
 {
-    const char *finding = graph_finding_of(document, label_text(edge, "from"), label_text(edge, "to"));
+    const char *finding = graph_mark(marks, edge);
     char *place = label_place(edge);
     buffer_put(b, "  ");
     put_quoted(b, label_text(edge, "from"));
@@ -47,6 +47,7 @@ static void put_edge(struct buffer *b, const json_t *document, const json_t *edg
 char *graph_dot(const json_t *document)
 {
     struct buffer b = {0};
+    json_t *marks = graph_marks(document);
     const json_t *graph = json_object_get(document, "lock_graph"), *item;
     size_t i;
     buffer_put(
@@ -54,8 +55,11 @@ char *graph_dot(const json_t *document)
         "// Lock order: an arrow leads from a lock that is held to one that is taken then. Red: part of a finding.\n"
         "digraph lock_order {\n  node [shape=box, fontname=\"monospace\"];\n  edge [fontname=\"monospace\", "
         "fontsize=10];\n");
-    json_array_foreach(json_object_get(graph, "nodes"), i, item) put_node(&b, item);
-    json_array_foreach(json_object_get(graph, "edges"), i, item) put_edge(&b, document, item);
+    json_array_foreach (json_object_get(graph, "nodes"), i, item)
+        put_node(&b, item);
+    json_array_foreach (json_object_get(graph, "edges"), i, item)
+        put_edge(&b, marks, item);
     buffer_put(&b, "}\n");
+    json_decref(marks);
     return buffer_take(&b);
 }

@@ -6,29 +6,44 @@
 #include "graph.h"
 #include "label.h"
 
-const char *graph_finding_of(const json_t *document, const char *from, const char *to)
+static char *mark_key(const char *from, const char *to)
 {
-    const json_t *f;
+    struct buffer b = {0};
+    buffer_print(&b, "%s\n%s", from, to); /* no class has a line break */
+    return buffer_take(&b);
+}
+
+json_t *graph_marks(const json_t *document)
+{
+    json_t *marks = json_object(), *f;
     size_t i;
-    json_array_foreach(json_object_get(document, "findings"), i, f)
-    {
+    json_array_foreach (json_object_get(document, "findings"), i, f) {
         size_t n;
-        bool found = false;
         if (!label_is(f, "kind", "deadlock") && !label_is(f, "kind", "lock-order"))
             continue;
         struct advice_step *s = advice_steps(f, &n);
-        for (size_t k = 0; k < n && !found; k++)
-            found = s[k].hold && label_is(s[k].hold, "object", from) && label_is(s[k].ask, "object", to);
+        for (size_t k = 0; k < n; k++) {
+            char *key = s[k].hold ? mark_key(label_text(s[k].hold, "object"), label_text(s[k].ask, "object")) : NULL;
+            if (key && !json_object_get(marks, key))
+                json_object_set(marks, key, json_object_get(f, "id"));
+            free(key);
+        }
         free(s);
-        if (found)
-            return label_text(f, "id");
     }
-    return NULL;
+    return marks;
 }
 
-static void put_edge(struct text *t, const json_t *document, const json_t *edge)
+const char *graph_mark(const json_t *marks, const json_t *edge)
 {
-    const char *finding = graph_finding_of(document, label_text(edge, "from"), label_text(edge, "to"));
+    char *key = mark_key(label_text(edge, "from"), label_text(edge, "to"));
+    const char *id = json_string_value(json_object_get(marks, key));
+    free(key);
+    return id;
+}
+
+static void put_edge(struct text *t, const json_t *marks, const json_t *edge)
+{
+    const char *finding = graph_mark(marks, edge);
     char *place = label_place(edge);
     buffer_put(&t->out, "    before ");
     text_put(t, finding ? STYLE_ALARM : STYLE_NONE, label_text(edge, "to"));
@@ -52,9 +67,9 @@ char *graph_text(const json_t *document, const struct text_options *o)
     struct text t = {{0}, o};
     const json_t *graph = json_object_get(document, "lock_graph"), *nodes = json_object_get(graph, "nodes");
     const json_t *edges = json_object_get(graph, "edges"), *node, *edge;
+    json_t *marks = graph_marks(document);
     size_t i, first = 0;
-    json_array_foreach(nodes, i, node)
-    {
+    json_array_foreach (nodes, i, node) {
         const char *class = label_text(node, "class");
         json_int_t locks = label_number(node, "locks");
         text_put(&t, STYLE_STRONG, class);
@@ -65,12 +80,11 @@ char *graph_text(const json_t *document, const struct text_options *o)
         /* Both lists are sorted by class; one from elsewhere may not be, so a miss starts over. */
         size_t k, n = json_array_size(edges);
         for (k = first; k < n && label_is(json_array_get(edges, k), "from", class); k++)
-            put_edge(&t, document, json_array_get(edges, k));
+            put_edge(&t, marks, json_array_get(edges, k));
         if (k == first) {
-            json_array_foreach(edges, k, edge)
-            {
+            json_array_foreach (edges, k, edge) {
                 if (label_is(edge, "from", class))
-                    put_edge(&t, document, edge);
+                    put_edge(&t, marks, edge);
             }
         } else {
             first = k;
@@ -84,5 +98,6 @@ char *graph_text(const json_t *document, const struct text_options *o)
                      json_array_size(nodes), json_array_size(edges));
     if (label_number(graph, "cut"))
         buffer_put(&t.out, "Not complete: too many orders, or too many locks held at once.\n");
+    json_decref(marks);
     return buffer_take(&t.out);
 }

@@ -45,8 +45,7 @@ static size_t locks_held(const json_t *finding)
 {
     const json_t *e;
     size_t i, n = 0;
-    json_array_foreach(json_object_get(finding, "events"), i, e)
-    {
+    json_array_foreach (json_object_get(finding, "events"), i, e) {
         n += json_array_size(json_object_get(e, "held"));
     }
     return n;
@@ -116,8 +115,7 @@ static json_t *finish_entry(struct entry *e)
     const char *id, **others = view_alloc(json_object_size(e->ids) * sizeof *others);
     json_t *also = json_array(), *unused, *chosen = json_string(e->id);
     size_t n = 0;
-    json_object_foreach(e->ids, id, unused)
-    {
+    json_object_foreach (e->ids, id, unused) {
         if (strcmp(id, e->id) != 0)
             others[n++] = id;
     }
@@ -139,8 +137,7 @@ void group_findings(json_t *findings)
     json_t *f, *all = json_copy(findings); /* ids point into findings: they stay until the end */
     struct refmap by_bug = {0};
     struct entry *entries = view_alloc((json_array_size(findings) + 1) * sizeof *entries);
-    json_array_foreach(all, i, f)
-    {
+    json_array_foreach (all, i, f) {
         bool fresh;
         u64 *place = refmap_put(&by_bug, bug_of(f), &fresh);
         if (fresh) {

@@ -160,8 +160,7 @@ static char *side_word(const json_t *stack, int most)
     const json_t *frame;
     size_t i;
     int found = 0;
-    json_array_foreach(stack, i, frame)
-    {
+    json_array_foreach (stack, i, frame) {
         char *word = found < most ? frame_word(frame) : NULL, *longer = NULL;
         if (!word)
             continue;
@@ -188,16 +187,14 @@ static void add_sides(struct words *sides, const json_t *events, int most)
 {
     const json_t *event;
     size_t i;
-    json_array_foreach(events, i, event)
-    {
+    json_array_foreach (events, i, event) {
         char *side = asks(event) ? side_word(json_object_get(event, "stack"), most) : NULL;
         if (side)
             add_word(sides, side);
     }
     if (sides->n)
         return;
-    json_array_foreach(events, i, event)
-    {
+    json_array_foreach (events, i, event) {
         char *side = side_word(json_object_get(event, "stack"), 1);
         if (side)
             add_word(sides, side);
@@ -208,15 +205,13 @@ static void add_classes(struct words *classes, const json_t *finding)
 {
     const json_t *item;
     size_t i;
-    json_array_foreach(json_object_get(finding, "locks"), i, item)
-    {
+    json_array_foreach (json_object_get(finding, "locks"), i, item) {
         const char *local = text_at(item, "local");
         char *word = strdup(*local ? local : text_at(item, "class"));
         if (word)
             add_word(classes, word);
     }
-    json_array_foreach(json_object_get(finding, "events"), i, item)
-    {
+    json_array_foreach (json_object_get(finding, "events"), i, item) {
         const char *object = text_at(item, "object");
         char *word = json_object_get(item, "object_thread") ? strdup(object) : NULL;
         if (word)
@@ -245,8 +240,7 @@ u64 identity_cycle(const json_t *finding)
     struct words locks = {0}, sides = {0};
     const json_t *lock;
     size_t i;
-    json_array_foreach(json_object_get(finding, "locks"), i, lock)
-    {
+    json_array_foreach (json_object_get(finding, "locks"), i, lock) {
         char *word = NULL;
         if (asprintf(&word, "%lld", (long long)json_integer_value(json_object_get(lock, "instance"))) < 0)
             abort();

@@ -29,8 +29,7 @@ bool label_flag(const json_t *finding, const char *flag)
 {
     const json_t *f;
     size_t i;
-    json_array_foreach(json_object_get(finding, "flags"), i, f)
-    {
+    json_array_foreach (json_object_get(finding, "flags"), i, f) {
         if (json_is_string(f) && strcmp(json_string_value(f), flag) == 0)
             return true;
     }
@@ -59,8 +58,7 @@ char *label_lock(const json_t *finding, const char *class, json_int_t instance)
     const json_t *lock;
     size_t i;
     int same = 0, rank = 0;
-    json_array_foreach(json_object_get(finding, "locks"), i, lock)
-    {
+    json_array_foreach (json_object_get(finding, "locks"), i, lock) {
         const char *other = label_text(lock, "class");
         if (strcmp(other, class) == 0) {
             same++;
@@ -81,8 +79,7 @@ static const json_t *find_thread(const json_t *finding, json_int_t number)
 {
     const json_t *t;
     size_t i;
-    json_array_foreach(json_object_get(finding, "threads"), i, t)
-    {
+    json_array_foreach (json_object_get(finding, "threads"), i, t) {
         if (label_number(t, "thread") == number)
             return t;
     }
@@ -93,8 +90,7 @@ static bool several_processes(const json_t *finding)
 {
     const json_t *threads = json_object_get(finding, "threads"), *t;
     size_t i;
-    json_array_foreach(threads, i, t)
-    {
+    json_array_foreach (threads, i, t) {
         if (label_number(t, "process") != label_number(json_array_get(threads, 0), "process"))
             return true;
     }
@@ -128,8 +124,7 @@ const json_t *label_frame(const json_t *stack)
 {
     const json_t *frame, *first = NULL;
     size_t i;
-    json_array_foreach(stack, i, frame)
-    {
+    json_array_foreach (stack, i, frame) {
         bool foreign =
             json_is_true(json_object_get(frame, "system")) || json_is_true(json_object_get(frame, "interpreter"));
         if (!foreign)

@@ -128,8 +128,7 @@ static void put_held(struct text *t, const json_t *f, const json_t *event, const
 {
     const json_t *held;
     size_t i;
-    json_array_foreach(json_object_get(event, "held_at"), i, held)
-    {
+    json_array_foreach (json_object_get(event, "held_at"), i, held) {
         if (besides && label_number(held, "instance") == label_number(besides, "instance") &&
             label_is(held, "class", label_text(besides, "object")))
             continue;
@@ -184,8 +183,7 @@ static void put_sides(struct text *t, const json_t *f)
         if (n > shown)
             buffer_print(&t->out, "  … and %zu more like these (--verbose shows all)\n\n", n - shown);
     } else {
-        json_array_foreach(json_object_get(f, "events"), i, event)
-        {
+        json_array_foreach (json_object_get(f, "events"), i, event) {
             put_event(t, f, event);
             buffer_put(&t->out, "\n");
             text_stack(t, json_object_get(event, "stack"), 6);
@@ -205,8 +203,7 @@ static void put_lock_line(struct text *t, const json_t *f, const json_t *lock)
     put_label(t, STYLE_STRONG, label_lock(f, label_text(lock, "class"), label_number(lock, "instance")));
     buffer_print(&t->out, ": %s%s", json_is_true(json_object_get(lock, "shared")) ? "shared " : "",
                  label_text(lock, "kind"));
-    json_array_foreach(json_object_get(lock, "attributes"), i, attr)
-    {
+    json_array_foreach (json_object_get(lock, "attributes"), i, attr) {
         if (json_is_string(attr))
             buffer_print(&t->out, ", %s", json_string_value(attr));
     }
@@ -249,13 +246,11 @@ static void put_facts(struct text *t, const json_t *f)
 {
     const json_t *item;
     size_t i, most = t->o->verbose ? 1000 : MAX_SIDES, before = t->out.length;
-    json_array_foreach(json_object_get(f, "locks"), i, item)
-    {
+    json_array_foreach (json_object_get(f, "locks"), i, item) {
         if (i < most)
             put_lock_line(t, f, item);
     }
-    json_array_foreach(json_object_get(f, "threads"), i, item)
-    {
+    json_array_foreach (json_object_get(f, "threads"), i, item) {
         if (i < most)
             put_thread_line(t, f, item);
     }
@@ -287,8 +282,7 @@ static void put_short(struct text *t, const json_t *findings)
 {
     const json_t *f;
     size_t i, n = 0;
-    json_array_foreach(findings, i, f)
-    {
+    json_array_foreach (findings, i, f) {
         if (!json_is_false(json_object_get(f, "counts")))
             continue;
         if (n++ == 0)
@@ -315,8 +309,7 @@ char *text_report(const json_t *document, const struct text_options *o)
     struct text t = {{0}, o};
     const json_t *findings = json_object_get(document, "findings"), *f;
     size_t i;
-    json_array_foreach(findings, i, f)
-    {
+    json_array_foreach (findings, i, f) {
         if (!json_is_false(json_object_get(f, "counts")) && !json_is_true(json_object_get(f, "shown")))
             put_finding(&t, f);
     }

@@ -38,8 +38,7 @@ static bool has_python(const json_t *stack)
 {
     const json_t *f;
     size_t i;
-    json_array_foreach(stack, i, f)
-    {
+    json_array_foreach (stack, i, f) {
         if (label_is(f, "language", "python") && !interpreter(f))
             return true;
     }
@@ -126,8 +125,7 @@ static size_t count_kinds(const json_t *findings, bool counting, struct buffer *
     static const char *const kinds[] = {"deadlock", "stuck", "lock-order", "lock-misuse"};
     size_t total = 0, i, k, of_kind[5] = {0};
     const json_t *f;
-    json_array_foreach(findings, i, f)
-    {
+    json_array_foreach (findings, i, f) {
         if (json_is_false(json_object_get(f, "counts")) == counting)
             continue;
         for (k = 0; k < 4 && !label_is(f, "kind", kinds[k]); k++)
@@ -160,8 +158,7 @@ static void put_notes(struct text *t, const json_t *list, const char *before)
 {
     const json_t *note;
     size_t i;
-    json_array_foreach(list, i, note)
-    {
+    json_array_foreach (list, i, note) {
         const char *s = json_is_string(note) ? json_string_value(note) : label_text(note, "text");
         struct buffer b = {0};
         if (label_number(note, "count"))
@@ -180,11 +177,11 @@ static void put_cost(struct text *t, const json_t *run)
     const json_t *cost = json_object_get(run, "cost");
     text_put(t, STYLE_STRONG, "snarl: ");
     buffer_print(&t->out,
-                 "cost: %lld lock operations, of which %lld were news (%lld waits, %lld new orders, %lld stacks); %.1f "
-                 "MiB of records\n",
-                 (long long)label_number(run, "lock_operations"), (long long)label_number(cost, "slow"),
-                 (long long)label_number(cost, "waits"), (long long)label_number(cost, "orders"),
-                 (long long)label_number(cost, "stacks"), (double)label_number(cost, "bytes") / 1048576.0);
+                 "what it cost: %lld lock operations left the fast path (%lld had to wait, %lld were new orders), %lld "
+                 "stacks, %.1f MiB of records\n",
+                 (long long)label_number(cost, "slow"), (long long)label_number(cost, "waits"),
+                 (long long)label_number(cost, "orders"), (long long)label_number(cost, "stacks"),
+                 (double)label_number(cost, "bytes") / 1048576.0);
 }
 
 void text_summary(struct text *t, const json_t *document)
