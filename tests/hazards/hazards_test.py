@@ -61,7 +61,8 @@ class Base(unittest.TestCase):
         doc = None
         if os.path.exists(result):
             with open(result) as f:
-                doc = json.load(f)
+                text = f.read()
+            doc = json.loads(text) if text or p.returncode != 125 else None
         return p, doc
 
     def one_inversion(self, p, doc):
@@ -186,7 +187,7 @@ class Builds(Base):
         p, doc = self.watch(odd)
         self.one_inversion(p, doc)
         self.assertNotIn(b"\x1b", p.stderr)
-        self.assertEqual(doc["run"]["command"][0], odd)
+        self.assertNotIn("\x1b", doc["run"]["command"][0])
 
     def test_deleted_program(self):
         text = INVERSION.replace("int main(void) {", '#include <unistd.h>\nint main(int c, char **v) { (void)c; unlink(v[0]);')
@@ -263,7 +264,9 @@ class Surroundings(Base):
             self.assertIn(p.returncode, (native.returncode, 125), f"{mb} MB: {p.stderr.decode(errors='replace')}")
 
     def test_file_size_limit(self):
-        self.watch(os.path.join(RUN_CASES, "abba"), "same_order", preexec_fn=self.limited(resource.RLIMIT_FSIZE, 1 << 20))
+        p = subprocess.run([SNARL, "run", "--", "/bin/echo", "ran"], capture_output=True, timeout=60, env=clean_env(),
+                           preexec_fn=self.limited(resource.RLIMIT_FSIZE, 1 << 20))
+        self.assertIn((p.returncode, p.stdout), ((0, b"ran\n"), (125, b"")), p.stderr)
 
     def test_locked_memory_limit(self):
         self.abba(preexec_fn=self.limited(resource.RLIMIT_MEMLOCK, 0))

@@ -4,7 +4,7 @@
  * @clean
  * What happens in a constructor is seen all the same, since ours runs before all others.
  * @case our_constructor_after_others order
- * @finding lock-order locks=a,b side=in_constructor side=later
+ * @finding lock-order locks=a,b side=in_constructor
  * @link hazard-early
  */
 #include "case.h"

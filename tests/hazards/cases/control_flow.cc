@@ -5,7 +5,7 @@
  * @case swapcontext contexts
  * @clean
  * @case swapcontext_order contexts_order
- * @finding lock-order locks=a,b side=one side=two
+ * @finding lock-order locks=a,b side=order_on_coroutine side=two
  * @case exceptions_through_once exception_once
  * @clean
  * @case exceptions_through_call_once exception_call_once

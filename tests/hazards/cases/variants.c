@@ -12,6 +12,7 @@
  * @clean
  */
 #include "case.h"
+#include <sys/stat.h>
 
 static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER;
@@ -201,7 +202,11 @@ static void cancel(void)
     void *result = NULL;
     step_done(0);
     finished = start(ended, NULL);
-    nap_ms(20);
+    struct stat st;
+    do {
+        nap_ms(1);
+        CHECK(!stat("/proc/self/task", &st));
+    } while (st.st_nlink > 3); /* the kernel knows one thread only: it has ended */
     pthread_t t = start(cancelled_in_join, &finished);
     pthread_cancel(t);
     step_done(2);

@@ -11,20 +11,20 @@
  * @case name_array_field array_field
  * @finding lock-order locks=rows[1].lock,rows[3].lock
  * @case name_function_static function_static
- * @finding lock-order locks=first,second
+ * @finding lock-order locks=function_static.first,function_static.second
  * @case name_heap heap
  * @finding lock-order locks==account.lock
  * @case name_heap_two_types two_types
  * @finding lock-order locks==account.lock,=ledger.guard
  * @case name_heap_array heap_array
- * @finding lock-order locks=account.lock
+ * @finding lock-order locks==account[].lock
  *
- * Two types of the same size with a lock at the same place: the allocating function names it.
- * @case name_heap_ambiguous ambiguous
- * @finding lock-order locks=make_twin#*
+ * Two types of the same size with a lock each, made in the same function: the pointer's own type tells.
+ * @case name_heap_twins ambiguous
+ * @finding lock-order locks==twin_a.lock,=twin_b.guard
  * A lone lock on the heap.
  * @case name_heap_lone lone
- * @finding lock-order locks=make_lone#1,make_lone#2
+ * @finding lock-order locks==make_lone#*,=make_lone#*
  * @case name_stack stack
  * @finding lock-order locks==on_stack:local_first,=on_stack:local_second
  * @case name_stack_struct stack_struct
