@@ -118,7 +118,6 @@ void symbols_load(struct symbol_module *m)
 {
     int n = dwfl_module_getsymtab(m->mod);
     const char *file = NULL;
-    m->symbols_known = true;
     m->status.has_symtab = has_section(m->elf, SHT_SYMTAB, NULL) || has_section(m->elf, 0, ".gnu_debugdata") ||
                            (m->dwarf && has_section(dwarf_getelf(m->dwarf), SHT_SYMTAB, NULL));
     m->status.has_dynsym = has_section(m->elf, SHT_DYNSYM, NULL);

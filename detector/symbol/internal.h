@@ -135,12 +135,13 @@ struct symbol_module {
     struct symbol_module *next;
     struct symbolizer *owner;
     const char *path, *soname, *name;
-    bool is_main, opened;
+    bool is_main, opened, stubs_known;
+    u32 die_budget;
     u8 build_id[64];
     size_t build_id_len;
     struct symbol_status status;
     const char *advice;
-    char build_id_found[130]; /* hex of the file at `path`, when it is another one */
+    const char *build_id_found; /* hex of the file at `path`, when it is another one */
 
     Dwfl *dwfl;
     Dwfl_Module *mod;
@@ -152,13 +153,10 @@ struct symbol_module {
     size_t ncode;
     struct range tls_segment;
 
-    bool symbols_known;
     struct elf_symbols functions, data, tls;
-    bool stubs_known;
     struct elf_symbols stubs; /* PLT entries, named after what they jump to */
     struct elf_symbols slots; /* GOT entries with a symbol */
 
-    bool units_known;
     struct unit *units;
     size_t nunits, units_cap;
     struct range *ranges;
@@ -172,7 +170,6 @@ struct symbol_module {
     struct map type_names; /* address of a type's entry -> its qualified name */
     struct map names;      /* address of a function's entry -> struct function_name */
     struct map frames;     /* address and call_site -> struct symbol_frames */
-    u32 die_budget;
 };
 
 struct symbolizer {

@@ -194,8 +194,7 @@ static bool try_file(struct symbol_module *m, const char *path, enum symbol_file
     int n = dwfl_module_build_id(mod, &id, &at);
     if (m->build_id_len && (n < 0 || (size_t)n != m->build_id_len || memcmp(id, m->build_id, (size_t)n) != 0)) {
         *why = SYMBOL_FILE_REBUILT;
-        snprintf(m->build_id_found, sizeof m->build_id_found, "%s",
-                 n > 0 ? hex(&m->owner->pool, id, (size_t)n) : "none");
+        m->build_id_found = n > 0 ? hex(&m->owner->pool, id, (size_t)n) : "none";
         dwfl_end(dwfl);
         return false;
     }

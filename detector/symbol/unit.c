@@ -60,7 +60,6 @@ void units_load(struct symbol_module *m)
     Dwarf_Half version;
     uint8_t type;
     Dwarf_Die die, split;
-    m->units_known = true;
     while (m->nunits < UNITS_MAX && dwarf_get_units(m->dwarf, cu, &cu, &version, &type, &die, &split) == 0) {
         if (type != DW_UT_compile && type != DW_UT_skeleton)
             continue;
