@@ -149,3 +149,9 @@ bool notes_find(u64 addr, struct note *out)
     /* Large blocks first: an array of a million locks would search its whole distance for small ones each time. */
     return (large_ever && large_find(addr, out)) || small_find(addr, out);
 }
+
+void *notes_correct_slow(void *block, u64 size, u64 pc)
+{
+    struct note n;
+    return block && notes_take((u64)block, &n) ? notes_add(block, size, pc) : block;
+}

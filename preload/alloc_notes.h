@@ -60,6 +60,19 @@ static SNARL_HOT bool notes_take_plain(u64 addr)
     return true;
 }
 
+/* The note of a block gets another size and call, if there is one. */
+void *notes_correct_slow(void *block, u64 size, u64 pc) __attribute__((visibility("hidden")));
+static SNARL_HOT void *notes_correct(void *block, u64 size, u64 pc)
+{
+    u64 addr = (u64)block, *s = notes_slot(addr >> 5);
+    u32 site = notes_site_index(pc);
+    if (snarl_unlikely(__atomic_load_n(s, __ATOMIC_RELAXED) >> 30 != notes_entry(addr, 0, 0) >> 30 || size >= NOTES_LARGE ||
+                       __atomic_load_n(&notes_sites[site], __ATOMIC_RELAXED) != pc))
+        return notes_correct_slow(block, size, pc);
+    __atomic_store_n(s, notes_entry(addr, size, site), __ATOMIC_RELAXED);
+    return block;
+}
+
 struct note {
     u64 base, size, pc; /* pc 0: site unknown */
     bool carries;

@@ -35,7 +35,8 @@ static char pool[POOL_BYTES] __attribute__((aligned(4096)));
 static u32 pool_used;
 static bool resolving;
 static bool usable_known;      /* malloc_usable_size belongs to the same allocator as malloc */
-static bool delete_calls_free; /* operator delete comes to our free by itself */
+static bool delete_calls_free; /* operator new and delete come to our malloc and free by themselves */
+static bool in_charge;         /* no other allocator stands in front of us: every free is ours */
 
 bool alloc_is_early(const void *p)
 {
@@ -95,6 +96,16 @@ static void pool_forget_notes(void)
         notes_take((u64)(pool + at + POOL_HEADER), &n);
 }
 
+/* Our malloc, whatever `malloc` means in this process. */
+extern __typeof__(malloc) own_malloc __attribute__((__alias__("malloc"), visibility("hidden"))) COPY_ATTRIBUTES(malloc);
+
+static bool first_allocator(void)
+{
+    void *(*volatile first)(size_t) = malloc;
+    void *(*volatile mine)(size_t) = own_malloc; /* volatile: the compiler knows an alias when it sees one */
+    return first == mine;
+}
+
 /* True when the real functions are in place. */
 static bool go_real(void)
 {
@@ -107,6 +118,7 @@ static bool go_real(void)
     if (known) {
         usable_known = module_of(&REAL(malloc_usable_size)) == module_of(&REAL(malloc));
         delete_calls_free = REAL(_ZdlPv) && module_of(&REAL(_ZdlPv)) != module_of(&REAL(free));
+        in_charge = first_allocator();
         pool_forget_notes();
         go.malloc = REAL(malloc);
         go.calloc = REAL(calloc);
@@ -274,51 +286,58 @@ EXPORT void *pvalloc(size_t n)
 
 /* ---- C++: the note names the caller of new, not that of the malloc inside (or, of an allocator with a new of its own, there is none yet) ---- */
 
+static SNARL_HOT void *note_new(void *p, size_t n, u64 caller)
+{
+    if (snarl_likely(delete_calls_free))
+        return notes_correct(p, n, caller);
+    return in_charge ? notes_add_hot(p, n, caller) : p;
+}
+
 /* The program's C++ library may have come with a dlopen; without any (a C program whose weak reference found us) malloc has to do. */
 #define CXX(name) (snarl_likely(REAL(name) != NULL) || real_late(#name, (void **)&REAL(name)))
 
 EXPORT void *_Znwm(size_t n)
 {
-    return notes_correct(CXX(_Znwm) ? REAL(_Znwm)(n) : malloc(n), n, CALLER());
+    return note_new(CXX(_Znwm) ? REAL(_Znwm)(n) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_Znam(size_t n)
 {
-    return notes_correct(CXX(_Znam) ? REAL(_Znam)(n) : malloc(n), n, CALLER());
+    return note_new(CXX(_Znam) ? REAL(_Znam)(n) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, const void *nothrow)
 {
-    return notes_correct(CXX(_ZnwmRKSt9nothrow_t) ? REAL(_ZnwmRKSt9nothrow_t)(n, nothrow) : malloc(n), n, CALLER());
+    return note_new(CXX(_ZnwmRKSt9nothrow_t) ? REAL(_ZnwmRKSt9nothrow_t)(n, nothrow) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_ZnamRKSt9nothrow_t(size_t n, const void *nothrow)
 {
-    return notes_correct(CXX(_ZnamRKSt9nothrow_t) ? REAL(_ZnamRKSt9nothrow_t)(n, nothrow) : malloc(n), n, CALLER());
+    return note_new(CXX(_ZnamRKSt9nothrow_t) ? REAL(_ZnamRKSt9nothrow_t)(n, nothrow) : malloc(n), n, CALLER());
 }
 
 EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align)
 {
-    return notes_correct(CXX(_ZnwmSt11align_val_t) ? REAL(_ZnwmSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
+    return note_new(CXX(_ZnwmSt11align_val_t) ? REAL(_ZnwmSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
 }
 
 EXPORT void *_ZnamSt11align_val_t(size_t n, size_t align)
 {
-    return notes_correct(CXX(_ZnamSt11align_val_t) ? REAL(_ZnamSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
+    return note_new(CXX(_ZnamSt11align_val_t) ? REAL(_ZnamSt11align_val_t)(n, align) : memalign(align, n), n, CALLER());
 }
 
 EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *nothrow)
 {
     void *p = CXX(_ZnwmSt11align_val_tRKSt9nothrow_t) ? REAL(_ZnwmSt11align_val_tRKSt9nothrow_t)(n, align, nothrow)
                                                       : memalign(align, n);
-    return notes_correct(p, n, CALLER());
+    return note_new(p, n, CALLER());
 }
 
 EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *nothrow)
 {
     void *p = CXX(_ZnamSt11align_val_tRKSt9nothrow_t) ? REAL(_ZnamSt11align_val_tRKSt9nothrow_t)(n, align, nothrow)
                                                       : memalign(align, n);
-    return notes_correct(p, n, CALLER());
+    return note_new(p, n, CALLER());
 }
 
 /* An allocator with a delete of its own (jemalloc, tcmalloc) frees without coming to our free. False: nothing is left to delete. */

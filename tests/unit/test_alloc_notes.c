@@ -163,6 +163,25 @@ static void many_sites(void)
     CU_ASSERT(known > NOTES_SITES / 4);
 }
 
+/* operator new: the note of the malloc inside gets the caller's site, but none is made where there was none. */
+static void correct(void)
+{
+    static const u64 sizes[] = {8, 500, NOTES_LARGE, 1u << 20};
+    struct note n;
+    for (u32 i = 0; i < 4; i++) {
+        for (u64 pc = 1000; pc < 1002; pc++) {
+            notes_add_hot((void *)BASE, sizes[i], 77);
+            CU_ASSERT_PTR_EQUAL(notes_correct((void *)BASE, sizes[i], pc), (void *)BASE);
+            CU_ASSERT_FATAL(notes_take(BASE, &n));
+            CU_ASSERT_EQUAL(n.pc, pc);
+            CU_ASSERT_EQUAL(n.size, sizes[i]);
+            notes_correct((void *)BASE, sizes[i], pc);
+            CU_ASSERT_FALSE(notes_take(BASE, &n));
+        }
+    }
+    CU_ASSERT_PTR_NULL(notes_correct(NULL, 10, 1));
+}
+
 static void odd_addresses(void)
 {
     struct note n;
@@ -181,4 +200,5 @@ static void odd_addresses(void)
 
 UNIT_TESTS("allocation notes", {"small_blocks", small_blocks}, {"medium_blocks", medium_blocks}, {"large_blocks", large_blocks},
            {"mixed_blocks", mixed_blocks}, {"heap_larger_than_the_table", heap_larger_than_the_table},
-           {"many_sites", many_sites}, {"odd_addresses", odd_addresses})
+           {"correct", correct}, {"many_sites", many_sites}, /* fills the table of sites */
+           {"odd_addresses", odd_addresses})
