@@ -307,7 +307,10 @@ void advice_stuck(const json_t *finding, struct advice *a)
     size_t n, shown;
     bool told[4] = {false};
     struct advice_step *s = advice_steps(finding, &n);
-    buffer_print(&a->title, "stuck: no thread can go on (%zu wait%s)", n, n == 1 ? "s" : "");
+    if (n == 1)
+        buffer_put(&a->title, "stuck: the only thread waits, and nobody is left to wake it");
+    else
+        buffer_print(&a->title, "stuck: all %zu threads wait, and nobody is left to wake one of them", n);
     shown = n > MAX_NAMED ? MAX_NAMED : n;
     for (size_t i = 0; i < shown; i++) {
         int w = stuck_wait(s[i].ask);

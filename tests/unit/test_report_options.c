@@ -1,0 +1,161 @@
+/* The option table, SNARL_OPTIONS, and --fail-on. */
+#include "model/options.h"
+#include "report/classify.h"
+#include "report_fixture.h"
+
+static struct run_options o;
+static char err[200];
+
+static int parse(const char *s)
+{
+    return options_parse_string(s, &o, err, sizeof err);
+}
+
+static void defaults(void)
+{
+    CU_ASSERT_EQUAL(parse(NULL), 0);
+    CU_ASSERT_EQUAL(o.on_deadlock, ON_DEADLOCK_ABORT);
+    CU_ASSERT_EQUAL(o.detect, DETECT_DEADLOCK | DETECT_MISUSE);
+    CU_ASSERT(o.follow == 1 && o.perturb == 0 && o.stack_depth == 64 && o.exit_code == 66);
+}
+
+static void values(void)
+{
+    CU_ASSERT_EQUAL(parse("detect=misuse:on-deadlock=break:follow=no:stack-depth=5:exit-code=0:perturb=0x10"), 0);
+    CU_ASSERT_EQUAL(o.detect, DETECT_MISUSE);
+    CU_ASSERT_EQUAL(o.on_deadlock, ON_DEADLOCK_BREAK);
+    CU_ASSERT(o.follow == 0 && o.stack_depth == 5 && o.exit_code == 0 && o.perturb == 1 && o.perturb_seed == 16);
+    CU_ASSERT_EQUAL(parse("on-deadlock=report:perturb"), 0);
+    CU_ASSERT(o.on_deadlock == ON_DEADLOCK_REPORT && o.perturb == 1 && o.perturb_seed == 0);
+    CU_ASSERT_EQUAL(parse("perturb=no:::quiet:verbose=yes:"), 0);
+    CU_ASSERT_EQUAL(o.perturb, 0);
+}
+
+/* What only the command uses is accepted; a quoted value may hold a colon. */
+static void options_of_the_command(void)
+{
+    CU_ASSERT_EQUAL(parse("json='/a:b':log=\"c:d\":color=never:fail-on=all:dot=x:force:exit-code=3"), 0);
+    CU_ASSERT_EQUAL(o.exit_code, 3);
+}
+
+static void bad_keys_are_skipped(void)
+{
+    CU_ASSERT_NOT_EQUAL(parse("on-deadlok=break:stack-depth=9"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "did you mean 'on-deadlock'"));
+    CU_ASSERT_EQUAL(o.stack_depth, 9);
+    CU_ASSERT_NOT_EQUAL(parse("detect=deadlock,race:exit-code=1"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "'race' is not part of this version"));
+    CU_ASSERT(o.exit_code == 1 && o.detect == (DETECT_DEADLOCK | DETECT_MISUSE));
+    CU_ASSERT_NOT_EQUAL(parse("sarif=x"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
+    static const char *const bad[] = {"=",
+                                      "=x",
+                                      "json",
+                                      "stack-depth=0",
+                                      "stack-depth=129",
+                                      "exit-code=256",
+                                      "perturb=x",
+                                      "follow=maybe",
+                                      "accesses=watch",
+                                      "perturb=99999999999999999999",
+                                      "detect=",
+                                      "\x1b[31m=1",
+                                      "stack-depth=:"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CU_ASSERT_NOT_EQUAL(parse(bad[i]), 0);
+        CU_ASSERT(strlen(err) > 0 && !strchr(err, '\x1b'));
+    }
+}
+
+/* Messages never run over their buffer. */
+static void short_buffers(void)
+{
+    char small[8];
+    for (size_t n = 0; n <= sizeof small; n++) {
+        memset(small, 'x', sizeof small);
+        options_parse_string("detect=something-very-long:nonsense", &o, small, n);
+        if (n)
+            CU_ASSERT_PTR_NOT_NULL(memchr(small, 0, n));
+        for (size_t k = n; k < sizeof small; k++)
+            CU_ASSERT_EQUAL(small[k], 'x');
+    }
+}
+
+static void distances(void)
+{
+    CU_ASSERT_EQUAL(options_distance("json", 4, "jsno", 4), 1);
+    CU_ASSERT_EQUAL(options_distance("", 0, "abc", 3), 3);
+    CU_ASSERT_EQUAL(options_distance("kitten", 6, "sitting", 7), 3);
+    CU_ASSERT_STRING_EQUAL(options_nearest("stackdepth", 10), "stack-depth");
+    CU_ASSERT_PTR_NULL(options_nearest("zzzzzzzzzzzz", 12));
+}
+
+/* Every option of the table is in the manual page. */
+static void manual_page(void)
+{
+    static char text[65536];
+    FILE *f = fopen(SNARL_SOURCE_DIR "/docs/man/snarl-run.1", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    size_t n = fread(text, 1, sizeof text - 1, f), k = 0;
+    fclose(f);
+    for (size_t i = 0; i < n; i++) /* roff writes "\-" */
+        if (text[i] != '\\')
+            text[k++] = text[i];
+    text[k] = 0;
+    for (int i = 0; i < OPTION_ID_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "--%s", option_table[i].name);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, name));
+    }
+}
+
+/* ---- --fail-on ---- */
+
+static bool counts(const char *list, const char *kind, const char *rule, const char *verdict)
+{
+    struct fail_on f;
+    json_t *finding = rf_cycle(kind, verdict, "app");
+    if (*rule)
+        json_object_set_new(finding, "rule", json_string(rule));
+    json_t *d = rf_document(finding);
+    CU_ASSERT_EQUAL(fail_on_parse(&f, list, err, sizeof err), 0);
+    bool yes = fail_on_apply(&f, d) == 1;
+    CU_ASSERT_EQUAL(yes, json_is_true(json_object_get(finding, "counts")));
+    json_decref(d);
+    return yes;
+}
+
+static void fail_on(void)
+{
+    CU_ASSERT(counts("proven", "deadlock", "", "observed"));
+    CU_ASSERT(counts("proven", "stuck", "", "observed"));
+    CU_ASSERT(!counts("proven", "stuck", "", "possible"));
+    CU_ASSERT(counts("proven", "lock-order", "", "possible"));
+    CU_ASSERT(!counts("proven", "lock-order", "", "static"));
+    CU_ASSERT(counts("proven", "lock-misuse", "relock", "possible"));
+    CU_ASSERT(counts("all", "stuck", "", "possible"));
+    CU_ASSERT(!counts("none", "deadlock", "", "observed"));
+    CU_ASSERT(counts("deadlock", "deadlock", "", "observed"));
+    CU_ASSERT(!counts("deadlock", "lock-order", "", "possible"));
+    CU_ASSERT(counts("deadlock,lock-order", "lock-order", "", "possible"));
+    CU_ASSERT(counts("relock", "lock-misuse", "relock", "observed"));
+    CU_ASSERT(!counts("relock", "lock-misuse", "use-destroyed", "observed"));
+    CU_ASSERT(counts("observed", "lock-misuse", "relock", "observed"));
+    CU_ASSERT(!counts("observed", "lock-order", "", "possible"));
+    CU_ASSERT(counts("possible", "deadlock", "", "observed"));
+}
+
+static void fail_on_errors(void)
+{
+    struct fail_on f;
+    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "deadlok", err, sizeof err), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "did you mean 'deadlock'"));
+    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "data-race", err, sizeof err), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
+    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "", err, sizeof err), 0);
+    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "all,", err, sizeof err), 0);
+}
+
+UNIT_TESTS("options", {"defaults", defaults}, {"values", values}, {"options_of_the_command", options_of_the_command},
+           {"bad_keys_are_skipped", bad_keys_are_skipped}, {"short_buffers", short_buffers}, {"distances", distances},
+           {"manual_page", manual_page}, {"fail_on", fail_on}, {"fail_on_errors", fail_on_errors})
