@@ -34,18 +34,11 @@ elseif(SNARL_INSTRUMENT)
     message(FATAL_ERROR "SNARL_INSTRUMENT is empty, asan, coverage or fuzz, not '${SNARL_INSTRUMENT}'.")
 endif()
 
-# An archive needs a member.
-set(SNARL_EMPTY ${PROJECT_BINARY_DIR}/empty.c)
-file(WRITE ${SNARL_EMPTY} "typedef int snarl_empty;\n")
-
 # snarl_folder(NAME [INSIDE]): static library snarl_NAME from the C files of the current folder.
 # With INSIDE also the object library snarl_NAME_inside, for libsnarl.so: the same files, never instrumented.
 function(snarl_folder name)
     cmake_parse_arguments(ARG "INSIDE" "" "" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS *.c)
-    if(NOT sources)
-        set(sources ${SNARL_EMPTY})
-    endif()
     add_library(snarl_${name} STATIC ${sources})
     target_include_directories(snarl_${name} PRIVATE ${PROJECT_SOURCE_DIR}/detector)
     target_link_libraries(snarl_${name} PRIVATE snarl_common snarl_instrument)
