@@ -47,7 +47,7 @@ enum object_attr {
     ATTR_PROCESS_OWNED = 1u << 12, /* the process owns it, any thread may release (fcntl record locks, flock) */
     ATTR_PYTHON = 1u << 13,        /* a CPython threading lock */
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
-    ATTR_THREAD_END = 1u << 16,    /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
+    ATTR_THREAD_END = 1u << 17,    /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
     ATTR_UNTRACKED = 1u << 15,     /* the stand-in when the arena is full: nothing is recorded of it */
     ATTR_RECORD = 1u << 16,        /* POSIX record lock: threads of one process never keep each other from it, and the kernel answers
                                       EDEADLK to the wait that closes a cycle of such waits */

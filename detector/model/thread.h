@@ -19,6 +19,7 @@ enum acquire_how {
     HOW_HANDLER = 1u << 4, /* inside a signal handler */
     HOW_THREAD_END = 1u << 6, /* the lock stands for the life of the taking thread */
     HOW_PHANTOM = 1u << 5, /* --on-deadlock=break: never really taken; its release is swallowed */
+    HOW_INHERITED = 1u << 7, /* held since before the fork that made this process: fork handlers may initialise it again */
 };
 
 struct held_entry {
@@ -133,6 +134,17 @@ struct order_slot {
 
 struct unwind_memo;
 
+/* Frames of an interpreter's program at the thread's last failed try of a semaphore, for the wait that follows: by then they stand still but
+ * can no longer be read (preload/unwind/python.c). */
+#define WAIT_FRAMES 64u
+struct wait_frames {
+    u64 sem;        /* 0: none */
+    u64 operations; /* the thread's count of lock operations then */
+    u32 n;
+    bool waiting;   /* the wait has begun */
+    u64 frame[WAIT_FRAMES];
+};
+
 /* The calling thread's private state: own mapping, found through one initial-exec TLS pointer, outlives the TLS destructors. */
 struct thread {
     u64 inside;         /* non-zero while snarl's own code runs: stack pointer there. Nested interceptor calls pass through. */
@@ -152,6 +164,7 @@ struct thread {
     /* The creator's stack at the create: return addresses and CFAs, innermost first (preload/locate.c). */
     u32 ncreator;
     u64 creator_sp, creator_pc[CREATOR_FRAMES], creator_cfa[CREATOR_FRAMES];
+    struct wait_frames wait_frames;
     u64 scratch[4];
     struct lock_slot lock_cache[LOCK_CACHE];
     struct order_slot order_cache[ORDER_CACHE];

@@ -140,6 +140,10 @@ static json_t *lock_json(struct names *n, ref_t ref)
         if (l->attrs & attr_names[i].bit)
             json_array_append_new(attrs, json_string(attr_names[i].name));
     json_object_set_new(j, "attributes", attrs);
+    struct view_object o;
+    struct thread_rec r;
+    if ((l->attrs & ATTR_THREAD_END) && view_object(ref, &o) && view_get(o.birth.thread, &r, sizeof r))
+        json_object_set_new(j, "ends_thread", json_integer(r.number));
     return j;
 }
 

@@ -52,6 +52,24 @@ const char *label_short(const char *class)
     return name;
 }
 
+/* "the end of T2" */
+static char *thread_end(const json_t *finding, json_int_t instance)
+{
+    const json_t *lock;
+    size_t i;
+    struct buffer b = {0};
+    json_array_foreach (json_object_get(finding, "locks"), i, lock) {
+        if (label_number(lock, "instance") == instance && label_number(lock, "ends_thread")) {
+            char *thread = label_thread(finding, label_number(lock, "ends_thread"));
+            buffer_print(&b, "the end of %s", thread);
+            free(thread);
+            return buffer_take(&b);
+        }
+    }
+    buffer_put(&b, "a thread's end");
+    return buffer_take(&b);
+}
+
 char *label_lock(const json_t *finding, const char *class, json_int_t instance)
 {
     const char *name = label_short(class);
@@ -69,6 +87,8 @@ char *label_lock(const json_t *finding, const char *class, json_int_t instance)
         }
     }
     struct buffer b = {0};
+    if (strcmp(class, LABEL_THREAD_END) == 0)
+        return thread_end(finding, instance);
     buffer_put(&b, name);
     if (same > 1 && rank)
         buffer_print(&b, " (%d)", rank);

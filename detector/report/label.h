@@ -10,6 +10,9 @@ const char *label_text(const json_t *object, const char *key);
 bool label_is(const json_t *object, const char *key, const char *value);
 json_int_t label_number(const json_t *object, const char *key);
 
+/* Class of the locks that CPython's threads hold from their start to their end. Taking one is a join. */
+#define LABEL_THREAD_END "python:thread's end"
+
 /* All malloc'd. */
 /* "cache.lock"; the whole class where two locks of the finding would look alike, "(1)", "(2)" for instances of one class. */
 char *label_lock(const json_t *finding, const char *class, json_int_t instance);

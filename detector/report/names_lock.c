@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "escape.h"
+#include "label.h"
 #include "names_internal.h"
 #include "symbol/variable.h"
 
@@ -149,13 +150,16 @@ static struct class_name *make_class(struct names *n, const struct view_object *
     struct view_stack s;
     if (o->head.attrs & ATTR_INTERPRETER)
         c->class = joined("python:interpreter lock", "");
+    if (o->head.attrs & ATTR_THREAD_END)
+        c->class = joined(LABEL_THREAD_END, "");
+    /* Before the name: multiprocessing makes one up for every lock. */
+    if (!c->class && (o->head.attrs & ATTR_PYTHON) && view_stack(o->birth.init_stack, &s))
+        names_python_lock(&s, &c->class, &c->file, &c->line);
     char *name = c->class || !o->birth.name ? NULL : view_string(o->birth.name);
     if (name && *name)
         named_class(c, o, name);
     else
         free(name);
-    if (!c->class && (o->head.attrs & ATTR_PYTHON) && view_stack(o->birth.init_stack, &s))
-        names_python_lock(&s, &c->class, &c->file, &c->line);
     if (!c->class)
         native_class(n, o, c);
     if (!c->local)
@@ -173,7 +177,7 @@ static const struct class_name *class_of(struct names *n, const struct view_obje
     } key = {b->offset,
              global ? 0 : b->alloc_size,
              o->head.kind,
-             o->head.attrs & (ATTR_ONCE | ATTR_FILE | ATTR_INTERPRETER | ATTR_PYTHON),
+             o->head.attrs & (ATTR_ONCE | ATTR_FILE | ATTR_INTERPRETER | ATTR_PYTHON | ATTR_THREAD_END),
              b->region,
              b->frame,
              global ? b->module : 0,
@@ -193,6 +197,13 @@ static struct lock_name *unknown_lock(struct names *n)
     static char mark[] = "?";
     *l = (struct lock_name){.class = mark, .local = mark, .kind = "custom", .instance = ++n->ninstances};
     return l;
+}
+
+/* The line that made it: of a Python lock its memory says nothing. */
+static ref_t born_stack(const struct view_object *o)
+{
+    bool python = (o->head.attrs & ATTR_PYTHON) && o->birth.init_seen;
+    return o->birth.alloc_stack && !python ? o->birth.alloc_stack : o->birth.init_seen ? o->birth.init_stack : 0;
 }
 
 const struct lock_name *names_lock(struct names *n, ref_t lock)
@@ -218,9 +229,7 @@ const struct lock_name *names_lock(struct names *n, ref_t lock)
                                 o.head.attrs,
                                 (o.head.attrs & ATTR_SHARED) || o.birth.region == REGION_SHARED,
                                 o.head.process,
-                                o.birth.alloc_stack ? o.birth.alloc_stack
-                                : o.birth.init_seen ? o.birth.init_stack
-                                                    : 0,
+                                born_stack(&o),
                                 o.acquisitions};
     }
     *refmap_put(&n->locks, lock, NULL) = (u64)(uintptr_t)l;

@@ -99,29 +99,31 @@ static u32 rank_in_function(const char *text, u32 line, const char *function)
     return rank;
 }
 
-static bool user_frame(const struct view_stack *s, struct py_frame *out)
+/* Whose lock it is: the innermost frame of the program's own, unless the lock is made by importing a library, or by importing as such. Without
+ * either the innermost one. */
+static bool maker_frame(const struct view_stack *s, struct py_frame *out)
 {
-    bool found = false;
-    for (u32 i = 0; i < s->n; i++) {
+    bool found = false, final = false;
+    for (u32 i = 0; i < s->n && !final; i++) {
         struct py_frame p;
         if (!(s->frame[i] & FRAME_PYTHON) || !view_get((ref_t)s->frame[i], &p, sizeof p))
             continue;
-        char *file = view_string_raw(p.file);
-        bool library = names_python_library(file);
-        free(file);
-        if (!found || !library)
-            *out = p; /* the innermost one, until one of the program's own comes */
+        char *file = view_string_raw(p.file), *function = view_string_raw(p.function);
+        bool library = names_python_library(file), importing = strncmp(file, "<frozen importlib", 17) == 0;
+        final = !library || importing || strcmp(function, "<module>") == 0;
+        if (!found || (final && !importing))
+            *out = p;
         found = true;
-        if (!library)
-            break;
+        free(function);
+        free(file);
     }
     return found;
 }
 
 bool names_python_lock(const struct view_stack *stack, char **class, char **file, u32 *line)
 {
-    struct py_frame p;
-    if (!user_frame(stack, &p))
+    struct py_frame p = {0};
+    if (!maker_frame(stack, &p))
         return false;
     char *path = view_string_raw(p.file), *function = view_string_raw(p.function);
     const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;

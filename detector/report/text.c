@@ -132,6 +132,8 @@ static void put_held(struct text *t, const json_t *f, const json_t *event, const
         if (besides && label_number(held, "instance") == label_number(besides, "instance") &&
             label_is(held, "class", label_text(besides, "object")))
             continue;
+        if (label_is(held, "class", LABEL_THREAD_END)) /* every thread of the interpreter holds that, all its life */
+            continue;
         char *place = label_place(held);
         buffer_put(&t->out, "    also holds ");
         put_label(t, STYLE_STRONG, label_lock(f, label_text(held, "class"), label_number(held, "instance")));

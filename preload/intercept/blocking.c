@@ -12,6 +12,7 @@ _Unwind_Reason_Code blocked_unwound(UNWIND_PARAMETERS)
         return _URC_CONTINUE_UNWIND;
     struct thread *t = interceptor_enter(INTERCEPTOR_FP());
     if (t) {
+        t->wait_frames.sem = 0;
         if (t->rec->wait.seq & 1)
             engine_wait_end(t);
         interceptor_leave(t);

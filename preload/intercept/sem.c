@@ -4,11 +4,10 @@
  * The engine decides whether a semaphore is used as a lock; here it is only told initial values, takes, waits and posts.
  * sem_wait and its timed forms are cancellation points even when they succeed at once, so cancellation is tested before the
  * try. errno stays as the program had it when a busy try is followed by a wait that succeeds. */
-#include "sem.h"
-
 #include <stdarg.h>
 
 #include "blocking.h"
+#include "sem_interpreter.h"
 
 const struct sem_interpreter *sem_interpreter;
 
@@ -66,6 +65,8 @@ static SNARL_HOT int sem_wait_until(const struct sem_call *c, const u64 *fp)
     struct thread *t = interceptor_enter(fp);
     if (snarl_unlikely(!t))
         return real_wait(c);
+    if (snarl_unlikely(sem_interpreter != NULL))
+        sem_interpreter->waits(t, (u64)c->sem, fp);
     struct lock_rec *s = sem_rec(t, (u64)c->sem, fp);
     int saved_errno = errno;
     if (snarl_unlikely(REAL(sem_trywait)(c->sem)))
@@ -102,6 +103,13 @@ EXPORT int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *dea
     return sem_wait_until(&c, INTERCEPTOR_FP());
 }
 
+static SNARL_COLD void try_failed(struct thread *t, const sem_t *sem, const u64 *fp)
+{
+    int saved_errno = errno;
+    sem_interpreter->busy(t, (u64)sem, fp);
+    errno = saved_errno;
+}
+
 EXPORT int sem_trywait(sem_t *sem)
 {
     const u64 *fp = INTERCEPTOR_FP();
@@ -110,9 +118,11 @@ EXPORT int sem_trywait(sem_t *sem)
         return REAL(sem_trywait)(sem);
     struct lock_rec *s = sem_rec(t, (u64)sem, fp);
     int r = REAL(sem_trywait)(sem);
-    if (r == 0) {
+    t->wait_frames.sem = 0;
+    if (r == 0)
         engine_sem_take(t, s, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : HOW_TRY, fp);
-    }
+    else if (snarl_unlikely(sem_interpreter != NULL))
+        try_failed(t, sem, fp);
     interceptor_leave(t);
     return r;
 }
@@ -123,6 +133,7 @@ EXPORT int sem_post(sem_t *sem)
     struct thread *t = interceptor_enter(fp);
     int swallow = 0;
     if (snarl_likely(t != NULL)) {
+        t->wait_frames.sem = 0;
         swallow = engine_sem_give(t, sem_rec(t, (u64)sem, fp), fp);
         interceptor_leave(t);
     }
@@ -176,7 +187,7 @@ static void sem_opened(struct thread *t, u64 sem, const char *name, bool made, u
     if (slot->addr == sem)
         slot->addr = 0;
     if (made)
-        engine_lock_init(t, sem, OBJ_SEM, ATTR_SHARED, value, fp);
+        engine_lock_init(t, sem, OBJ_SEM, ATTR_SHARED | (sem_interpreter ? sem_interpreter->attrs(fp) : 0), value, fp);
     engine_lock_name(engine_lock_find(t, sem, OBJ_SEM, ATTR_SHARED | ATTR_INIT_UNKNOWN_VALUE, fp), name);
 }
 

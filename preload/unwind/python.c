@@ -8,14 +8,13 @@
 #include "analyze/engine.h"
 #include "base/arena.h"
 #include "base/hash.h"
-#include "intercept/sem.h"
 #include "model/stack.h"
 #include "modules.h"
 #include "python_layout.h"
+#include "sem_interpreter.h"
 #include "thread_map.h"
 #include "unwind.h"
 
-#define MAX_PY_FRAMES 64u
 #define MAX_NAME 240u
 #define MAX_LINE_TABLE (1u << 20)
 #define FRAME_CACHE 2048u
@@ -216,7 +215,7 @@ static u32 read_frames(u64 state, u64 *out, u32 max)
 {
     u32 n = 0;
     u64 f = first_frame(state);
-    for (u32 steps = 0; f && n < max && steps < 4 * MAX_PY_FRAMES; f = word(f + layout->f_back), steps++) {
+    for (u32 steps = 0; f && n < max && steps < 4 * WAIT_FRAMES; f = word(f + layout->f_back), steps++) {
         u64 code = frame_code(f);
         ref_t r = code ? frame_of(f, code) : 0;
         if (r)
@@ -225,21 +224,37 @@ static u32 read_frames(u64 state, u64 *out, u32 max)
     return n;
 }
 
-/* Python's frames go where the interpreter's own begin: the innermost native frames outside of it stay in front, the interpreter's behind. */
+static bool in_interpreter(u64 pc)
+{
+    return pc >= module.lo && pc < module.hi;
+}
+
+/* Python's frames stand for the interpreter's own, and go where those begin: in front stay the innermost native frames outside of it, behind
+ * those of other modules (extensions that called back, the thread's start). */
 static u32 insert_frames(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u32 max)
 {
-    u64 python[MAX_PY_FRAMES];
-    (void)t;
+    u64 python[WAIT_FRAMES];
+    const struct wait_frames *w = &t->wait_frames;
     u64 state = own_state();
-    if (!state)
+    if (!state && !(w->sem && w->waiting))
         return n;
     u32 at = 0;
-    while (at < n && (pcs[at] < module.lo || pcs[at] >= module.hi))
+    while (at < n && !in_interpreter(pcs[at]))
         at++;
     if (at == n)
         return n; /* the unwinder did not get as far as the interpreter */
-    u32 count = read_frames(state, python, MAX_PY_FRAMES < max - at ? MAX_PY_FRAMES : max - at);
-    u32 rest = n - at < max - at - count ? n - at : max - at - count;
+    u32 room = WAIT_FRAMES < max - at ? WAIT_FRAMES : max - at, count = w->n < room ? w->n : room;
+    if (state)
+        count = read_frames(state, python, room);
+    else
+        __builtin_memcpy(python, w->frame, count * sizeof *python);
+    if (!count)
+        return n;
+    u32 rest = 0;
+    for (u32 i = at; i < n; i++)
+        if (!in_interpreter(pcs[i]))
+            frames[at + rest++] = frames[i];
+    rest = rest < max - at - count ? rest : max - at - count;
     __builtin_memmove(frames + at + count, frames + at, rest * sizeof *frames);
     __builtin_memcpy(frames + at, python, count * sizeof *frames);
     return at + count + rest;
@@ -266,9 +281,15 @@ static bool asks_not_to_block(u64 state)
     return false;
 }
 
+/* The interpreter, or the extension module behind multiprocessing's locks (which is built into some interpreters). */
 static bool called_by_python(const u64 *fp)
 {
-    return fp && fp[1] >= module.lo && fp[1] < module.hi;
+    static const char multiprocessing[] = "/_multiprocessing.";
+    if (!fp || in_interpreter(fp[1]))
+        return fp;
+    const struct module_rec *m = modules_find(fp[1]);
+    const char *path = m ? string_text(m->path) : "", *name = __builtin_strrchr(path, '/');
+    return name && !__builtin_strncmp(name, multiprocessing, sizeof multiprocessing - 1);
 }
 
 /* Up to 3.12 a thread takes a lock of its own at its start, in this method; the interpreter gives it back at the thread's very end, and join()
@@ -297,7 +318,36 @@ static u32 lock_attrs(const u64 *fp)
     return called_by_python(fp) ? ATTR_PYTHON : 0;
 }
 
-static const struct sem_interpreter semaphores = {try_how, lock_attrs};
+/* ---- contended takes ---- */
+
+/* Giving up the interpreter lock takes its mutex, and sometimes the one for switching. Taking it again takes both, and they count as lock
+ * operations though they are hidden: a thread that has made at most so many cannot have had the interpreter lock in between. */
+#define OPERATIONS_OF_GIVING_UP 2u
+
+static void try_busy(struct thread *t, u64 sem, const u64 *fp)
+{
+    struct wait_frames *w = &t->wait_frames;
+    u64 state = called_by_python(fp) ? own_state() : 0;
+    w->sem = 0;
+    if (!state)
+        return;
+    w->n = read_frames(state, w->frame, WAIT_FRAMES);
+    w->operations = t->rec->operations;
+    w->waiting = false;
+    w->sem = sem;
+}
+
+/* What was read at the failed try is still true if the thread has not run Python code since. */
+static void wait_begins(struct thread *t, u64 sem, const u64 *fp)
+{
+    struct wait_frames *w = &t->wait_frames;
+    (void)fp;
+    if (w->sem != sem || w->waiting || t->rec->operations - w->operations > OPERATIONS_OF_GIVING_UP)
+        w->sem = 0;
+    w->waiting = true;
+}
+
+static const struct sem_interpreter semaphores = {try_how, lock_attrs, try_busy, wait_begins};
 
 /* ---- start ---- */
 

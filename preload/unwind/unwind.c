@@ -188,12 +188,13 @@ static ref_t intern(const u64 *frames, u32 n, u32 flags)
     return r;
 }
 
-/* The native stack, with its return addresses in m->pcs when asked for. */
+/* The native stack. For an interpreter's adapter with its return addresses in m->pcs, and whole: most of it is the interpreter's own and will
+ * be left out. */
 static ref_t capture_new(struct thread *t, struct unwind_memo *m, const u64 *fp, bool want_pcs, u32 *n)
 {
     u32 epoch = __atomic_load_n(&modules_epoch, __ATOMIC_SEQ_CST);
     struct walk_words words = {m->offset, m->kind, m->value, 0, 0, modules_tracking, false};
-    struct walk_out o = {.frames = m->frames, .pcs = want_pcs ? m->pcs : NULL, .max = depth_limit()};
+    struct walk_out o = {.frames = m->frames, .pcs = want_pcs ? m->pcs : NULL, .max = want_pcs ? STACK_MAX_FRAMES : depth_limit()};
     if (m->epoch != epoch)
         memo_empty(m, epoch);
     if (!walk_fast(t, fp, &o, &words)) {
@@ -201,7 +202,7 @@ static ref_t capture_new(struct thread *t, struct unwind_memo *m, const u64 *fp,
         words.keep = false;
         walk_full(t, fp, &o);
     }
-    ref_t r = intern(o.frames, o.n, o.flags);
+    ref_t r = want_pcs ? stack_intern(o.frames, o.n, o.flags) : intern(o.frames, o.n, o.flags);
     if (r && words.keep && __atomic_load_n(&modules_epoch, __ATOMIC_SEQ_CST) == epoch)
         memo_put(m, fp, &words, r);
     *n = o.n;
@@ -233,7 +234,9 @@ static SNARL_COLD ref_t capture_interpreted(struct thread *t, struct unwind_memo
     if (e)
         n = recall(m, e);
     u32 max = depth_limit(), flags = ((const struct stack_rec *)arena_at(native))->flags;
-    n = unwind_interpreter(t, m->frames, m->pcs, n, max);
+    n = unwind_interpreter(t, m->frames, m->pcs, n, STACK_MAX_FRAMES);
+    if (n > max)
+        flags |= STACK_CUT;
     return intern(m->frames, n < max ? n : max, flags);
 }
 
