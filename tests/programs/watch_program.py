@@ -66,6 +66,7 @@ class Watch:
     def __init__(self, opts, folder, watched):
         self.opts, self.folder, self.watched = opts, folder, watched
         self.results, self.servers, self.seconds = [], [], 0.0
+        self.seen = {"processes": 0, "threads": 0, "locks": 0, "lock_operations": 0}
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -122,7 +123,8 @@ class Watch:
             with open(result) as f:
                 doc = json.load(f)
             found += doc["findings"]
-            self.last_run = doc["run"]
+            for key in self.seen:
+                self.seen[key] += doc["run"][key]
         return found
 
 
@@ -259,7 +261,7 @@ def redis(w):
     sock = w.path("redis.sock")
     p = w.server("redis-server", "--port", "0", "--unixsocket", sock, "--save", "", "--appendonly", "yes", "--dir", w.folder, "--io-threads", "2",
                  "--io-threads-do-reads", "yes", "--lazyfree-lazy-user-del", "yes", ready=connects(sock))
-    n = str(int(60000 * w.opts.scale) + 1000)
+    n = str(int(30000 * w.opts.scale) + 1000)
     begin = time.monotonic()
     status, _ = w.run("redis-benchmark", "-s", sock, "-q", "-n", n, "-c", "20", "-P", "4", "-t", "set,get,lpush,lpop,sadd,hset,mset", plain=True, timed=False)
     w.seconds += time.monotonic() - begin
@@ -390,7 +392,7 @@ def one(opts, watched):
     w = Watch(opts, folder, watched)
     try:
         result = PROGRAMS[opts.name](w)
-        return result, w.seconds, w.findings() if watched else []
+        return result, w.seconds, w.findings() if watched else [], w.seen
     finally:
         w.end()
         if opts.keep:
@@ -423,7 +425,7 @@ def main():
         expected = None
         for _ in range(opts.rounds):
             for watched in (False, True):
-                result, seconds, findings = one(opts, watched)
+                result, seconds, findings, seen = one(opts, watched)
                 times[watched].append(seconds)
                 if expected is None:
                     expected = result
@@ -442,7 +444,8 @@ def main():
         print(f"{opts.name}: {e}")
         return 1
     ratio = min(times[True]) / min(times[False]) if min(times[False]) else 0
-    print(f"{opts.name}: native {min(times[False]):.2f} s, watched {min(times[True]):.2f} s, ratio {ratio:.2f}")
+    print(f"{opts.name}: native {min(times[False]):.2f} s, watched {min(times[True]):.2f} s, ratio {ratio:.2f}; "
+          + ", ".join(f"{n} {key.replace('_', ' ')}" for key, n in seen.items()))
     if opts.max_ratio and ratio > opts.max_ratio:
         print(f"more than {opts.max_ratio}")
         bad += 1
