@@ -103,6 +103,8 @@ void text_stack(struct text *t, const json_t *stack, unsigned indent)
         while (!all && own && i + run < n && foreign(json_array_get(stack, i + run)) &&
                !(python && interpreter(json_array_get(stack, i + run))))
             run++;
+        if (run && i + run == n && shown)
+            break; /* what lies below the program's own frames only called them */
         if (run > 1) {
             put_skipped(t, run, "libraries", indent);
             i += run - 1;
