@@ -120,12 +120,29 @@ static bool maker_frame(const struct view_stack *s, struct py_frame *out)
     return found;
 }
 
+/* "make.<locals>.<listcomp>" -> "make": what a comprehension makes belongs to the function that it stands in. In place. */
+static void plain_function(char *name)
+{
+    static const char *const inner[] = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<locals>"};
+    for (bool again = true; again;) {
+        char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+        again = false;
+        for (size_t i = 0; i < sizeof inner / sizeof *inner && !again; i++)
+            again = strcmp(last, inner[i]) == 0;
+        if (again && !dot)
+            again = false, strcpy(name, "<module>"); /* no longer than the shortest of them */
+        else if (again)
+            *dot = 0;
+    }
+}
+
 bool names_python_lock(const struct view_stack *stack, char **class, char **file, u32 *line)
 {
     struct py_frame p = {0};
     if (!maker_frame(stack, &p))
         return false;
     char *path = view_string_raw(p.file), *function = view_string_raw(p.function);
+    plain_function(function);
     const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
     char *source = p.line ? source_text(path) : NULL, *text = NULL;
     const char *made = line_at(source, p.line);

@@ -292,17 +292,22 @@ static bool called_by_python(const u64 *fp)
     return name && !__builtin_strncmp(name, multiprocessing, sizeof multiprocessing - 1);
 }
 
-/* Up to 3.12 a thread takes a lock of its own at its start, in this method; the interpreter gives it back at the thread's very end, and join()
- * is taking it. */
+static bool ends_with(const char *text, u64 length, const char *end)
+{
+    u64 n = __builtin_strlen(end);
+    return length >= n && !__builtin_memcmp(text + length - n, end, n);
+}
+
+/* Up to 3.12 a thread takes a lock of its own at its start, in one of these methods (the other is for the thread that a fork has left); the
+ * interpreter gives it back at the thread's very end, and join() is taking it. */
 static bool is_thread_start(u64 state)
 {
-    static const char method[] = "_set_tstate_lock";
     u64 f = first_frame(state), code = f ? frame_code(f) : 0, name = code ? word(code + layout->co_name) : 0;
     if (!name || !(half(name + PY_STRING_STATE) >> 6 & 1)) /* ASCII */
         return false;
-    u64 length = word(name + PY_STRING_LENGTH), n = sizeof method - 1;
+    u64 length = word(name + PY_STRING_LENGTH);
     const char *text = (const char *)(name + layout->ascii_size);
-    return length >= n && !__builtin_memcmp(text + length - n, method, n);
+    return ends_with(text, length, "_set_tstate_lock") || ends_with(text, length, "_reset_internal_locks");
 }
 
 static u32 try_how(const u64 *fp)
