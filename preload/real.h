@@ -45,6 +45,7 @@
     /* processes */                                                                                                    \
     R(fork) O(_Fork) R(execve) R(execv) R(execvp) R(execvpe) R(fexecve) O(execveat) R(posix_spawn) R(posix_spawnp)     \
     R(system) R(popen) R(pclose) R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit)                               \
+    R(setrlimit) R(getrlimit) R(prlimit) R(mlockall)                                                                   \
     /* signals and timers */                                                                                           \
     R(sigaction) R(signal) O(sysv_signal) R(timer_create)                                                              \
     /* file locks */                                                                                                   \

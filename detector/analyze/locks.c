@@ -136,8 +136,9 @@ static void end_checked(struct thread *t, struct object_head *o, bool keep_addre
         struct lock_rec *l = (struct lock_rec *)o;
         ref_t owner = held_at_end(l);
         if (owner) {
-            misuse_report(t, RULE_DESTROY_LOCKED, VERDICT_OBSERVED, o, 0, owner, capture(t, fp), EVENT_DESTROY);
             int i = held_find(t, arena_ref(l));
+            if (i < 0 || !(t->held[i].how & HOW_INHERITED))
+                misuse_report(t, RULE_DESTROY_LOCKED, VERDICT_OBSERVED, o, 0, owner, capture(t, fp), EVENT_DESTROY);
             if (i >= 0)
                 held_remove(t, (u32)i);
         }

@@ -172,7 +172,7 @@ static void inherit_holds(struct thread *t, const struct thread_rec *old)
         now = objects_make(was->addr, was->kind, was->attrs, object_birth(was), NULL, &fresh);
         if (!now)
             continue;
-        struct held_entry *e = held_push(t, arena_ref(now), h[i].mode, h[i].how, h[i].stack, NULL);
+        struct held_entry *e = held_push(t, arena_ref(now), h[i].mode, h[i].how | HOW_INHERITED, h[i].stack, NULL);
         if (!e)
             continue;
         e->depth = h[i].depth;

@@ -1,7 +1,7 @@
 /* Joining, detaching and cancelling threads, pthread's and C11's. Called by the watched program. Takes RANK_PRELOAD and the engine's locks;
  * allocates nothing.
  *
- * A join first tries, after the cancellation test that the real call would make; only one that would block is published as a wait. */
+ * A join first tries; only one that would block is published as a wait. Like glibc's, it is a cancellation point only when it blocks. */
 #include "blocking.h"
 #include "thread_map.h"
 
@@ -74,7 +74,6 @@ static int join(struct join_call *c, const u64 *fp)
         return real_join(c);
     c->target = thread_map_get(c->id);
     interceptor_leave(t);
-    pthread_testcancel(); /* a cancellation point even when it succeeds at once */
     int r = REAL(pthread_tryjoin_np)(c->id, &result);
     if (r == EBUSY)
         return join_wait(t, c, fp);

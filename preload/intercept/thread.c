@@ -10,6 +10,7 @@
  * End: a thread-specific key whose destructor re-arms itself until the last round, so that it runs after C++ thread_local destructors and
  * after the destructors of the program's own keys. Then the thread's state is gone for good (SNARL_THREAD_ENDED). */
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -372,6 +373,15 @@ EXPORT int pthread_setname_np(pthread_t id, const char *name)
     return r;
 }
 
+/* In the strict sandbox any system call but read and write ends the thread, ours too: it is watched no longer. */
+static struct thread *enter_strict(int option, unsigned long mode)
+{
+    struct thread *t = snarl_thread;
+    if (option == PR_SET_SECCOMP && mode == SECCOMP_MODE_STRICT)
+        snarl_thread = SNARL_THREAD_ENDED;
+    return t;
+}
+
 EXPORT int prctl(int option, ...)
 {
     unsigned long a[4];
@@ -380,7 +390,10 @@ EXPORT int prctl(int option, ...)
     for (int i = 0; i < 4; i++)
         a[i] = va_arg(args, unsigned long); /* as libc does: the kernel ignores what the option does not take */
     va_end(args);
+    struct thread *before = enter_strict(option, a[0]);
     int r = REAL(prctl)(option, a[0], a[1], a[2], a[3]);
+    if (r && snarl_thread != before)
+        snarl_thread = before;
     struct thread *t = r == 0 && option == PR_SET_NAME ? interceptor_enter(INTERCEPTOR_FP()) : NULL;
     if (t) {
         set_name(t->rec, (const char *)a[0]);
