@@ -97,8 +97,11 @@ static void throws(std::mutex &first, std::mutex &second)
     }
 }
 
-template <class M> static void timed_nest(M &first, M &second)
+/* One side with a time limit, the other without. */
+template <class M> static void timed_nest(M &first, M &second, bool turned)
 {
+    if (turned)
+        return nest(first, second);
     std::lock_guard<M> l(first);
     if (!second.try_lock_for(std::chrono::seconds(1000)))
         _exit(73);
@@ -128,14 +131,14 @@ static void both(bool turned)
         std::shared_lock<std::shared_mutex> l(turned ? sb : sa);
         std::shared_lock<std::shared_mutex> k(turned ? sa : sb);
     } else if (is("shared_timed"))
-        timed_nest(turned ? stb : sta, turned ? sta : stb);
+        timed_nest(turned ? stb : sta, turned ? sta : stb, turned);
     else if (is("recursive")) {
         std::lock_guard<std::recursive_mutex> again(turned ? rb : ra);
         nest(turned ? rb : ra, turned ? ra : rb);
     } else if (is("recursive_alone"))
         nest(ra, ra);
     else if (is("timed"))
-        timed_nest(turned ? tb : ta, turned ? ta : tb);
+        timed_nest(turned ? tb : ta, turned ? ta : tb, turned);
     else if (is("unique")) {
         auto l = taken(first);
         auto k = std::move(l);
