@@ -19,7 +19,7 @@
 #include "start.h"
 #include "text.h"
 
-#define ARENA_BYTES (16ULL << 30) /* sparse: only what is used takes memory and disk */
+#define ARENA_BYTES (1ULL << 30) /* sparse: only what is used takes memory and disk */
 #define MAX_ARGUMENTS 32
 #define CLONE_VM_VFORK 0x4100 /* and no signal at the child's end */
 

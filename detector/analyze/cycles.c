@@ -37,7 +37,7 @@ static bool modes_block(ref_t lock, u32 ask, u32 hold, u32 *flags)
     if (ask == MODE_EXCLUSIVE || hold == MODE_EXCLUSIVE)
         return true;
     u32 attrs = LOCK_AT(lock)->head.attrs;
-    if ((attrs & ATTR_WRITER_NONRECURSIVE) && (attrs & ATTR_WRITE_LOCKED_EVER)) {
+    if (attrs & ATTR_WRITER_NONRECURSIVE) { /* the report drops it if nobody ever write-locks it */
         *flags |= FINDING_READERS_QUEUE;
         return true;
     }
@@ -168,6 +168,14 @@ static void report(struct search *s)
     finding_publish(r, false);
 }
 
+/* At that time only the witness's own thread could know the lock that it held: nobody could have been waiting for it. */
+static bool held_unpublished(ref_t witness, ref_t from_node)
+{
+    const struct order_witness *w = WITNESS_AT(witness);
+    u32 bit = NODE_AT(w->node)->depth - NODE_AT(from_node)->depth - 1;
+    return bit < 16 && (w->unpublished >> bit & 1);
+}
+
 /* Does acquiring at node `d` close the cycle on the new witness's held set? Returns the ancestor of step[0] that holds d's lock. */
 static ref_t closes(struct search *s, const struct order_node *d)
 {
@@ -194,7 +202,7 @@ static void try_step(struct search *s, ref_t from_node, ref_t dref)
     for (ref_t r = d->witnesses; r && s->budget; r = WITNESS_AT(r)->next) {
         struct order_witness *w = WITNESS_AT(r);
         s->budget--;
-        if (!w->hold || !compatible(s, w))
+        if (!w->hold || held_unpublished(r, from_node) || !compatible(s, w))
             continue;
         u32 flags = s->flags;
         s->step[s->n++] = (struct step){r, from_node};
@@ -202,7 +210,7 @@ static void try_step(struct search *s, ref_t from_node, ref_t dref)
             s->deepest = s->n;
         if (first) {
             s->step[0].from_node = first;
-            if (modes_block(d->lock, d->mode, NODE_AT(first)->mode, &s->flags))
+            if (!held_unpublished(s->step[0].witness, first) && modes_block(d->lock, d->mode, NODE_AT(first)->mode, &s->flags))
                 report(s);
         } else if (s->n < s->limit) {
             walk_lock(s, d->lock, d->mode);

@@ -50,15 +50,22 @@ static struct object_head *object_make(struct thread *t, u64 addr, enum object_k
     bool fresh;
     struct object_head *o = objects_make(addr, kind, attrs, &birth, shared ? key : NULL, &fresh);
     if (o && fresh) {
+        /* Held at the fork by a thread that does not exist here: its owner stays the parent's thread (engine_fork_prepare noted it). */
+        if (old && object_is_lock(o))
+            ((struct lock_rec *)o)->owner = engine_fork_owner(addr);
         pin_thread(birth.thread);
-        if (old && object_is_lock(o)) {
-            /* Held at the fork by a thread that does not exist here: its owner stays the parent's thread (engine_fork_prepare noted it). */
+        if (init && kind != OBJ_SEM && object_is_lock(o) && birth.region == REGION_HEAP) {
+            struct lock_rec *l = (struct lock_rec *)o;
+            l->born = 1;
+            l->born_operations = (u32)t->rec->operations;
+            l->born_held = t->rec->nheld;
+        }
+        if (old && kind == OBJ_SEM) {
             struct lock_rec *l = (struct lock_rec *)o;
             const struct lock_rec *p = (const struct lock_rec *)(const void *)old;
             l->sem_initial = p->sem_initial;
             l->sem_posts = p->sem_posts;
             l->sem_takes = p->sem_takes;
-            l->owner = engine_fork_owner(addr);
         } else if (kind == OBJ_SEM && !init && engine_hooks.sem_value) {
             int v = engine_hooks.sem_value(addr);
             ((struct lock_rec *)o)->sem_initial = v > 0 ? (u32)v : 0;

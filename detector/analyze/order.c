@@ -200,8 +200,27 @@ static ref_t witness_make(struct order_node *n)
     return r;
 }
 
+/* Nobody else can know this lock yet: its maker has given nothing away since, neither by letting go of a lock nor by a post, a signal, a
+ * new thread (each counts as an operation). */
+static bool is_unpublished(const struct thread *t, const struct held_entry *h)
+{
+    const struct lock_rec *l = LOCK_AT(h->lock);
+    return l->head.kind != OBJ_SEM && l->born && l->birth.thread == t->ref &&
+           (u32)t->rec->operations - l->born_operations == t->rec->nheld - l->born_held;
+}
+
+/* For the innermost locks of t's held set, in the order of order_witness.unpublished. */
+static u16 unpublished_mask(const struct thread *t)
+{
+    u32 mask = 0, bit = 0;
+    for (u32 i = t->rec->nheld; i-- > 0 && bit < 16;)
+        if (counts_as_held(&t->held[i]))
+            mask |= (u32)is_unpublished(t, &t->held[i]) << bit++;
+    return (u16)mask;
+}
+
 /* Records that t took the node's lock in this way; graph lock held. Returns the witness when a cycle search is due, else 0. */
-static ref_t witness_add(struct thread *t, ref_t node, ref_t hold, u32 how)
+static ref_t witness_add(struct thread *t, ref_t node, ref_t hold, u32 how, u16 unpublished)
 {
     struct order_node *n = NODE_AT(node);
     ref_t segment = t->rec->segment;
@@ -210,9 +229,10 @@ static ref_t witness_add(struct thread *t, ref_t node, ref_t hold, u32 how)
         struct order_witness *w = WITNESS_AT(r);
         if (w->thread != t->ref || ((w->how ^ how) & HOW_TIMED))
             continue;
-        bool moved = w->segment != segment;
+        bool moved = w->segment != segment || (w->unpublished & ~unpublished);
         w->segment = segment;
         w->hold = hold;
+        w->unpublished &= unpublished;
         w->how &= (u8)(how | ~HOW_PYTRY); /* a plain acquire is stronger evidence than an interpreter's try */
         run()->witness_changes += moved;
         return moved ? r : 0;
@@ -227,7 +247,8 @@ static ref_t witness_add(struct thread *t, ref_t node, ref_t hold, u32 how)
                                 .segment = segment,
                                 .first_segment = segment,
                                 .hold = hold,
-                                .how = (u8)how};
+                                .how = (u8)how,
+                                .unpublished = unpublished};
     n->witnesses = r;
     n->acquired = 1;
     run()->witness_changes++;
@@ -260,16 +281,18 @@ ref_t order_acquired(struct thread *t, ref_t lock, enum lock_mode mode, u32 how,
     cache_check_epoch(t);
     ref_t parent = resolve_locked(t);
     ref_t node = node_child(parent, lock, mode);
+    u16 unpublished = unpublished_mask(t);
     if (node) {
         if (parent && !(how & HOW_TRY)) {
             struct held_entry e = {.lock = lock, .stack = stack, .mode = (u8)mode, .how = (u8)how, .site_pc = site_of(fp)};
             bool tangled = order_edges_add(NODE_AT(node));
             ref_t outer = holds_locked(t);
-            ref_t w = witness_add(t, node, hold_intern(outer, &e), how);
+            ref_t w = witness_add(t, node, hold_intern(outer, &e), how, unpublished);
             if (w && tangled && detects(DETECT_DEADLOCK))
                 cycles_search(w);
         }
-        cache_order(t, parent, lock, order_way(mode, how), node);
+        if (!unpublished) /* the same order will be news when the lock is known to others */
+            cache_order(t, parent, lock, order_way(mode, how), node);
     }
     ilock_release(&rs->graph_lock, mask);
     return node;

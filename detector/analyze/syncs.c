@@ -8,13 +8,46 @@
 
 /* ---- conditions ---- */
 
+/* The thread that waits for c with this mutex, 0 if it has gone on meanwhile. */
+static ref_t waiter_with(const struct sync_rec *c, ref_t mutex)
+{
+    for (ref_t x = process()->threads; x; x = THREAD_AT(x)->next_in_process) {
+        const struct wait_rec *w = &THREAD_AT(x)->wait;
+        if ((w->seq & 1) && w->kind == WAIT_COND && w->object == arena_ref(c) && w->mutex == mutex)
+            return x;
+    }
+    return 0;
+}
+
+/* Both waiters, each with its mutex. */
+static void report_two_mutexes(struct thread *t, const struct sync_rec *c, ref_t first, ref_t second, ref_t stack)
+{
+    ref_t waiter = waiter_with(c, first);
+    ref_t r = waiter && detects(DETECT_MISUSE) ? finding_begin(hash_combine(hash_combine(first, second), stack), 2, 2) : 0;
+    if (!r)
+        return;
+    struct finding_rec *f = arena_at(r);
+    const struct thread_rec *w = THREAD_AT(waiter);
+    f->kind = FINDING_LOCK_MISUSE;
+    f->rule = RULE_WAIT_TWO_MUTEXES;
+    f->verdict = VERDICT_OBSERVED;
+    if (f->locks) {
+        ((ref_t *)arena_at(f->locks))[0] = first;
+        ((ref_t *)arena_at(f->locks))[1] = second;
+    }
+    finding_event_fill(&f->events[0], w, EVENT_WAIT, first, LOCK_AT(first)->head.kind, w->wait.stack);
+    finding_event_fill(&f->events[1], t->rec, EVENT_WAIT, second, LOCK_AT(second)->head.kind, stack);
+    f->events[1].held = held_snapshot(t->rec, &f->events[1].nheld);
+    finding_publish(r, false);
+}
+
 static void check_wait_mutexes(struct thread *t, struct sync_rec *c, struct lock_rec *m, ref_t stack)
 {
     ref_t mutex = arena_ref(m), other = __atomic_load_n(&c->mutex, __ATOMIC_RELAXED);
     if (held_find(t, mutex) < 0 && (m->acquisitions || (m->head.attrs & ATTR_INITIALISED) || !m->owner))
         misuse_report(t, RULE_WAIT_WITHOUT_LOCK, VERDICT_OBSERVED, &m->head, 0, m->owner, stack, EVENT_WAIT);
     if (c->waiters && other && other != mutex && LOCK_AT(other)->head.uid)
-        misuse_report(t, RULE_WAIT_TWO_MUTEXES, VERDICT_OBSERVED, &c->head, 0, 0, stack, EVENT_WAIT);
+        report_two_mutexes(t, c, other, mutex, stack);
 }
 
 /* A wait for the interpreter's lock, in slices: it ends only when its holder lets go. */
@@ -46,13 +79,15 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
     __atomic_fetch_add(&c->waiters, 1, __ATOMIC_SEQ_CST);
     /* The wait is published before the mutex is let go, so a signal sent as soon as it is free finds a waiter. */
     wait_publish(t, WAIT_COND, arena_ref(c), mutex, MODE_EXCLUSIVE, timed, stack);
+    if (i < 0 && !(m->head.attrs & (ATTR_ERRORCHECK | ATTR_RECURSIVE | ATTR_ROBUST)))
+        __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST); /* glibc unlocks it all the same, whoever had it */
     if (i >= 0) {
         depth = t->held[i].depth;
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST);
         held_remove(t, (u32)i);
     }
     never_ends(t);
-    return depth;
+    return depth ? depth : 1; /* on return it is held, even if it was not before */
 }
 
 void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 depth, const u64 *fp)
@@ -97,6 +132,7 @@ void engine_cond_signal(struct thread *t, u64 cond, bool all, const u64 *fp)
         return; /* nobody has waited yet */
     }
     struct sync_rec *c = (struct sync_rec *)o;
+    t->rec->operations++;
     u32 waiters = __atomic_load_n(&c->waiters, __ATOMIC_SEQ_CST);
     u32 tokens = __atomic_load_n(&c->tokens, __ATOMIC_SEQ_CST), more;
     c->last_signaller = t->ref;
@@ -134,6 +170,7 @@ void engine_barrier_arrive(struct thread *t, u64 barrier, const u64 *fp)
     if (!b || !b->needed)
         return;
     ref_t stack = capture(t, fp);
+    t->rec->operations++;
     u64 mask = ilock_acquire(&rs->graph_lock);
     if (b->witness_changes != rs->witness_changes || b->segment)
         b->segment = b->segment ? segment_new(0, b->segment, t->rec->segment) : t->rec->segment;
@@ -239,6 +276,7 @@ int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp)
         else
             sem_unlocklike(s);
     }
+    t->rec->operations++;
     __atomic_fetch_add(&s->sem_posts, 1, __ATOMIC_SEQ_CST);
     return 0;
 }

@@ -107,6 +107,7 @@ struct thread *engine_thread_create(struct thread *creator, u64 start_pc, const 
     creator->rec->segment = segment_new(creator->ref, creator->rec->segment, 0);
     ilock_release(&rs->graph_lock, mask);
     t->rec->start_pc = start_pc;
+    creator->rec->operations++;
     return t;
 }
 
@@ -142,9 +143,11 @@ void engine_thread_start(struct thread *t, u32 tid, u64 stack_lo, u64 stack_hi)
 }
 
 /* Locks that a thread must not leave behind: those only it can release. */
-static bool must_release(const struct held_entry *h)
+static bool must_release(ref_t owner, const struct held_entry *h)
 {
     const struct lock_rec *l = LOCK_AT(h->lock);
+    if (h->mode == MODE_EXCLUSIVE && l->owner != owner)
+        return false; /* somebody else has unlocked it */
     return !(h->how & HOW_PHANTOM) && l->head.uid && l->head.kind != OBJ_SEM &&
            !(l->head.attrs & (ATTR_ROBUST | ATTR_ONCE | ATTR_PROCESS_OWNED));
 }
@@ -153,7 +156,7 @@ static void report_left(struct thread *t)
 {
     for (u32 i = 0; i < t->rec->nheld; i++) {
         const struct held_entry *h = &t->held[i];
-        if (!must_release(h))
+        if (!must_release(t->ref, h))
             continue;
         t->rec->pinned = 1; /* the lock goes on naming it as owner */
         misuse_report(t, RULE_LOCK_LEFT_AT_THREAD_EXIT, VERDICT_OBSERVED, &LOCK_AT(h->lock)->head, 0, t->ref, h->stack, EVENT_EXIT);

@@ -297,8 +297,7 @@ static int give_up(struct thread *t, struct lock_rec *l, enum lock_mode mode, co
 {
     wait_withdraw(t);
     __atomic_fetch_sub(&l->waiters, 1, __ATOMIC_RELAXED);
-    if (held_find(t, arena_ref(l)) < 0)
-        held_push(t, arena_ref(l), mode, HOW_PHANTOM, 0, fp);
+    held_push(t, arena_ref(l), mode, HOW_PHANTOM, 0, fp); /* also above a real hold: each unlock takes one off */
     return EDEADLK;
 }
 
@@ -311,6 +310,8 @@ int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, 
     l->contended++;
     engine_lock_busy(t, l, fp);
     wait_publish(t, WAIT_LOCK, arena_ref(l), 0, mode, (how & HOW_TIMED) != 0, stack);
+    if ((how & HOW_TIMED) && t->rec->nheld && !(t->node && order_cached(t, t->node, arena_ref(l), order_way(mode, how))))
+        order_acquired(t, arena_ref(l), mode, how, stack, fp); /* the order exists even if the attempt runs into its limit */
     enum finding_rule rule;
     if (!(how & HOW_TIMED) && detects(DETECT_MISUSE) && blocks_itself(t, l, mode, &rule)) {
         misuse_report(t, rule, VERDICT_OBSERVED, &l->head, 0, t->ref, stack, EVENT_ACQUIRE);
@@ -333,9 +334,34 @@ void engine_wait_end(struct thread *t)
     wait_withdraw(t);
 }
 
+/* A thread that joins itself, or one that is joining it: glibc answers EDEADLK at once, so nobody waits. Joining oneself is a bug all the
+ * same. */
+static bool joins_back(struct thread *t, ref_t target, const u64 *fp)
+{
+    const struct thread_rec *other = THREAD_AT(target);
+    if (target == t->ref) {
+        ref_t stack = capture(t, fp), r = detects(DETECT_DEADLOCK) ? finding_begin(hash_combine(t->ref, stack), 1, 1) : 0;
+        struct finding_rec *f = r ? arena_at(r) : NULL;
+        if (f) {
+            f->kind = FINDING_STUCK;
+            f->verdict = VERDICT_OBSERVED;
+            f->flags = FINDING_UNLOCK_FAILED; /* the call returns an error */
+            if (f->locks)
+                *(ref_t *)arena_at(f->locks) = target;
+            finding_event_fill(f->events, t->rec, EVENT_WAIT, target, OBJ_THREAD, stack);
+            f->events[0].held = held_snapshot(t->rec, &f->events[0].nheld);
+            finding_publish(r, false);
+        }
+        return true;
+    }
+    return is_waiting(other) && other->wait.kind == WAIT_JOIN && other->wait.object == t->ref;
+}
+
 int engine_join_begin(struct thread *t, ref_t target, bool timed, const u64 *fp)
 {
     if (!target)
+        return 0;
+    if (joins_back(t, target, fp))
         return 0;
     wait_publish(t, WAIT_JOIN, target, 0, 0, timed, capture(t, fp));
     if (!timed && never_ends(t) && breaks()) {

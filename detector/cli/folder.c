@@ -15,7 +15,7 @@
 #include "cli.h"
 #include "report/escape.h"
 
-#define ARENA_BYTES (16ULL << 30) /* sparse: only what is used takes memory and disk */
+#define ARENA_BYTES (1ULL << 30) /* sparse: only what is used takes memory and disk */
 #define MAX_MESSAGES 65536
 
 static char *in_folder(const char *folder, const char *name)

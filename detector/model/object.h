@@ -98,7 +98,16 @@ struct lock_rec {
     ref_t tangle;      /* union-find parent: locks of one strongly connected component (graph lock) */
     ref_t edges_out;   /* reachability: edges that start here (graph lock) */
     /* semaphores */
-    u32 sem_initial, sem_posts, sem_takes;
+    union {
+        struct {
+            u32 sem_initial, sem_posts, sem_takes;
+        };
+        struct {
+            /* Not a semaphore: its maker's count of operations and of held locks when it was made, for telling whether anybody else can know
+             * it yet (order.c). born 0: not known. */
+            u32 born, born_operations, born_held;
+        };
+    };
     ref_t sem_last_taker;
     u32 waiters;       /* threads blocked on it, atomic */
     ref_t end_segment; /* ATTR_THREAD_END: the last must-order segment of the thread that has ended */

@@ -33,7 +33,8 @@ struct order_witness {
     ref_t first_segment;
     ref_t hold;     /* hold_rec of the acquired lock itself: its stack, and the outer holds with theirs */
     u8 how;         /* enum acquire_how */
-    u8 reserved[3];
+    u8 reserved;
+    u16 unpublished; /* bit i: the lock i + 1 above the node was known to this thread only */
 };
 
 /* A lock-level edge of the reachability graph (analyze/reach.c). */

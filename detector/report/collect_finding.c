@@ -312,9 +312,28 @@ static void sort_locks(json_t *finding)
     json_object_set_new(finding, "locks", sorted);
 }
 
+/* What the engine could not know when the order was new: a semaphore turned out to be no lock, or nobody ever write-locked the lock whose
+ * waiting writers would have made the readers queue. */
+static bool cycle_is_void(const struct finding_rec *f)
+{
+    struct view_object o;
+    u32 count = f->nlocks < MAX_LOCKS ? f->nlocks : MAX_LOCKS;
+    ref_t *refs = f->kind == FINDING_LOCK_ORDER ? view_items(f->locks, count, sizeof *refs) : NULL;
+    bool is_void = false;
+    for (u32 i = 0; refs && i < count; i++) {
+        if (!view_object(refs[i], &o))
+            continue;
+        u32 queue = o.head.attrs & (ATTR_WRITER_NONRECURSIVE | ATTR_WRITE_LOCKED_EVER);
+        is_void |= o.head.kind == OBJ_SEM && !(o.head.attrs & ATTR_LOCKLIKE);
+        is_void |= (f->flags & FINDING_READERS_QUEUE) && o.head.kind == OBJ_RWLOCK && queue == ATTR_WRITER_NONRECURSIVE;
+    }
+    free(refs);
+    return is_void;
+}
+
 json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
 {
-    if (f->kind >= FINDING_KIND_COUNT || f->rule >= RULE_COUNT || f->verdict >= VERDICT_COUNT)
+    if (f->kind >= FINDING_KIND_COUNT || f->rule >= RULE_COUNT || f->verdict >= VERDICT_COUNT || cycle_is_void(f))
         return NULL;
     json_t *j = json_object(), *threads = json_array(), *flags = json_array();
     json_object_set_new(j, "id", json_string(""));

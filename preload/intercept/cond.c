@@ -51,7 +51,7 @@ static __attribute__((noinline)) int cond_block(struct cond_wait *w, const struc
         return 0;
     UNWOUND_THROUGH(cond_unwound);
     int r = real_wait(c);
-    cond_wait_end(w, r != ENOTRECOVERABLE);
+    cond_wait_end(w, r != ENOTRECOVERABLE && r != EPERM);
     return r;
 }
 
