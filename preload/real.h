@@ -43,8 +43,9 @@
     R(pthread_create) R(pthread_join) R(pthread_tryjoin_np) R(pthread_timedjoin_np) O(pthread_clockjoin_np)            \
     R(pthread_detach) R(pthread_cancel) R(pthread_setname_np) R(prctl)                                                 \
     /* processes */                                                                                                    \
-    R(fork) O(_Fork) R(execve) R(execv) R(execvp) R(execvpe) R(fexecve) O(execveat) R(posix_spawn) R(posix_spawnp)     \
-    R(system) R(popen) R(pclose) R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit)                               \
+    R(fork) O(_Fork) R(clone) R(execve) R(execv) R(execvp) R(execvpe) R(fexecve) O(execveat)                           \
+    R(posix_spawn) R(posix_spawnp) R(system) R(popen) R(pclose)                                                        \
+    R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit)                                                            \
     R(setrlimit) R(getrlimit) R(prlimit) R(mlockall)                                                                   \
     /* signals and timers */                                                                                           \
     R(sigaction) R(signal) O(sysv_signal) R(timer_create)                                                              \

@@ -210,17 +210,33 @@ static bool begin_run(char **envp, u32 *owner)
     return true;
 }
 
-/* Joins the run that SNARL_RUN names. A run that is over has taken its folder away; whoever comes later is not watched and says nothing. */
+static const char *arena_path(char *path, size_t cap)
+{
+    struct text t = text_in(path, cap);
+    text_add(&t, run_folder);
+    text_add(&t, "/arena");
+    return t.cut ? "" : path;
+}
+
+bool start_run_reachable(void)
+{
+    char path[PATH_MAX];
+    int fd = sys_open(arena_path(path, sizeof path), O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (fd >= 0)
+        sys_close(fd);
+    return fd >= 0;
+}
+
+/* Joins the run that SNARL_RUN names. A run that is over has taken its folder away, and one of another user is closed to us: whoever
+ * comes there is not watched and says nothing (who started it has counted it). */
 static bool join_run(const char *folder)
 {
     char path[PATH_MAX];
-    struct text t = text_in(run_folder, sizeof run_folder), p = text_in(path, sizeof path);
+    struct text t = text_in(run_folder, sizeof run_folder);
     text_add(&t, folder);
-    text_add(&p, folder);
-    text_add(&p, "/arena");
-    int err = t.cut || p.cut ? -ENAMETOOLONG : arena_open(path);
-    if (err && err != -ENOENT)
-        start_say("not watching a process: cannot use ", path);
+    int err = t.cut ? -ENAMETOOLONG : arena_open(arena_path(path, sizeof path));
+    if (err && err != -ENOENT && err != -EACCES)
+        start_say("not watching a process: cannot use the run in ", folder);
     if (!err && !arena_header()->run) {
         arena_close();
         return false;

@@ -20,6 +20,8 @@ static inline bool start_same_process(void)
 
 /* Our own file, absolute. */
 extern char start_library[] HIDDEN;
+/* A program that this process starts now, with its present rights and root folder, can join the run. */
+bool start_run_reachable(void) HIDDEN;
 /* In a forked child, first: it is not the process that reports. */
 void start_forked(void) HIDDEN;
 /* Stops watching in this process (a forked child whose fork could not be recorded). */

@@ -23,12 +23,18 @@ struct exec_call {
     struct thread *t; /* was told to the engine */
 };
 
-/* The target is known: its environment, and the count of what cannot be seen. */
+/* The target is known: its environment, and the count of what cannot be seen. A script or static program without rights of its own may
+ * still start others that can be. */
 static char *const *prepare(struct child_env *env, char *const *envp, enum exec_target target)
 {
+    bool joins = target < TARGET_FOREIGN && run()->options.follow;
+    if (joins && !start_run_reachable()) {
+        joins = false;
+        target = TARGET_PRIVILEGED;
+    }
     if (target >= TARGET_STATIC)
         run_lost(LOSS_process_unwatched);
-    return child_env_make(env, envp, target < TARGET_FOREIGN);
+    return child_env_make(env, envp, joins);
 }
 
 /* Before this process becomes another program. */

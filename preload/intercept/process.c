@@ -3,9 +3,10 @@
  * fork is recorded by handlers of pthread_atfork that are registered before anybody else's: so ours run last before the fork and first
  * after it, and no code of the program runs in between. Across the real fork RANK_PRELOAD (here) and the engine's locks are held.
  * Should somebody have come before us (an allocator that was used by the loader), what its handlers do is not recorded.
- * _Fork runs no handlers: recorded around the call. vfork and raw clone are left alone; their children share or copy this memory, so
+ * _Fork and clone run no handlers: recorded around the call. vfork and raw system calls are left alone; their children share or copy this memory, so
  * whatever writes our state asks start_same_process() first where such children are likely to call it. Allocates nothing. */
 #include <errno.h>
+#include <stdarg.h>
 #include <sys/wait.h>
 
 #include "interceptor.h"
@@ -127,10 +128,49 @@ EXPORT pid_t _Fork(void)
         return REAL(_Fork)();
     before_fork(INTERCEPTOR_FP());
     pid_t pid = REAL(_Fork)();
+    int saved = errno;
     if (pid == 0)
         fork_child();
     else
         fork_parent();
+    errno = saved;
+    return pid;
+}
+
+/* libc's clone. A child with memory of its own is a fork; one that shares it is a thread that we know nothing of. */
+struct clone_call {
+    int (*fn)(void *);
+    void *arg;
+};
+
+static int clone_child(void *call)
+{
+    struct clone_call c = *(struct clone_call *)call; /* on the parent's stack, of which this is a copy */
+    fork_child();
+    return c.fn(c.arg);
+}
+
+EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+    struct clone_call c = {fn, arg};
+    va_list args;
+    va_start(args, arg);
+    pid_t *parent_tid = va_arg(args, pid_t *);
+    void *tls = va_arg(args, void *);
+    pid_t *child_tid = va_arg(args, pid_t *);
+    va_end(args);
+    if (!snarl_on || !start_same_process())
+        return REAL(clone)(fn, stack, flags, arg, parent_tid, tls, child_tid);
+    if (flags & CLONE_VM) {
+        if (flags & CLONE_THREAD)
+            __atomic_fetch_add(&((struct process_rec *)arena_at(engine_process()))->unseen_wakers, 1, __ATOMIC_SEQ_CST);
+        return REAL(clone)(fn, stack, flags, arg, parent_tid, tls, child_tid);
+    }
+    before_fork(INTERCEPTOR_FP());
+    int pid = REAL(clone)(clone_child, stack, flags, &c, parent_tid, tls, child_tid);
+    int saved = errno;
+    fork_parent();
+    errno = saved;
     return pid;
 }
 
