@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs one case program under `snarl run` and compares what snarl says with what the case's header promises.
 
-The header of tests/run/cases/FILE (and tests/hazards/cases/FILE) is a comment with directives, one a line:
+The header of tests/run/cases/FILE (and tests/hazards/cases/FILE) is a comment with directives, one a line. A case in Python (tests/run/python)
+has them behind `# `, and --program is the interpreter that runs it:
 
     @case NAME [ARGS...]      one test: the program is run with ARGS; the following directives belong to it
     @finding KIND[:RULE][|KIND[:RULE]...] [verdict=V] [locks=A,B] [side=F+G]... [marks=X,Y] [counts=yes|no] [min=N] [max=N]
@@ -22,7 +23,7 @@ The header of tests/run/cases/FILE (and tests/hazards/cases/FILE) is a comment w
 
 Lock names: the main program's module and the case's own file are left out (`abba:abba.c:a` is `a`); a leading `=` demands the whole
 class; `*` stands for anything. `side` names functions that must be in the stacks of one thread; several sides are different threads.
-`marks` names source lines that carry the comment `/* mark: X */`: each must be a line of some frame.
+`marks` names source lines that carry the comment `/* mark: X */` (`# mark: X`): each must be a line of some frame.
 
 Exit status: 0 as promised, 1 not, 77 skipped.
 """
@@ -79,9 +80,11 @@ def parse_finding(text):
 
 def parse_cases(source):
     cases, case = {}, None
+    start = "# " if source.endswith(".py") else r"\s*(?:\*|//)?\s*"
+    directive = start + r"@([a-z-]+)\s*(.*?)\s*(?:\*/)?\s*$"
     with open(source, encoding="utf-8") as f:
         for line in f:
-            m = re.match(r"\s*(?:\*|//)?\s*@([a-z-]+)\s*(.*?)\s*(?:\*/)?\s*$", line)
+            m = re.match(directive, line)
             if not m:
                 continue
             word, rest = m.groups()
@@ -120,8 +123,8 @@ def marks_of(source):
     marks = {}
     with open(source, encoding="utf-8") as f:
         for n, line in enumerate(f, 1):
-            for m in re.findall(r"/\* mark: ([\w-]+) \*/", line):
-                marks.setdefault(m, set()).add(n)
+            for m in re.findall(r"/\* mark: ([\w-]+) \*/|# mark: ([\w-]+)$", line.rstrip()):
+                marks.setdefault(m[0] or m[1], set()).add(n)
     return marks
 
 
@@ -306,6 +309,7 @@ def expected_status(case, doc):
 class Bench:
     def __init__(self, opts, case, source):
         self.opts, self.case = opts, case
+        self.command = [opts.program] + ([source] if source.endswith(".py") else []) + case.args
         self.namer, self.marks, self.source = Namer(opts.program, source), marks_of(source), source
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SNARL_") and k != "LD_PRELOAD"}
         for name, value in case.env:
@@ -315,7 +319,7 @@ class Bench:
                 self.env.pop(name, None)
 
     def native(self):
-        status, out, err, took = run([self.opts.program] + self.case.args, self.env, self.case.seconds)
+        status, out, err, took = run(self.command, self.env, self.case.seconds)
         if status is not None and status == self.case.skip_status:
             print("skipped: " + (err.decode(errors="replace").strip() or "not possible here"))
             sys.exit(77)
@@ -327,7 +331,7 @@ class Bench:
         case = self.case
         with tempfile.TemporaryDirectory(prefix="snarl-case-") as folder:
             result = os.path.join(folder, "result.json")
-            argv = [self.opts.snarl, "run", "--json=" + result] + case.options + extra + ["--", self.opts.program] + case.args
+            argv = [self.opts.snarl, "run", "--json=" + result] + case.options + extra + ["--"] + self.command
             try:
                 status, out, err, took = run(argv, self.env, case.seconds, rb"deadlock|stuck|relock" if case.hangs else None)
             except Ended as e:
@@ -372,7 +376,7 @@ def main():
 
     native_out = None
     if opts.native and case.strikes:
-        status, out, err, took = run([opts.program] + case.args, bench.env, 2)
+        status, out, err, took = run(bench.command, bench.env, 2)
         if status is None:
             print("strikes natively, as it should")
             return 0

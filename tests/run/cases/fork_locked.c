@@ -20,6 +20,9 @@
  * Handlers of pthread_atfork take it before and give it back on both sides.
  * @case fork_with_atfork atfork
  * @clean
+ * The handler in the child makes it new, as allocators do.
+ * @case fork_with_atfork_init atfork_init
+ * @clean
  * The forking thread holds it itself: the child's own thread holds it too.
  * @case fork_holding_itself self
  * @clean
@@ -47,16 +50,21 @@ static void give(void)
     unlock(&m);
 }
 
+static void make_new(void)
+{
+    pthread_mutex_init(&m, NULL);
+}
+
 static void *holder(void *arg)
 {
     lock(&m);
     step_done(1);
-    if (is("atfork")) {
+    if (is("atfork") || is("atfork_init")) {
         wait_until_asleep(getpid(), getpid()); /* the forking thread waits in its handler */
         unlock(&m);
     }
     step_wait(2);
-    if (!is("atfork"))
+    if (!is("atfork") && !is("atfork_init"))
         unlock(&m);
     return arg;
 }
@@ -73,6 +81,9 @@ NOINLINE static void in_child(void)
     else if (is("atfork") || is("self")) {
         if (is("atfork"))
             lock(&m);
+        unlock(&m);
+    } else if (is("atfork_init")) {
+        lock(&m);
         unlock(&m);
     } else if (is("init")) {
         pthread_mutex_init(&m, NULL);
@@ -92,6 +103,8 @@ int main(int argc, char **argv)
     shape = argv[1];
     if (is("atfork"))
         pthread_atfork(take, give, give);
+    if (is("atfork_init"))
+        pthread_atfork(take, give, make_new);
     if (is("self"))
         lock(&m);
     else {
