@@ -21,7 +21,7 @@
 #define FRAME_TABLE 16384u
 
 static const struct python_layout *layout;
-static u64 runtime, code_type, false_object;
+static u64 runtime, code_type, tuple_type, string_type, false_object, true_object;
 static struct module module;
 
 static inline u64 word(u64 at)
@@ -262,23 +262,60 @@ static u32 insert_frames(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u
 
 /* ---- uncontended takes ---- */
 
-/* Is False the argument of the call that the innermost frame is executing: lock.acquire(False), lock.acquire(blocking=False)? */
-static bool asks_not_to_block(u64 state)
+/* The call that the innermost frame is executing: its instruction and its code's constants. */
+struct running_call {
+    u64 at; /* address of the instruction */
+    u64 begin;
+    u64 consts;
+};
+
+/* The constant loaded by the instruction `back` code units before the call, if it has that opcode; else 0. */
+static u64 constant_before(const struct running_call *c, u32 back, u32 opcode)
 {
-    u64 f = first_frame(state), code = f ? frame_code(f) : 0;
-    if (!code)
-        return false;
-    u64 bytes = code_bytes(code), at = last_offset(f, code), consts = word(code + layout->co_consts);
-    for (u32 i = 0; i < ARRAY_LEN(layout->const_at); i++) {
-        u64 back = 2u * layout->const_at[i];
-        if (at < back || at > (1u << 24))
-            continue;
-        const u8 *unit = (const u8 *)(bytes + at - back);
-        if (unit[0] == layout->op_load_const && unit[1] < word(consts + PY_OB_SIZE) &&
-            word(consts + PY_TUPLE_ITEMS + 8u * unit[1]) == false_object)
+    const u8 *unit = (const u8 *)(c->at - 2u * back);
+    if (c->at - c->begin < 2u * back || unit[0] != opcode || unit[1] >= word(c->consts + PY_OB_SIZE))
+        return 0;
+    return word(c->consts + PY_TUPLE_ITEMS + 8u * unit[1]);
+}
+
+static bool is_ascii(u64 string, const char *text)
+{
+    u64 n = __builtin_strlen(text);
+    return (half(string + PY_STRING_STATE) >> 6 & 1) && word(string + PY_STRING_LENGTH) == n &&
+           !__builtin_memcmp((const char *)(string + layout->ascii_size), text, n);
+}
+
+static bool names_timeout(u64 names)
+{
+    u64 n = names && word(names + PY_OB_TYPE) == tuple_type ? word(names + PY_OB_SIZE) : 0;
+    for (u64 i = 0; i < n && i < 4; i++) {
+        u64 name = word(names + PY_TUPLE_ITEMS + 8u * i);
+        if (word(name + PY_OB_TYPE) == string_type && is_ascii(name, "timeout"))
             return true;
     }
     return false;
+}
+
+/* What the program asks for, as far as its constants say: lock.acquire(False) and lock.acquire(blocking=False) try, lock.acquire(timeout=x) and
+ * lock.acquire(True, x) give up by themselves. */
+static u32 how_asked(u64 state)
+{
+    u64 f = first_frame(state), code = f ? frame_code(f) : 0;
+    if (!code)
+        return HOW_PYTRY;
+    u64 bytes = code_bytes(code), last = last_offset(f, code);
+    struct running_call c = {bytes + last, bytes, word(code + layout->co_consts)};
+    if (last > 1u << 24)
+        return HOW_PYTRY;
+    u32 near = layout->call_gap + 1u;
+    for (u32 back = near; back <= near + 1; back++)
+        if (constant_before(&c, back, layout->op_load_const) == false_object)
+            return HOW_TRY;
+    bool two = ((const u8 *)c.at)[1] == 2; /* arguments */
+    if (names_timeout(constant_before(&c, near, layout->op_kw_names)) ||
+        (two && constant_before(&c, near + 1, layout->op_load_const) == true_object))
+        return HOW_PYTRY | HOW_TIMED;
+    return HOW_PYTRY;
 }
 
 /* The interpreter, or the extension module behind multiprocessing's locks (which is built into some interpreters). */
@@ -313,9 +350,9 @@ static bool is_thread_start(u64 state)
 static u32 try_how(const u64 *fp)
 {
     u64 state = called_by_python(fp) ? own_state() : 0;
-    if (!state || asks_not_to_block(state))
+    if (!state)
         return HOW_TRY;
-    return is_thread_start(state) ? HOW_PYTRY | HOW_THREAD_END : HOW_PYTRY;
+    return is_thread_start(state) ? HOW_PYTRY | HOW_THREAD_END : how_asked(state);
 }
 
 static u32 lock_attrs(const u64 *fp)
@@ -378,8 +415,11 @@ void python_start(void)
     runtime = at;
     layout = find_layout();
     code_type = (u64)modules_symbol_in(&module, "PyCode_Type");
+    tuple_type = (u64)modules_symbol_in(&module, "PyTuple_Type");
+    string_type = (u64)modules_symbol_in(&module, "PyUnicode_Type");
     false_object = (u64)modules_symbol_in(&module, "_Py_FalseStruct");
-    if (!layout || !code_type || !false_object) {
+    true_object = (u64)modules_symbol_in(&module, "_Py_TrueStruct");
+    if (!layout || !code_type || !tuple_type || !string_type || !false_object || !true_object) {
         run_lost(LOSS_python_unknown);
         layout = NULL;
         return;

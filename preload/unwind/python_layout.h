@@ -25,8 +25,8 @@ struct python_layout {
     u16 co_consts;
     u16 co_code;        /* first instruction (inline), or the bytes object with it (3.9, 3.10) */
     u8 ascii_size, compact_size; /* sizeof PyASCIIObject, PyCompactUnicodeObject: where the characters begin */
-    u8 op_load_const;
-    u8 const_at[2];     /* code units before the running call at which a sole False argument is loaded */
+    u8 op_load_const, op_kw_names; /* the latter has the index of a constant: the names of a call's keyword arguments */
+    u8 call_gap;        /* code units between a call's last argument (or its keywords' names) and what a frame has as its last instruction */
 };
 
 /* Same in all: PyVarObject.ob_size, PyObject.ob_type, PyBytesObject.ob_sval, _gil_runtime_state's members. */
@@ -46,23 +46,23 @@ static const struct python_layout python_layouts[] = {
     {.version = 0x0309, .lines = LINES_LNOTAB, .lasti_scale = 1, .runtime_size = 656, .gil_in_runtime = 352, .thread_id = 176,
      .frame = 24, .cframe_frame = 0xffff, .f_back = 24, .f_code = 32, .f_last = 104, .co_filename = 104, .co_name = 112,
      .co_firstlineno = 40, .co_lines = 120, .co_consts = 56, .co_code = 48, .ascii_size = 48, .compact_size = 72,
-     .op_load_const = 100, .const_at = {1, 2}},
+     .op_load_const = 100, .op_kw_names = 100, .call_gap = 0},
     {.version = 0x030a, .lines = LINES_310, .lasti_scale = 2, .runtime_size = 672, .gil_in_runtime = 352, .thread_id = 176,
      .frame = 24, .cframe_frame = 0xffff, .f_back = 24, .f_code = 32, .f_last = 96, .co_filename = 104, .co_name = 112,
      .co_firstlineno = 40, .co_lines = 120, .co_consts = 56, .co_code = 48, .ascii_size = 48, .compact_size = 72,
-     .op_load_const = 100, .const_at = {1, 2}},
+     .op_load_const = 100, .op_kw_names = 100, .call_gap = 0},
     {.version = 0x030b, .lines = LINES_LOCATIONS, .runtime_size = 166688, .gil_in_runtime = 360, .thread_id = 152, .frame = 56,
      .cframe_frame = 8, .f_back = 48, .f_code = 32, .f_last = 56, .f_owner = 69, .co_filename = 112, .co_name = 128,
      .co_firstlineno = 72, .co_lines = 136, .co_consts = 24, .co_code = 184, .ascii_size = 48, .compact_size = 72,
-     .op_load_const = 100, .const_at = {3, 4}},
+     .op_load_const = 100, .op_kw_names = 172, .call_gap = 2},
     {.version = 0x030c, .lines = LINES_LOCATIONS, .runtime_size = 459944, .main_interp = 48, .interp_gil = 384, .thread_id = 136,
      .frame = 56, .cframe_frame = 0, .f_back = 8, .f_code = 0, .f_last = 56, .f_owner = 70, .co_filename = 112, .co_name = 128,
      .co_firstlineno = 68, .co_lines = 136, .co_consts = 24, .co_code = 192, .ascii_size = 40, .compact_size = 56,
-     .op_load_const = 100, .const_at = {1, 2}},
+     .op_load_const = 100, .op_kw_names = 172, .call_gap = 0},
     {.version = 0x030d, .lines = LINES_LOCATIONS, .runtime_size = 283320, .main_interp = 640, .interp_gil = 16, .thread_id = 152,
      .frame = 72, .cframe_frame = 0xffff, .f_back = 8, .f_code = 0, .f_last = 56, .f_owner = 70, .co_filename = 112, .co_name = 128,
      .co_firstlineno = 68, .co_lines = 136, .co_consts = 24, .co_code = 200, .ascii_size = 40, .compact_size = 56,
-     .op_load_const = 83, .const_at = {1, 2}},
+     .op_load_const = 83, .op_kw_names = 83, .call_gap = 0},
 };
 
 /* Line of the instruction at byte offset `at` of a code object that begins at first_line. The table's bytes may be anything: it is read

@@ -24,6 +24,8 @@
 # @clean
 # @case python/timed-second-step timed
 # @finding lock-order verdict=possible locks=lock_a,lock_b side=first side=second_timed
+# @case python/timed-steps-only all-timed
+# @clean
 # @case python/rlock-recursion recursion
 # @clean
 # @case python/gate gate
@@ -136,6 +138,15 @@ def second_timed():
             lock_a.release()
 
 
+def both_timed(outer, inner, timeout):
+    if outer.acquire(timeout=timeout):
+        if inner.acquire(True, timeout):
+            inner.release()
+        if inner.acquire(blocking=True, timeout=timeout):
+            inner.release()
+        outer.release()
+
+
 def recursion():
     with rlock_a:
         with rlock_b:
@@ -199,6 +210,7 @@ def main(case):
             "same": (first, first),
             "try": (first, second_trying),
             "timed": (first, second_timed),
+            "all-timed": (lambda: both_timed(lock_a, lock_b, 5), lambda: both_timed(lock_b, lock_a, 5)),
             "recursion": (recursion, recursion),
             "gate": (lambda: gated(first), lambda: gated(second)),
         }[case])
