@@ -84,7 +84,8 @@ static bool on_stack(const struct thread_rec *r, u64 addr)
 static void own_stack(u64 addr, const u64 *fp, struct object_birth *birth)
 {
     struct unwind_frame frames[FRAMES];
-    u32 n = fp ? unwind_frames(fp, frames, FRAMES) : 0;
+    const struct process_rec *p = arena_at(engine_process());
+    u32 n = fp && !p->python ? unwind_frames(fp, frames, FRAMES) : 0; /* an interpreter's frames are counted otherwise */
     for (u32 i = 0; i < n; i++) {
         if (!frames[i].cfa)
             return;
@@ -93,6 +94,7 @@ static void own_stack(u64 addr, const u64 *fp, struct object_birth *birth)
         birth->region = REGION_STACK;
         birth->frame = (u16)i;
         birth->offset = addr - frames[i].cfa;
+        birth->alloc_size = i + 1 < n ? frames[i + 1].pc : 0;
         return;
     }
 }
@@ -128,6 +130,7 @@ static void creator_stack(const struct thread *t, u64 addr, struct object_birth 
         birth->region = REGION_STACK;
         birth->frame = (u16)i;
         birth->offset = addr - cfa;
+        birth->alloc_size = t->creator_pc[i + 1];
         birth->alloc_stack = t->rec->create_stack;
         return;
     }

@@ -79,11 +79,26 @@ static void told_destroyed(struct thread *t, struct object_head *o, const u64 *f
     misuse_report(t, RULE_USE_DESTROYED, VERDICT_OBSERVED, o, 0, 0, capture(t, fp), EVENT_ACQUIRE);
 }
 
+static void object_end(struct object_head *o, bool keep_address);
+
+/* Has the function returned in whose frame the object was born? Then another return address stands in the frame's place. The stack itself is
+ * still there: objects on it die with its thread. */
+static bool frame_gone(struct object_head *o)
+{
+    const struct object_birth *b = object_birth(o);
+    return b->region == REGION_STACK && b->alloc_size && !(o->attrs & ATTR_SHARED) &&
+           *(const volatile u64 *)(o->addr - b->offset - 8) != b->alloc_size;
+}
+
 struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp)
 {
     struct object_head *o = objects_get(addr);
-    if (snarl_likely(o && o->state == OBJECT_LIVE && o->kind == (u8)kind))
-        return o;
+    if (snarl_likely(o && o->state == OBJECT_LIVE && o->kind == (u8)kind)) {
+        if (snarl_likely(!frame_gone(o)))
+            return o;
+        object_end(o, false);
+        o = NULL;
+    }
     if (o && o->state == OBJECT_DEAD && o->kind == (u8)kind && !revived_by_store(o))
         told_destroyed(t, o, fp);
     return object_make(t, addr, kind, attrs, false, fp);

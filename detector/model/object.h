@@ -66,7 +66,7 @@ struct object_birth {
     u16 frame;         /* stack variable: which frame of init_stack holds it (0 = innermost) */
     ref_t module;      /* global, tls: its module */
     u64 offset;        /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. tls: in the module's TLS segment. */
-    u64 alloc_size;    /* heap: size as asked for */
+    u64 alloc_size;    /* heap: size as asked for. stack: the return address in that frame, 0 if unknown */
     ref_t name;        /* arena string, with ATTR_NAMED */
     ref_t thread;      /* thread that was there */
 };
