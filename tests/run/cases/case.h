@@ -66,8 +66,9 @@ UNUSED static void step_wait(int n)
 /* Waits until `parties` threads (or processes) have come to this place. */
 UNUSED static void meet(int place, int parties)
 {
-    __atomic_add_fetch(&case_words[place + 1], 1, __ATOMIC_SEQ_CST);
-    syscall(SYS_futex, &case_words[place + 1], FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    int n = __atomic_add_fetch(&case_words[place + 1], 1, __ATOMIC_SEQ_CST);
+    if (n >= parties)
+        syscall(SYS_futex, &case_words[place + 1], FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     word_wait(&case_words[place + 1], parties);
 }
 

@@ -146,6 +146,8 @@ NOINLINE static void take(int i, int second, int side)
 static void *one(void *arg)
 {
     take(0, 0, 1);
+    if (is("bystander"))
+        step_done(6);
     meet(0, 2);
     take(1, 1, 1);
     if (is("timed"))
@@ -263,6 +265,8 @@ static void *once_two(void *arg)
 static void *bystander(void *arg)
 {
     step_wait(7);
+    tid[0] = gettid();
+    step_done(8);
     lock(&lk[0]);
     unlock(&lk[0]);
     return arg;
@@ -367,9 +371,10 @@ int main(int argc, char **argv)
     } else if (is("bystander")) {
         pthread_t t1 = start(one, NULL);
         start(bystander, NULL);
-        word_wait(&case_words[1], 1);
+        step_wait(6);
         step_done(7);
-        nap_ms(30);
+        step_wait(8);
+        wait_until_asleep(getpid(), tid[0]);
         start(two, NULL);
         join(t1);
     } else if (is("once"))
