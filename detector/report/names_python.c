@@ -120,6 +120,37 @@ static bool maker_frame(const struct view_stack *s, struct py_frame *out)
     return found;
 }
 
+static size_t indent_of(const char *line)
+{
+    size_t n = 0;
+    while (line[n] == ' ' || line[n] == '\t')
+        n++;
+    return n;
+}
+
+/* The class that the method of this line stands in, for interpreters that do not tell (before 3.11): the nearest "class" line above that is
+ * indented less than the "def" above. NULL without one. */
+static char *enclosing_class(const char *text, u32 line)
+{
+    size_t def = 0;
+    for (u32 at = line; at > 1 && line - at < 1000; at--) {
+        const char *s = line_at(text, at - 1);
+        size_t indent = s ? indent_of(s) : 0;
+        if (s && !def && strncmp(s + indent, "def ", 4) == 0) {
+            def = indent;
+            if (!def)
+                return NULL;
+        } else if (s && def && indent < def && strncmp(s + indent, "class ", 6) == 0) {
+            s += indent + 6;
+            size_t n = 0;
+            while (isalnum((unsigned char)s[n]) || s[n] == '_' || ((unsigned char)s[n] & 0x80))
+                n++;
+            return n ? strndup(s, n) : NULL;
+        }
+    }
+    return NULL;
+}
+
 /* "make.<locals>.<listcomp>" -> "make": what a comprehension makes belongs to the function that it stands in. In place. */
 static void plain_function(char *name)
 {
@@ -150,9 +181,10 @@ bool names_python_lock(const struct view_stack *stack, char **class, char **file
     bool top = strcmp(function, "<module>") == 0;
     int length;
     char *method = strrchr(function, '.'); /* qualified: Account.__init__ */
-    if (target && strncmp(target, "self.", 5) == 0)
-        length = asprintf(&text, "%s:%.*s%s", base, method ? (int)(method - function) : 0, function,
-                          target + (method ? 4 : 0));
+    bool of_self = target && strncmp(target, "self.", 5) == 0;
+    char *class_name = !of_self ? NULL : method ? strndup(function, (size_t)(method - function)) : enclosing_class(source, p.line);
+    if (of_self)
+        length = asprintf(&text, "%s:%s%s", base, class_name ? class_name : "", target + (class_name ? 4 : 0));
     else if (target)
         length = asprintf(&text, "%s:%s%s%s", base, top ? "" : function, top ? "" : ".", target);
     else
@@ -163,6 +195,7 @@ bool names_python_lock(const struct view_stack *stack, char **class, char **file
     *file = escape_text(path, strlen(path));
     *line = p.line;
     free(text);
+    free(class_name);
     free(target);
     free(source);
     free(function);

@@ -269,11 +269,11 @@ struct running_call {
     u64 consts;
 };
 
-/* The constant loaded by the instruction `back` code units before the call, if it has that opcode; else 0. */
-static u64 constant_before(const struct running_call *c, u32 back, u32 opcode)
+/* The constant loaded by the instruction `back` code units before the call, if it has one of those opcodes; else 0. */
+static u64 constant_before(const struct running_call *c, u32 back, u32 opcode, u32 or_opcode)
 {
     const u8 *unit = (const u8 *)(c->at - 2u * back);
-    if (c->at - c->begin < 2u * back || unit[0] != opcode || unit[1] >= word(c->consts + PY_OB_SIZE))
+    if (c->at - c->begin < 2u * back || (unit[0] != opcode && unit[0] != or_opcode) || unit[1] >= word(c->consts + PY_OB_SIZE))
         return 0;
     return word(c->consts + PY_TUPLE_ITEMS + 8u * unit[1]);
 }
@@ -309,11 +309,11 @@ static u32 how_asked(u64 state)
         return HOW_PYTRY;
     u32 near = layout->call_gap + 1u;
     for (u32 back = near; back <= near + 1; back++)
-        if (constant_before(&c, back, layout->op_load_const) == false_object)
+        if (constant_before(&c, back, layout->op_load_const, layout->op_load_const) == false_object)
             return HOW_TRY;
     bool two = ((const u8 *)c.at)[1] == 2; /* arguments */
-    if (names_timeout(constant_before(&c, near, layout->op_kw_names)) ||
-        (two && constant_before(&c, near + 1, layout->op_load_const) == true_object))
+    if (names_timeout(constant_before(&c, near, layout->op_kw_names, layout->op_kw_names)) ||
+        (two && constant_before(&c, near + 1, layout->op_load_const, layout->op_load_const_fast) == true_object))
         return HOW_PYTRY | HOW_TIMED;
     return HOW_PYTRY;
 }

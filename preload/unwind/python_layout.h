@@ -25,7 +25,9 @@ struct python_layout {
     u16 co_consts;
     u16 co_code;        /* first instruction (inline), or the bytes object with it (3.9, 3.10) */
     u8 ascii_size, compact_size; /* sizeof PyASCIIObject, PyCompactUnicodeObject: where the characters begin */
-    u8 op_load_const, op_kw_names; /* the latter has the index of a constant: the names of a call's keyword arguments */
+    u8 op_load_const;
+    u8 op_load_const_fast; /* what the former becomes before a LOAD_FAST in code that has run a while; 0: nothing */
+    u8 op_kw_names;        /* the latter has the index of a constant: the names of a call's keyword arguments */
     u8 call_gap;        /* code units between a call's last argument (or its keywords' names) and what a frame has as its last instruction */
 };
 
@@ -54,11 +56,11 @@ static const struct python_layout python_layouts[] = {
     {.version = 0x030b, .lines = LINES_LOCATIONS, .runtime_size = 166688, .gil_in_runtime = 360, .thread_id = 152, .frame = 56,
      .cframe_frame = 8, .f_back = 48, .f_code = 32, .f_last = 56, .f_owner = 69, .co_filename = 112, .co_name = 128,
      .co_firstlineno = 72, .co_lines = 136, .co_consts = 24, .co_code = 184, .ascii_size = 48, .compact_size = 72,
-     .op_load_const = 100, .op_kw_names = 172, .call_gap = 2},
+     .op_load_const = 100, .op_load_const_fast = 44, .op_kw_names = 172, .call_gap = 2},
     {.version = 0x030c, .lines = LINES_LOCATIONS, .runtime_size = 459944, .main_interp = 48, .interp_gil = 384, .thread_id = 136,
      .frame = 56, .cframe_frame = 0, .f_back = 8, .f_code = 0, .f_last = 56, .f_owner = 70, .co_filename = 112, .co_name = 128,
      .co_firstlineno = 68, .co_lines = 136, .co_consts = 24, .co_code = 192, .ascii_size = 40, .compact_size = 56,
-     .op_load_const = 100, .op_kw_names = 172, .call_gap = 0},
+     .op_load_const = 100, .op_load_const_fast = 84, .op_kw_names = 172, .call_gap = 0},
     {.version = 0x030d, .lines = LINES_LOCATIONS, .runtime_size = 283320, .main_interp = 640, .interp_gil = 16, .thread_id = 152,
      .frame = 72, .cframe_frame = 0xffff, .f_back = 8, .f_code = 0, .f_last = 56, .f_owner = 70, .co_filename = 112, .co_name = 128,
      .co_firstlineno = 68, .co_lines = 136, .co_consts = 24, .co_code = 200, .ascii_size = 40, .compact_size = 56,

@@ -61,7 +61,10 @@ def check(snarl, python, suite):
             return True
     with tempfile.TemporaryDirectory() as folder:
         result = os.path.join(folder, "result.json")
-        status, output = run([snarl, "run", "--json=" + result, "--log=" + os.path.join(folder, "log"), "--"] + command)
+        watched = [snarl, "run", "--json=" + result, "--log=" + os.path.join(folder, "log"), "--"] + command
+        status, output = run(watched)
+        if status == 2:  # some of these tests measure time: once more
+            status, output = run(watched)
         try:
             with open(result, encoding="utf-8") as f:
                 findings = json.load(f)["findings"]
