@@ -219,18 +219,11 @@ const struct lock_name *names_lock(struct names *n, ref_t lock)
     } else {
         const struct class_name *c = class_of(n, &o);
         l = view_alloc(sizeof *l);
-        *l = (struct lock_name){c->class,
-                                c->local,
-                                c->full,
-                                c->file,
-                                c->line,
-                                kind_names[o.head.kind],
-                                ++n->ninstances,
-                                o.head.attrs,
-                                (o.head.attrs & ATTR_SHARED) || o.birth.region == REGION_SHARED,
-                                o.head.process,
-                                born_stack(&o),
-                                o.acquisitions};
+        *l = (struct lock_name){
+            c->class,        c->local,       c->full,
+            c->file,         c->line,        kind_names[o.head.kind],
+            ++n->ninstances, o.head.attrs,   (o.head.attrs & ATTR_SHARED) || o.birth.region == REGION_SHARED,
+            o.head.process,  born_stack(&o), o.acquisitions};
     }
     *refmap_put(&n->locks, lock, NULL) = (u64)(uintptr_t)l;
     return l;

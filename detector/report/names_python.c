@@ -182,7 +182,9 @@ bool names_python_lock(const struct view_stack *stack, char **class, char **file
     int length;
     char *method = strrchr(function, '.'); /* qualified: Account.__init__ */
     bool of_self = target && strncmp(target, "self.", 5) == 0;
-    char *class_name = !of_self ? NULL : method ? strndup(function, (size_t)(method - function)) : enclosing_class(source, p.line);
+    char *class_name = !of_self ? NULL
+                       : method ? strndup(function, (size_t)(method - function))
+                                : enclosing_class(source, p.line);
     if (of_self)
         length = asprintf(&text, "%s:%s%s", base, class_name ? class_name : "", target + (class_name ? 4 : 0));
     else if (target)

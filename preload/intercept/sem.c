@@ -37,10 +37,10 @@ static int real_wait(const struct sem_call *c)
 }
 
 /* The try found it at zero. Inside; leaves. */
-static __attribute__((noinline)) int sem_block(struct thread *t, struct lock_rec *s, const struct sem_call *c, int saved_errno,
-                                               const u64 *fp)
+static __attribute__((noinline)) int sem_block(struct thread *t, struct lock_rec *s, const struct sem_call *c,
+                                               int saved_errno, const u64 *fp)
 {
-    u32 how = c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED;
+    u32 how = call_how(t, c->form);
     int r = engine_sem_wait(t, s, how, fp);
     interceptor_leave(t);
     if (r) {
@@ -71,7 +71,7 @@ static SNARL_HOT int sem_wait_until(const struct sem_call *c, const u64 *fp)
     int saved_errno = errno;
     if (snarl_unlikely(REAL(sem_trywait)(c->sem)))
         return sem_block(t, s, c, saved_errno, fp);
-    engine_sem_take(t, s, c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED, fp);
+    engine_sem_take(t, s, call_how(t, c->form), fp);
     interceptor_leave(t);
     return 0;
 }
@@ -120,7 +120,7 @@ EXPORT int sem_trywait(sem_t *sem)
     int r = REAL(sem_trywait)(sem);
     t->wait_frames.sem = 0;
     if (r == 0)
-        engine_sem_take(t, s, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : HOW_TRY, fp);
+        engine_sem_take(t, s, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : how_here(t, HOW_TRY), fp);
     else if (snarl_unlikely(sem_interpreter != NULL))
         try_failed(t, sem, fp);
     interceptor_leave(t);

@@ -176,15 +176,18 @@ static u64 last_offset(u64 frame, u64 code)
 
 static ref_t frame_of(u64 frame, u64 code)
 {
-    u64 filename = word(code + layout->co_filename), name = word(code + layout->co_name), lines = word(code + layout->co_lines);
-    struct known_frame want = {code, last_offset(frame, code), filename, name, 0, 0, lines, half(code + layout->co_firstlineno), 0};
+    u64 filename = word(code + layout->co_filename), name = word(code + layout->co_name),
+        lines = word(code + layout->co_lines);
+    struct known_frame want = {
+        code, last_offset(frame, code), filename, name, 0, 0, lines, half(code + layout->co_firstlineno), 0};
     if (!filename || !name || !lines)
         return 0;
     want.filename_hash = word(filename + PY_STRING_HASH);
     want.name_hash = word(name + PY_STRING_HASH);
     struct known_frame *k = &known[hash_combine(code, want.last) & (FRAME_CACHE - 1)];
-    if (k->code == want.code && k->last == want.last && k->filename == want.filename && k->name == want.name && k->lines == want.lines &&
-        k->filename_hash == want.filename_hash && k->name_hash == want.name_hash && k->first_line == want.first_line)
+    if (k->code == want.code && k->last == want.last && k->filename == want.filename && k->name == want.name &&
+        k->lines == want.lines && k->filename_hash == want.filename_hash && k->name_hash == want.name_hash &&
+        k->first_line == want.first_line)
         return k->frame;
     u64 size = word(lines + PY_OB_SIZE);
     u32 line = size < MAX_LINE_TABLE
@@ -273,7 +276,8 @@ struct running_call {
 static u64 constant_before(const struct running_call *c, u32 back, u32 opcode, u32 or_opcode)
 {
     const u8 *unit = (const u8 *)(c->at - 2u * back);
-    if (c->at - c->begin < 2u * back || (unit[0] != opcode && unit[0] != or_opcode) || unit[1] >= word(c->consts + PY_OB_SIZE))
+    if (c->at - c->begin < 2u * back || (unit[0] != opcode && unit[0] != or_opcode) ||
+        unit[1] >= word(c->consts + PY_OB_SIZE))
         return 0;
     return word(c->consts + PY_TUPLE_ITEMS + 8u * unit[1]);
 }
@@ -396,8 +400,10 @@ static const struct sem_interpreter semaphores = {try_how, lock_attrs, try_busy,
 static const struct python_layout *find_layout(void)
 {
     const u64 *hex = modules_symbol_in(&module, "Py_Version"); /* since 3.11 */
-    u32 version = hex ? (u32)(*hex >> 16) : modules_symbol_in(&module, "PyCode_NewWithPosOnlyArgs") == NULL ? 0
-                  : modules_symbol_in(&module, "PyIter_Send") ? 0x030a : 0x0309; /* each came with that release */
+    u32 version = hex                                                               ? (u32)(*hex >> 16)
+                  : modules_symbol_in(&module, "PyCode_NewWithPosOnlyArgs") == NULL ? 0
+                  : modules_symbol_in(&module, "PyIter_Send")                       ? 0x030a
+                                                              : 0x0309; /* each came with that release */
     /* A debug build has other layouts; its reference counting exports this. */
     if (modules_symbol_in(&module, "_Py_NegativeRefcount"))
         return NULL;

@@ -194,7 +194,8 @@ static ref_t capture_new(struct thread *t, struct unwind_memo *m, const u64 *fp,
 {
     u32 epoch = __atomic_load_n(&modules_epoch, __ATOMIC_SEQ_CST);
     struct walk_words words = {m->offset, m->kind, m->value, 0, 0, modules_tracking, false};
-    struct walk_out o = {.frames = m->frames, .pcs = want_pcs ? m->pcs : NULL, .max = want_pcs ? STACK_MAX_FRAMES : depth_limit()};
+    struct walk_out o = {
+        .frames = m->frames, .pcs = want_pcs ? m->pcs : NULL, .max = want_pcs ? STACK_MAX_FRAMES : depth_limit()};
     if (m->epoch != epoch)
         memo_empty(m, epoch);
     if (!walk_fast(t, fp, &o, &words)) {
