@@ -44,18 +44,20 @@ static bool modes_block(ref_t lock, u32 ask, u32 hold, u32 *flags)
     return false;
 }
 
-/* A lock held on both paths, exclusively on one at least. */
+/* A lock held on both paths, exclusively on one at least. Marks one path, then walks the other. */
 static bool have_gate(struct search *s, const struct order_node *a, const struct order_node *b)
 {
+    u32 exclusive = ++run()->next_search, shared = ++run()->next_search;
     for (ref_t x = a->parent; x; x = NODE_AT(x)->parent)
-        for (ref_t y = b->parent; y; y = NODE_AT(y)->parent) {
-            if (s->budget && (NODE_AT(x)->lock != NODE_AT(y)->lock || !lock_is_lock(NODE_AT(x)->lock))) {
-                s->budget--;
-                continue;
-            }
-            if (!s->budget || NODE_AT(x)->mode == MODE_EXCLUSIVE || NODE_AT(y)->mode == MODE_EXCLUSIVE)
-                return true;
-        }
+        if (lock_is_lock(NODE_AT(x)->lock))
+            LOCK_AT(NODE_AT(x)->lock)->head.mark = NODE_AT(x)->mode == MODE_EXCLUSIVE ? exclusive : shared;
+    for (ref_t y = b->parent; y; y = NODE_AT(y)->parent) {
+        u32 mark = LOCK_AT(NODE_AT(y)->lock)->head.mark;
+        if (mark == exclusive || (mark == shared && NODE_AT(y)->mode == MODE_EXCLUSIVE))
+            return true;
+    }
+    u32 cost = (a->depth + b->depth) / 16;
+    s->budget -= cost < s->budget ? cost : s->budget;
     return false;
 }
 

@@ -190,6 +190,8 @@ void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 att
 void engine_lock_destroy(struct thread *t, u64 addr, enum object_kind kind, const u64 *fp)
 {
     struct object_head *o = objects_get(addr);
+    if (!o && !interpreter_hides(addr))
+        o = object_make(t, addr, kind, 0, false, fp); /* never used: remembered, so that a use from here on is seen */
     if (!o || o->kind != (u8)kind)
         return;
     if (o->state == OBJECT_DEAD) {

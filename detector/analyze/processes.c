@@ -10,6 +10,8 @@ struct left_lock {
 static struct {
     struct left_lock *item;
     u32 n, cap;
+    struct held_entry *own; /* what the forking thread held: its record goes on with the parent */
+    u32 nown, own_cap;
     u64 table_mask, threads_mask;
     ref_t parent, segment, stack;
     bool locked;
@@ -49,6 +51,20 @@ static void snapshot_held(const struct thread *forker)
             }
         }
     }
+}
+
+static void snapshot_own(const struct thread *forker)
+{
+    u32 n = forker ? forker->rec->nheld : 0;
+    if (n > at_fork.own_cap) {
+        struct held_entry *more = sys_map(2 * n * sizeof *more);
+        sys_unmap(at_fork.own, at_fork.own_cap * sizeof *more);
+        at_fork.own = more;
+        at_fork.own_cap = more ? 2 * n : 0;
+    }
+    at_fork.nown = n < at_fork.own_cap ? n : at_fork.own_cap;
+    for (u32 i = 0; i < at_fork.nown; i++)
+        at_fork.own[i] = forker->held[i];
 }
 
 ref_t engine_fork_owner(u64 addr)
@@ -141,6 +157,7 @@ void engine_fork_prepare(struct thread *t, const u64 *fp)
     at_fork.threads_mask = ilock_acquire(&rs->threads_lock);
     at_fork.stack = stack;
     snapshot_held(t);
+    snapshot_own(t);
     at_fork.parent = engine_process_ref;
     at_fork.segment = t ? t->rec->segment : 0;
     at_fork.locked = true;
@@ -160,11 +177,10 @@ void engine_fork_parent(struct thread *t, u32 child_pid)
 }
 
 /* The forking thread keeps its private locks: each gets a record of the child's own. */
-static void inherit_holds(struct thread *t, const struct thread_rec *old)
+static void inherit_holds(struct thread *t)
 {
-    const struct held_entry *h = arena_at(old->held);
-    u32 n = old->nheld;
-    for (u32 i = 0; i < n && i < old->held_cap; i++) {
+    const struct held_entry *h = at_fork.own;
+    for (u32 i = 0; i < at_fork.nown; i++) {
         struct object_head *was = arena_at(h[i].lock), *now;
         bool fresh;
         if ((h[i].how & HOW_PHANTOM) || !was->process || !was->uid)
@@ -225,7 +241,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     t->rec->segment = segment_new(t->ref, 0, at_fork.segment);
     ilock_release(&rs->graph_lock, mask);
     sys_unmap(fresh, sizeof *fresh);
-    inherit_holds(t, old);
+    inherit_holds(t);
 }
 
 void engine_child_waited(struct thread *t, u32 pid)

@@ -14,6 +14,8 @@
 void wait_publish(struct thread *t, enum wait_kind kind, ref_t object, ref_t mutex, u32 mode, bool timed, ref_t stack)
 {
     struct wait_rec *w = &t->rec->wait;
+    if (w->seq & 1)
+        engine_wait_end(t); /* of the blocked call that a signal handler has interrupted, perhaps for good; that one is not seen any more */
     w->object = object;
     w->mutex = mutex;
     w->stack = stack;
