@@ -126,14 +126,12 @@ static bool acquired_again(struct thread *t, struct lock_rec *l, enum lock_mode 
 void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
     ref_t lock = arena_ref(l);
-    t->rec->operations++;
-    if (l->head.attrs & ATTR_UNTRACKED)
-        return;
-    l->acquisitions++;
-    if (l->head.attrs & ATTR_INTERPRETER) {
-        __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
+    if (l->head.attrs & (ATTR_UNTRACKED | ATTR_INTERPRETER)) {
+        if (l->head.attrs & ATTR_INTERPRETER)
+            __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
         return;
     }
+    l->acquisitions++;
     if ((l->owner == t->ref || mode == MODE_SHARED || (l->head.attrs & ATTR_PROCESS_OWNED)) &&
         acquired_again(t, l, mode, how, fp))
         return;
@@ -153,6 +151,7 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     }
     if (!stack && (l->nodes || l->acquisitions <= CAPTURE_FIRST))
         stack = capture(t, fp);
+    t->rec->operations++; /* together with nheld: is_unpublished compares them */
     struct held_entry *h = held_push(t, lock, mode, how & ~(u32)HOW_PHANTOM, stack, fp);
     if (h)
         h->node = t->node = node;

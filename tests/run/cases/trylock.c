@@ -22,7 +22,7 @@
  *
  * A timed attempt that gives up was an order all the same; it is not held afterwards.
  * @case timedlock_gives_up gives_up
- * @finding lock-order locks=a,b side=one side=two
+ * @finding lock-order locks=a,b side=one_gives_up side=two_holds
  * @case timedlock_gave_up_holds_nothing gave_up
  * @clean
  */
