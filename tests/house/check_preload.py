@@ -14,8 +14,8 @@ import sys
 
 NEEDED = {"libc.so.6", "ld-linux-x86-64.so.2", "libunwind.so.8", "libgcc_s.so.1"}
 MOST_TLS = 256
-# operator new and delete fall back to these where no C++ library is loaded, as the real ones do.
-OWN_CALLS = {"free", "memalign"}
+# Allocation functions call each other where the real one is not to be had (operator new without a C++ library), as the real ones do.
+OWN_CALLS = {"malloc", "realloc", "free", "memalign"}
 
 
 def output_of(*command):
