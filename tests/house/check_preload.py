@@ -14,7 +14,7 @@ import sys
 
 NEEDED = {"libc.so.6", "ld-linux-x86-64.so.2", "libunwind.so.8", "libgcc_s.so.1"}
 MOST_TLS = 256
-# Allocation functions call each other where the real one is not to be had (operator new without a C++ library), as the real ones do.
+# Allocation functions fall back on each other where the real one is not to be had (operator new without a C++ library).
 OWN_CALLS = {"malloc", "realloc", "free", "memalign"}
 
 
