@@ -49,6 +49,8 @@
     R(setrlimit) R(getrlimit) R(prlimit) R(mlockall)                                                                   \
     /* signals and timers */                                                                                           \
     R(sigaction) R(signal) O(sysv_signal) R(timer_create)                                                              \
+    /* jumps */                                                                                                        \
+    R(longjmp) R(_longjmp) R(siglongjmp) O(__longjmp_chk)                                                              \
     /* file locks */                                                                                                   \
     R(flock) R(fcntl) O(fcntl64) R(lockf) O(lockf64) R(close)                                                          \
     /* memory */                                                                                                       \

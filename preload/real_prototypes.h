@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -29,6 +30,9 @@
 
 /* Declared by glibc only for older standards. */
 __sighandler_t bsd_signal(int, __sighandler_t);
+
+/* Only in headers when _FORTIFY_SOURCE is on. */
+void __longjmp_chk(jmp_buf, int) __attribute__((noreturn));
 
 /* Itanium C++ ABI: function-local statics. */
 int __cxa_guard_acquire(uint64_t *);

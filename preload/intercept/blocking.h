@@ -15,6 +15,16 @@
 /* Which form of a blocking call the program used. */
 enum call_form { CALL_PLAIN, CALL_TIMED, CALL_CLOCK };
 
+/* `how`, marked when a signal handler of the program makes the call. The fast forms never run in one. */
+static SNARL_HOT u32 how_here(const struct thread *t, u32 how)
+{
+    return snarl_unlikely(t->handler_depth) ? how | HOW_HANDLER : how;
+}
+static SNARL_HOT u32 call_how(const struct thread *t, enum call_form form)
+{
+    return how_here(t, form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED);
+}
+
 /* The record of the lock at addr if this thread has used it lately, else NULL: then the caller reads the lock's type and asks
  * engine_lock_find. */
 static SNARL_HOT struct lock_rec *lock_cached(struct thread *t, u64 addr, enum object_kind kind)

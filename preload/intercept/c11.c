@@ -13,7 +13,7 @@ static SNARL_HOT struct lock_rec *mtx_record(struct thread *t, const mtx_t *m, c
 static __attribute__((noinline)) int mtx_block(struct thread *t, struct lock_rec *l, mtx_t *m, const struct timespec *until, bool timed,
                                                const u64 *fp)
 {
-    u32 how = timed ? HOW_TIMED : HOW_BLOCK;
+    u32 how = call_how(t, timed ? CALL_TIMED : CALL_PLAIN);
     int r = engine_lock_wait(t, l, MODE_EXCLUSIVE, how, fp);
     interceptor_leave(t);
     if (r)
@@ -39,7 +39,7 @@ static SNARL_HOT int mtx_lock_until(mtx_t *m, const struct timespec *until, bool
     if (snarl_unlikely(r == thrd_busy))
         return mtx_block(t, l, m, until, timed, fp);
     if (r == thrd_success)
-        engine_acquired(t, l, MODE_EXCLUSIVE, timed ? HOW_TIMED : HOW_BLOCK, fp);
+        engine_acquired(t, l, MODE_EXCLUSIVE, call_how(t, timed ? CALL_TIMED : CALL_PLAIN), fp);
     interceptor_leave(t);
     return r;
 }
@@ -63,7 +63,7 @@ EXPORT int mtx_trylock(mtx_t *m)
     struct lock_rec *l = mtx_record(t, m, fp);
     int r = REAL(mtx_trylock)(m);
     if (r == thrd_success)
-        engine_acquired(t, l, MODE_EXCLUSIVE, HOW_TRY, fp);
+        engine_acquired(t, l, MODE_EXCLUSIVE, how_here(t, HOW_TRY), fp);
     else if (r == thrd_busy)
         engine_lock_busy(t, l, fp);
     interceptor_leave(t);
@@ -123,7 +123,7 @@ static __attribute__((noinline)) int cnd_block(struct cond_wait *w, cnd_t *c, mt
         return thrd_success;
     UNWOUND_THROUGH(cond_unwound);
     int r = timed ? REAL(cnd_timedwait)(c, m, until) : REAL(cnd_wait)(c, m);
-    cond_wait_end(w, true);
+    cond_wait_end(w, r != thrd_error); /* the mutex was not held */
     return r;
 }
 

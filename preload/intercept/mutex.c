@@ -85,7 +85,7 @@ static SNARL_HOT int mutex_try(const struct lock_rec *l, pthread_mutex_t *m)
 /* The engine has been told that t waits, if it has to; blocks, and records how it ended. */
 static __attribute__((noinline)) int mutex_block(struct thread *t, struct lock_rec *l, const struct mutex_call *c, const u64 *fp)
 {
-    u32 how = c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED;
+    u32 how = call_how(t, c->form);
     int r = engine_lock_wait(t, l, MODE_EXCLUSIVE, how, fp);
     interceptor_leave(t);
     if (r)
@@ -103,7 +103,7 @@ static __attribute__((noinline)) int mutex_block(struct thread *t, struct lock_r
 /* The real try did not plainly take the mutex. Inside; leaves. */
 static SNARL_COLD int mutex_not_taken(struct thread *t, struct lock_rec *l, const struct mutex_call *c, int tried, const u64 *fp)
 {
-    u32 how = c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED;
+    u32 how = call_how(t, c->form);
     int r = tried;
     if (tried == EBUSY) {
         if (!(l->head.attrs & ATTR_ERRORCHECK) || l->owner != t->ref)
@@ -131,7 +131,7 @@ static __attribute__((noinline)) int mutex_lock_general(pthread_mutex_t *m, cons
         struct mutex_call c = {m, CALL_PLAIN, 0, NULL};
         return mutex_not_taken(t, l, &c, r, fp);
     }
-    engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
+    engine_acquired(t, l, MODE_EXCLUSIVE, call_how(t, CALL_PLAIN), fp);
     interceptor_leave(t);
     return 0;
 }
@@ -174,7 +174,7 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *m)
     struct lock_rec *l = mutex_record(t, m, fp);
     int r = REAL(pthread_mutex_trylock)(m);
     if (r == 0 || r == EOWNERDEAD)
-        engine_acquired(t, l, MODE_EXCLUSIVE, HOW_TRY, fp);
+        engine_acquired(t, l, MODE_EXCLUSIVE, how_here(t, HOW_TRY), fp);
     else if (r == EBUSY)
         engine_lock_busy(t, l, fp);
     interceptor_leave(t);
@@ -193,7 +193,7 @@ static SNARL_HOT int mutex_lock_until(const struct mutex_call *c, const u64 *fp)
     int r = mutex_try(l, c->mutex);
     if (r)
         return mutex_not_taken(t, l, c, r, fp);
-    engine_acquired(t, l, MODE_EXCLUSIVE, HOW_TIMED, fp);
+    engine_acquired(t, l, MODE_EXCLUSIVE, call_how(t, CALL_TIMED), fp);
     interceptor_leave(t);
     return 0;
 }

@@ -65,7 +65,7 @@ static int real_try(const struct rwlock_call *c)
 
 static __attribute__((noinline)) int rwlock_block(struct thread *t, struct lock_rec *l, const struct rwlock_call *c, const u64 *fp)
 {
-    u32 how = c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED;
+    u32 how = call_how(t, c->form);
     int r = engine_lock_wait(t, l, c->mode, how, fp);
     interceptor_leave(t);
     if (r)
@@ -96,7 +96,7 @@ static SNARL_COLD int rwlock_not_taken(struct thread *t, struct lock_rec *l, con
             engine_misuse(t, RULE_RELOCK, l, FINDING_UNLOCK_FAILED, fp);
     }
     if (r == 0)
-        engine_acquired(t, l, c->mode, c->form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED, fp);
+        engine_acquired(t, l, c->mode, call_how(t, c->form), fp);
     interceptor_leave(t);
     return r;
 }
@@ -112,7 +112,7 @@ static __attribute__((noinline)) int rwlock_lock_general(pthread_rwlock_t *rw, e
     int r = real_try(&c);
     if (snarl_unlikely(r))
         return rwlock_not_taken(t, l, &c, r, fp);
-    engine_acquired(t, l, mode, HOW_BLOCK, fp);
+    engine_acquired(t, l, mode, call_how(t, CALL_PLAIN), fp);
     interceptor_leave(t);
     return 0;
 }
@@ -167,7 +167,7 @@ static SNARL_HOT int rwlock_try(pthread_rwlock_t *rw, enum lock_mode mode, const
     struct lock_rec *l = rwlock_rec(t, rw, fp);
     int r = real_try(&c);
     if (r == 0)
-        engine_acquired(t, l, mode, HOW_TRY, fp);
+        engine_acquired(t, l, mode, how_here(t, HOW_TRY), fp);
     else if (r == EBUSY)
         engine_lock_busy(t, l, fp);
     interceptor_leave(t);
@@ -199,7 +199,7 @@ static SNARL_HOT int rwlock_lock_until(const struct rwlock_call *c, const u64 *f
     int r = real_try(c);
     if (r)
         return rwlock_not_taken(t, l, c, r, fp);
-    engine_acquired(t, l, c->mode, HOW_TIMED, fp);
+    engine_acquired(t, l, c->mode, call_how(t, CALL_TIMED), fp);
     interceptor_leave(t);
     return 0;
 }

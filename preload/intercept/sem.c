@@ -120,7 +120,7 @@ EXPORT int sem_trywait(sem_t *sem)
     int r = REAL(sem_trywait)(sem);
     t->wait_frames.sem = 0;
     if (r == 0)
-        engine_sem_take(t, s, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : how_here(t, HOW_TRY), fp);
+        engine_sem_take(t, s, how_here(t, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : HOW_TRY), fp);
     else if (snarl_unlikely(sem_interpreter != NULL))
         try_failed(t, sem, fp);
     interceptor_leave(t);

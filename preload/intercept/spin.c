@@ -36,7 +36,7 @@ static __attribute__((noinline)) int spin_block(struct thread *t, struct lock_re
             r = REAL(pthread_spin_trylock)(s);
     }
     if (r) {
-        r = engine_lock_wait(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
+        r = engine_lock_wait(t, l, MODE_EXCLUSIVE, call_how(t, CALL_PLAIN), fp);
         interceptor_leave(t);
         if (r)
             return r;
@@ -46,7 +46,7 @@ static __attribute__((noinline)) int spin_block(struct thread *t, struct lock_re
         engine_wait_end(t);
     }
     if (!r)
-        engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
+        engine_acquired(t, l, MODE_EXCLUSIVE, call_how(t, CALL_PLAIN), fp);
     interceptor_leave(t);
     return r;
 }
@@ -60,7 +60,7 @@ static __attribute__((noinline)) int spin_lock_general(pthread_spinlock_t *s, co
     struct lock_rec *l = spin_rec(t, s, fp);
     if (snarl_unlikely(REAL(pthread_spin_trylock)(s)))
         return spin_block(t, l, s, fp);
-    engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
+    engine_acquired(t, l, MODE_EXCLUSIVE, call_how(t, CALL_PLAIN), fp);
     interceptor_leave(t);
     return 0;
 }
@@ -100,7 +100,7 @@ EXPORT int pthread_spin_trylock(pthread_spinlock_t *s)
     struct lock_rec *l = spin_rec(t, s, fp);
     int r = REAL(pthread_spin_trylock)(s);
     if (r == 0)
-        engine_acquired(t, l, MODE_EXCLUSIVE, HOW_TRY, fp);
+        engine_acquired(t, l, MODE_EXCLUSIVE, how_here(t, HOW_TRY), fp);
     else
         engine_lock_busy(t, l, fp);
     interceptor_leave(t);
