@@ -1,5 +1,5 @@
-/* Notes on live heap blocks: everything that is not on the path of each malloc and free. Called by intercept/alloc.c and, for the birth
- * of an object, by locate.c. Takes no lock, allocates nothing. */
+/* Notes on live heap blocks: everything that is not on the path of each malloc and free. Called by intercept/alloc.c
+ * and, for the birth of an object, by locate.c. Takes no lock, allocates nothing. */
 #include "alloc_notes.h"
 
 #include "base/hash.h"
@@ -13,8 +13,8 @@
 u64 notes_slots[NOTES_SLOTS];
 u64 notes_sites[NOTES_SITES];
 
-/* A large block's note. Two words that belong together only if the check in `head` fits `body`: two threads may write one slot at a time.
- * head: check << 48 | address | LARGE_CARRIES; 0 = empty. body: size << 14 | site. */
+/* A large block's note. Two words that belong together only if the check in `head` fits `body`: two threads may write
+ * one slot at a time. head: check << 48 | address | LARGE_CARRIES; 0 = empty. body: size << 14 | site. */
 static struct large {
     u64 head, body;
 } large[LARGE_SLOTS];
@@ -29,7 +29,8 @@ static u32 site_number(u64 pc)
         u64 seen = 0;
         if (!at)
             continue; /* 0 means unknown */
-        if (__atomic_compare_exchange_n(&notes_sites[at], &seen, pc, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || seen == pc)
+        if (__atomic_compare_exchange_n(&notes_sites[at], &seen, pc, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+            seen == pc)
             return at;
     }
     return 0;

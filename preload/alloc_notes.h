@@ -1,11 +1,14 @@
-/* Notes on live heap blocks: which block lies around an address, how large was it asked for, who asked, and whether it carries an object.
+/* Notes on live heap blocks: which block lies around an address, how large was it asked for, who asked, and whether
+ * it carries an object.
  *
- * Used by the allocation interceptors (alloc.c) on every malloc and free, so an entry is one 64-bit word in a table indexed by address:
- * one store to note, one compare and one store to take back. Lossy (a heap larger than the table's window overwrites older notes), but
- * never wrong: a note is taken back before its block is freed, and the full address can be told from an entry. (Leaving the notes of
- * freed blocks to later ones that cover them was tried: the branches cost more than the store.)
+ * Used by the allocation interceptors (alloc.c) on every malloc and free, so an entry is one 64-bit word in a table
+ * indexed by address: one store to note, one compare and one store to take back. Lossy (a heap larger than the
+ * table's window overwrites older notes), but never wrong: a note is taken back before its block is freed, and the
+ * full address can be told from an entry. (Leaving the notes of freed blocks to later ones that cover them was tried:
+ * the branches cost more than the store.)
  *
- * No locks, no allocation, async-signal-safe. The tables are plain zero-initialised memory, touched as far as the heap reaches. */
+ * No locks, no allocation, async-signal-safe. The tables are plain zero-initialised memory, touched as far as the
+ * heap reaches. */
 #ifndef SNARL_PRELOAD_ALLOC_NOTES_H
 #define SNARL_PRELOAD_ALLOC_NOTES_H
 
@@ -16,13 +19,15 @@
 #define NOTES_LARGE 65536u /* blocks of this size and more are noted in a table of their own */
 #define NOTES_SITES (1u << 14)
 
-/* Entry: bits 63..32 tag, 31 valid, 30 carries an object, 29..16 site, 15..0 size. Slot and tag together give the address:
- * slot = its bits 5..24; tag = its bits 20..46, and above them its bits 0..4 (user addresses end below bit 47). */
+/* Entry: bits 63..32 tag, 31 valid, 30 carries an object, 29..16 site, 15..0 size. Slot and tag together give the
+ * address: slot = its bits 5..24; tag = its bits 20..46, and above them its bits 0..4 (user addresses end below bit
+ * 47). */
 #define NOTE_VALID (1ULL << 31)
 #define NOTE_CARRIES (1ULL << 30)
 
 extern u64 notes_slots[NOTES_SLOTS] __attribute__((visibility("hidden")));
-extern u64 notes_sites[NOTES_SITES] __attribute__((visibility("hidden"))); /* return address of each known allocating call */
+/* Return address of each known allocating call. */
+extern u64 notes_sites[NOTES_SITES] __attribute__((visibility("hidden")));
 
 static inline u64 *notes_slot(u64 window)
 {
@@ -66,8 +71,8 @@ static SNARL_HOT void *notes_correct(void *block, u64 size, u64 pc)
 {
     u64 addr = (u64)block, *s = notes_slot(addr >> 5);
     u32 site = notes_site_index(pc);
-    if (snarl_unlikely(__atomic_load_n(s, __ATOMIC_RELAXED) >> 30 != notes_entry(addr, 0, 0) >> 30 || size >= NOTES_LARGE ||
-                       __atomic_load_n(&notes_sites[site], __ATOMIC_RELAXED) != pc))
+    if (snarl_unlikely(__atomic_load_n(s, __ATOMIC_RELAXED) >> 30 != notes_entry(addr, 0, 0) >> 30 ||
+                       size >= NOTES_LARGE || __atomic_load_n(&notes_sites[site], __ATOMIC_RELAXED) != pc))
         return notes_correct_slow(block, size, pc);
     __atomic_store_n(s, notes_entry(addr, size, site), __ATOMIC_RELAXED);
     return block;

@@ -1,5 +1,5 @@
-/* The path behind a file descriptor. Called by the interceptors of FILE and file locks at the first sight of one. No locks, no
- * allocation, errno untouched. */
+/* The path behind a file descriptor. Called by the interceptors of FILE and file locks at the first sight of one. No
+ * locks, no allocation, errno untouched. */
 #include "fd_path.h"
 
 #include "base/sys.h"

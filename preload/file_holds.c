@@ -1,4 +1,5 @@
-/* Bookkeeping of the file locks that this process holds. Called by intercept/filelock.c with its lock held. Memory by mmap. */
+/* Bookkeeping of the file locks that this process holds. Called by intercept/filelock.c with its lock held. Memory by
+ * mmap. */
 #include "file_holds.h"
 
 #include <errno.h>

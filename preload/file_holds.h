@@ -1,7 +1,9 @@
-/* Which file locks this process holds: what the kernel knows and does not tell. Pure bookkeeping for intercept/filelock.c.
+/* Which file locks this process holds: what the kernel knows and does not tell. Pure bookkeeping for
+ * intercept/filelock.c.
  *
- * A POSIX record lock belongs to the process and ends with any close of the file. The others belong to an open file description:
- * every descriptor that is a duplicate of `fd`, in this process or a forked one. Not thread-safe: the caller holds its lock. */
+ * A POSIX record lock belongs to the process and ends with any close of the file. The others belong to an open file
+ * description: every descriptor that is a duplicate of `fd`, in this process or a forked one. Not thread-safe: the
+ * caller holds its lock. */
 #ifndef SNARL_PRELOAD_FILE_HOLDS_H
 #define SNARL_PRELOAD_FILE_HOLDS_H
 
@@ -21,8 +23,8 @@ struct file_hold {
     struct file_range range; /* of it, what is still locked; for flock all */
     struct file_range asked; /* as it was asked for: the lock's identity */
     int fd;
-    u8 type, mode;           /* enum lock_mode */
-    bool inherited;          /* over a fork: the parent may hold it still */
+    u8 type, mode;  /* enum lock_mode */
+    bool inherited; /* over a fork: the parent may hold it still */
 };
 
 struct file_holds {
@@ -38,7 +40,8 @@ bool file_hold_cut(struct file_hold *hold, struct file_range range) __attribute_
 /* In a forked child: record locks stayed with the parent. */
 void file_holds_after_fork(struct file_holds *h) __attribute__((visibility("hidden")));
 
-/* The bytes that l_start (already counted from the file's begin) and l_len mean; false where the kernel refuses them. */
+/* The bytes that l_start (already counted from the file's begin) and l_len mean; false where the kernel refuses them.
+ */
 bool file_range_of(int64_t start, int64_t len, struct file_range *out) __attribute__((visibility("hidden")));
 
 static inline bool file_ranges_meet(struct file_range a, struct file_range b)

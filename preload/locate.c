@@ -1,7 +1,8 @@
-/* Where an object was born, judged by its address: module data, thread-local storage, a stack frame, a heap block, a shared mapping.
+/* Where an object was born, judged by its address: module data, thread-local storage, a stack frame, a heap block, a
+ * shared mapping.
  *
- * Called by the engine at the birth of each object (so a million times in some programs), between enter and leave. Takes no lock of its own;
- * interning takes RANK_STACKS. Allocates nothing; about 3 KiB of stack. */
+ * Called by the engine at the birth of each object (so a million times in some programs), between enter and leave.
+ * Takes no lock of its own; interning takes RANK_STACKS. Allocates nothing; about 3 KiB of stack. */
 #include "locate.h"
 
 #include <elf.h>
@@ -54,8 +55,9 @@ static u32 tls_modules(struct tls_module *out)
     return n;
 }
 
-/* The calling thread's vector of storage blocks, at %fs:8 by the x86-64 TLS ABI: entry i (two words, the first the block's address)
- * is that of module i, and modules get their numbers in loading order. A number is used again after a dlclose. */
+/* The calling thread's vector of storage blocks, at %fs:8 by the x86-64 TLS ABI: entry i (two words, the first the
+ * block's address) is that of module i, and modules get their numbers in loading order. A number is used again after
+ * a dlclose. */
 static bool tls_find(u64 addr, struct object_birth *birth)
 {
     const u64 *vector;
@@ -85,7 +87,8 @@ static void own_stack(u64 addr, const u64 *fp, struct object_birth *birth)
 {
     struct unwind_frame frames[FRAMES];
     const struct process_rec *p = arena_at(engine_process());
-    u32 n = fp && !p->python ? unwind_frames(fp, frames, FRAMES) : 0; /* an interpreter's frames are counted otherwise */
+    u32 n =
+        fp && !p->python ? unwind_frames(fp, frames, FRAMES) : 0; /* an interpreter's frames are counted otherwise */
     for (u32 i = 0; i < n; i++) {
         if (!frames[i].cfa)
             return;
@@ -113,7 +116,8 @@ void locate_thread_created(struct thread *child, const u64 *fp)
     child->creator_sp = (u64)(fp + 2);
 }
 
-/* On the stack of the thread that created this one: in a frame that existed then and, by its return address, exists still? */
+/* On the stack of the thread that created this one: in a frame that existed then and, by its return address, exists
+ * still? */
 static void creator_stack(const struct thread *t, u64 addr, struct object_birth *birth)
 {
     if (!t->rec->creator || !t->rec->create_stack || addr < t->creator_sp)

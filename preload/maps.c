@@ -1,5 +1,5 @@
-/* Reader of /proc/self/maps. Called on slow paths (the birth of a process-shared lock, the end of a shared segment). No locks, no
- * allocation; 1 KiB of stack. */
+/* Reader of /proc/self/maps. Called on slow paths (the birth of a process-shared lock, the end of a shared segment).
+ * No locks, no allocation; 1 KiB of stack. */
 #include "maps.h"
 
 #include <fcntl.h>
@@ -33,8 +33,8 @@ bool maps_parse(const char *line, u32 length, struct maps_entry *out)
         return false;
     out->shared = at[3] == 's';
     at += 5;
-    if (!number(&at, end, 16, ' ', &out->offset) || !number(&at, end, 16, ':', &major) || !number(&at, end, 16, ' ', &minor) ||
-        !number(&at, end, 10, 0, &out->inode))
+    if (!number(&at, end, 16, ' ', &out->offset) || !number(&at, end, 16, ':', &major) ||
+        !number(&at, end, 16, ' ', &minor) || !number(&at, end, 10, 0, &out->inode))
         return false;
     out->device = major << 32 | minor;
     return out->lo < out->hi;

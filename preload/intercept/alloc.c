@@ -1,11 +1,13 @@
-/* malloc and free, new and delete, and their relatives: where heap objects were allocated, and when their memory ends.
+/* malloc and free, new and delete, and their relatives: where heap objects were allocated, and when their memory
+ * ends.
  *
- * Called by the program on every allocation, so the usual path of malloc is the real call and one note, that of free one compare, one
- * store and the real call; neither looks at the thread. Only the end of a block that carries an object reaches the engine (RANK_TABLE).
- * Allocates nothing by itself.
+ * Called by the program on every allocation, so the usual path of malloc is the real call and one note, that of free
+ * one compare, one store and the real call; neither looks at the thread. Only the end of a block that carries an
+ * object reaches the engine (RANK_TABLE). Allocates nothing by itself.
  *
- * Before the real functions are known (and for what dlsym allocates while they are looked up) a static pool serves; free of its memory does
- * nothing. `go` holds the functions to call: the early ones at first, so that the usual path has no test for it. */
+ * Before the real functions are known (and for what dlsym allocates while they are looked up) a static pool serves;
+ * free of its memory does nothing. `go` holds the functions to call: the early ones at first, so that the usual path
+ * has no test for it. */
 #include "alloc.h"
 
 #include <dlfcn.h>
@@ -88,7 +90,8 @@ static void *module_of(const void *slot)
     return real_in(slot) && dladdr(real_in(slot), &info) ? info.dli_fbase : NULL;
 }
 
-/* Blocks of the pool were noted like others by the functions below; from now on a noted block goes to the real free at once. */
+/* Blocks of the pool were noted like others by the functions below; from now on a noted block goes to the real free
+ * at once. */
 static void pool_forget_notes(void)
 {
     struct note n;
@@ -284,7 +287,8 @@ EXPORT void *pvalloc(size_t n)
     return KNOWN(pvalloc) ? notes_add_hot(REAL(pvalloc)(n), n, CALLER()) : NULL;
 }
 
-/* ---- C++: the note names the caller of new, not that of the malloc inside (or, of an allocator with a new of its own, there is none yet) ---- */
+/* ---- C++: the note names the caller of new, not that of the malloc inside (or, of an allocator with a new of its
+ * own, there is none yet) ---- */
 
 static SNARL_HOT void *note_new(void *p, size_t n, u64 caller)
 {
@@ -293,7 +297,8 @@ static SNARL_HOT void *note_new(void *p, size_t n, u64 caller)
     return in_charge ? notes_add_hot(p, n, caller) : p;
 }
 
-/* The program's C++ library may have come with a dlopen; without any (a C program whose weak reference found us) malloc has to do. */
+/* The program's C++ library may have come with a dlopen; without any (a C program whose weak reference found us)
+ * malloc has to do. */
 #define CXX(name) (snarl_likely(REAL(name) != NULL) || real_late(#name, (void **)&REAL(name)))
 
 EXPORT void *_Znwm(size_t n)
@@ -340,7 +345,8 @@ EXPORT void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const vo
     return note_new(p, n, CALLER());
 }
 
-/* An allocator with a delete of its own (jemalloc, tcmalloc) frees without coming to our free. False: nothing is left to delete. */
+/* An allocator with a delete of its own (jemalloc, tcmalloc) frees without coming to our free. False: nothing is left
+ * to delete. */
 static SNARL_HOT bool delete_ends(void *p, const u64 *fp)
 {
     struct note n;

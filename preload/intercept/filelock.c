@@ -1,11 +1,12 @@
 /* File locks: flock, POSIX record locks and open-file-description locks by fcntl, lockf, and close, which ends them.
  *
- * Called by the watched program and its libraries. Takes its own lock around the list of holds (never across a real call or an engine
- * call) and the engine's locks. The list's memory comes from mmap.
+ * Called by the watched program and its libraries. Takes its own lock around the list of holds (never across a real
+ * call or an engine call) and the engine's locks. The list's memory comes from mmap.
  *
- * A lock's identity is the file (device and inode) and, for records, the bytes asked for; in the engine it is a made-up address, the same in
- * every process. Two records that overlap without being equal are different locks; but who has to wait asks the kernel which lock is in
- * the way, and waits for that one. The process owns a lock (ATTR_PROCESS_OWNED): any of its threads may release it. */
+ * A lock's identity is the file (device and inode) and, for records, the bytes asked for; in the engine it is a
+ * made-up address, the same in every process. Two records that overlap without being equal are different locks; but
+ * who has to wait asks the kernel which lock is in the way, and waits for that one. The process owns a lock
+ * (ATTR_PROCESS_OWNED): any of its threads may release it. */
 #include <stdarg.h>
 #include <sys/stat.h>
 
@@ -26,7 +27,7 @@ bool filelock_ever;
 
 /* One call of the program's. */
 struct file_call {
-    int fd, cmd; /* cmd: as given to fcntl; for flock the operation */
+    int fd, cmd;      /* cmd: as given to fcntl; for flock the operation */
     struct flock *fl; /* record locks */
     u8 type, mode;
     bool blocking, unlock;
@@ -37,7 +38,8 @@ struct file_call {
 static u64 holds_acquire(void)
 {
     ref_t me = engine_process(), seen = __atomic_load_n(&holds_process, __ATOMIC_ACQUIRE);
-    if (seen != me && __atomic_compare_exchange_n(&holds_process, &seen, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) && seen) {
+    if (seen != me &&
+        __atomic_compare_exchange_n(&holds_process, &seen, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) && seen) {
         /* First use in a forked child: whoever held the lock at the fork is not here. */
         __atomic_store_n(&holds_lock.word, 0, __ATOMIC_RELEASE);
         u64 mask = ilock_acquire(&holds_lock);
@@ -177,8 +179,8 @@ static void hold_note(const struct file_call *c, int mode, struct file_range ask
 }
 
 /* Inside; leaves. Returns as the real call does. before: errno at the program's call. */
-static __attribute__((noinline)) int file_block(struct thread *t, struct lock_rec *l, const struct file_call *c, int before,
-                                                const u64 *fp)
+static __attribute__((noinline)) int file_block(struct thread *t, struct lock_rec *l, const struct file_call *c,
+                                                int before, const u64 *fp)
 {
     struct file_range obstacle = blocking_range(c);
     int r = engine_lock_wait(t, lock_of(t, c, obstacle, fp), c->mode, HOW_BLOCK, fp);
@@ -209,7 +211,8 @@ static int file_acquire(struct thread *t, const struct file_call *c, const u64 *
     int held = hold_find(c), mode = held >= 0 ? holds.item[held].mode : -1;
     ilock_release(&holds_lock, mask);
     struct lock_rec *l = lock_of(t, c, c->range, fp);
-    if (mode >= 0 && mode != c->mode && c->type == FILE_FLOCK) { /* the kernel gives the old one up first, even if it then refuses */
+    if (mode >= 0 && mode != c->mode && c->type == FILE_FLOCK) {
+        /* The kernel gives the old one up first, even if it then refuses. */
         engine_release(t, l, fp);
         hold_note(c, -1, c->range);
     }
@@ -227,10 +230,10 @@ static int file_acquire(struct thread *t, const struct file_call *c, const u64 *
 
 /* ---- release ---- */
 
-/* Ends every hold of the file that `ends` says ends; engine calls are made without the list's lock, one hold at a time. Returns 1 when all that
- * ended were phantoms. Inside. */
-static int file_release(struct thread *t, const struct file_call *c, bool (*ends)(struct file_hold *, const struct file_call *),
-                        const u64 *fp)
+/* Ends every hold of the file that `ends` says ends; engine calls are made without the list's lock, one hold at a
+ * time. Returns 1 when all that ended were phantoms. Inside. */
+static int file_release(struct thread *t, const struct file_call *c,
+                        bool (*ends)(struct file_hold *, const struct file_call *), const u64 *fp)
 {
     u32 real = 0, phantoms = 0;
     for (;;) {
@@ -261,7 +264,8 @@ static int file_release(struct thread *t, const struct file_call *c, bool (*ends
 
 static bool ends_by_unlock(struct file_hold *h, const struct file_call *c)
 {
-    return h->type == c->type && (c->type == FILE_POSIX || same_description(h->fd, c->fd)) && file_hold_cut(h, c->range);
+    return h->type == c->type && (c->type == FILE_POSIX || same_description(h->fd, c->fd)) &&
+           file_hold_cut(h, c->range);
 }
 
 /* Is there another descriptor of the description behind fd? -1 if not. */
@@ -365,7 +369,8 @@ static bool record_range(struct file_call *c)
     } else if (fl->l_whence != SEEK_SET) {
         return false;
     }
-    return base >= 0 && !__builtin_add_overflow(base, (int64_t)fl->l_start, &start) && file_range_of(start, fl->l_len, &c->range);
+    return base >= 0 && !__builtin_add_overflow(base, (int64_t)fl->l_start, &start) &&
+           file_range_of(start, fl->l_len, &c->range);
 }
 
 /* True when it is a call that sets or removes a record lock; then *result is what it returned. */

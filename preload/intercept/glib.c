@@ -1,10 +1,11 @@
-/* GLib's locks: g_mutex_*, g_rec_mutex_*, g_rw_lock_*, g_cond_*. Called by the watched program and its libraries (libglib's own calls
- * among these are bound inside it and not seen). Takes the engine's locks in slow paths only; arena records may be made at first sight.
+/* GLib's locks: g_mutex_*, g_rec_mutex_*, g_rw_lock_*, g_cond_*. Called by the watched program and its libraries
+ * (libglib's own calls among these are bound inside it and not seen). Takes the engine's locks in slow paths only;
+ * arena records may be made at first sight.
  *
- * GMutex and GCond sit on futexes, so this is the only place where they are seen. GRecMutex and GRWLock make a pthread object at first use
- * and call pthread functions, which we intercept as well: those calls are kept quiet, the object of the program is GLib's.
- * libglib may be loaded late, with a plugin: then the real functions are looked up at the first call. A function that is nowhere
- * (a weak reference found our name) does nothing. */
+ * GMutex and GCond sit on futexes, so this is the only place where they are seen. GRecMutex and GRWLock make a
+ * pthread object at first use and call pthread functions, which we intercept as well: those calls are kept quiet, the
+ * object of the program is GLib's. libglib may be loaded late, with a plugin: then the real functions are looked up
+ * at the first call. A function that is nowhere (a weak reference found our name) does nothing. */
 #include "blocking.h"
 #include "cond.h"
 
@@ -31,8 +32,8 @@ typedef void glib_call(void *);
 typedef int glib_try(void *);
 
 /* Inside; leaves. */
-static __attribute__((noinline)) void glib_block(struct thread *t, struct lock_rec *l, void *lock, enum glib_kind kind, glib_call *real,
-                                                 const u64 *fp)
+static __attribute__((noinline)) void glib_block(struct thread *t, struct lock_rec *l, void *lock, enum glib_kind kind,
+                                                 glib_call *real, const u64 *fp)
 {
     int r = engine_lock_wait(t, l, glib_mode(kind), HOW_BLOCK, fp);
     interceptor_leave(t);
@@ -103,7 +104,8 @@ static void glib_init(void *lock, enum glib_kind kind, glib_call *real, const u6
 {
     struct thread *t = interceptor_enter(fp);
     if (t) {
-        engine_lock_init(t, (u64)lock, kind >= GLIB_WRITER ? OBJ_RWLOCK : OBJ_MUTEX, kind == GLIB_RECURSIVE ? ATTR_RECURSIVE : 0, 0, fp);
+        engine_lock_init(t, (u64)lock, kind >= GLIB_WRITER ? OBJ_RWLOCK : OBJ_MUTEX,
+                         kind == GLIB_RECURSIVE ? ATTR_RECURSIVE : 0, 0, fp);
         interceptor_quiet(t, fp);
     }
     real(lock);
@@ -169,7 +171,8 @@ UNLOCK(g_rw_lock_reader_unlock, GLIB_READER)
 /* ---- conditions ---- */
 
 /* deadline: NULL for a wait without end. The real call releases and takes the mutex inside libglib. */
-static __attribute__((noinline)) int glib_cond_block(struct cond_wait *w, void *cond, void *mutex, const int64_t *deadline)
+static __attribute__((noinline)) int glib_cond_block(struct cond_wait *w, void *cond, void *mutex,
+                                                     const int64_t *deadline)
 {
     if (!cond_wait_begin(w, deadline != NULL, 0))
         return 1;

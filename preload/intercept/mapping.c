@@ -1,10 +1,10 @@
 /* mmap, munmap, mremap, shmdt: objects end with their memory; and which memory is shared between processes.
  *
- * Called by the watched program and its libraries (an allocator's own system calls are not seen: its blocks end with free). Takes the
- * engine's locks only when an object may be concerned. Allocates nothing.
+ * Called by the watched program and its libraries (an allocator's own system calls are not seen: its blocks end with
+ * free). Takes the engine's locks only when an object may be concerned. Allocates nothing.
  *
- * What lies behind an address is asked of /proc/self/maps, since mappings are inherited over fork and made in ways that we do not see. A few
- * answers are kept: they hold until something is unmapped or mapped over. */
+ * What lies behind an address is asked of /proc/self/maps, since mappings are inherited over fork and made in ways
+ * that we do not see. A few answers are kept: they hold until something is unmapped or mapped over. */
 #include "mapping.h"
 
 #include <stdarg.h>
@@ -136,8 +136,8 @@ EXPORT int munmap(void *addr, size_t n)
     return REAL(munmap)(addr, n);
 }
 
-/* Where it goes is known only afterwards: until then nobody else gets the old place but by luck, and an object born there would only lose its
- * name. */
+/* Where it goes is known only afterwards: until then nobody else gets the old place but by luck, and an object born
+ * there would only lose its name. */
 EXPORT void *mremap(void *addr, size_t old_size, size_t n, int flags, ...)
 {
     const u64 *fp = INTERCEPTOR_FP();

@@ -4,8 +4,9 @@
 
 #include "base/types.h"
 
-/* The engine's shared_key hook: what names the memory at addr in all processes of the run, (device, inode, offset) of its shared mapping; false when
- * it is not shared. Addresses with the top bit set stand for file locks (mapping_file_lock) and are their own name. */
+/* The engine's shared_key hook: what names the memory at addr in all processes of the run, (device, inode, offset) of
+ * its shared mapping; false when it is not shared. Addresses with the top bit set stand for file locks
+ * (mapping_file_lock) and are their own name. */
 bool mapping_shared_key(u64 addr, u64 key[3]) __attribute__((visibility("hidden")));
 
 #define MAPPING_FILE_LOCK (1ULL << 63)

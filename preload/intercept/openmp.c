@@ -1,12 +1,14 @@
-/* OpenMP's locks: omp_*_lock, omp_*_nest_lock, and critical sections (GCC's GOMP_critical_*, LLVM's __kmpc_*critical). Called by the watched
- * program. Takes the engine's locks in slow paths only; arena records may be made at first sight.
+/* OpenMP's locks: omp_*_lock, omp_*_nest_lock, and critical sections (GCC's GOMP_critical_*, LLVM's
+ * __kmpc_*critical). Called by the watched program. Takes the engine's locks in slow paths only; arena records may be
+ * made at first sight.
  *
- * libgomp and libomp offer the same omp_* names; both sit on futexes or spin, so this is where they are seen. What one of these calls
- * calls in turn is kept quiet: libomp's GOMP_critical_start is its __kmpc_critical. Run-time libraries may be loaded late.
+ * libgomp and libomp offer the same omp_* names; both sit on futexes or spin, so this is where they are seen. What
+ * one of these calls calls in turn is kept quiet: libomp's GOMP_critical_start is its __kmpc_critical. Run-time
+ * libraries may be loaded late.
  *
- * Critical sections have no try. Each lock counts the threads between the begin of an acquire and the end of the section (`claims`, by
- * hash of the lock: neighbours only make a wait more often published than needed): who comes first cannot block, everybody else publishes
- * a wait. */
+ * Critical sections have no try. Each lock counts the threads between the begin of an acquire and the end of the
+ * section (`claims`, by hash of the lock: neighbours only make a wait more often published than needed): who comes
+ * first cannot block, everybody else publishes a wait. */
 #include "blocking.h"
 
 #define OMP(name) (snarl_likely(REAL(name) != NULL) || real_late(#name, (void **)&REAL(name)))
@@ -22,7 +24,8 @@ static SNARL_HOT struct lock_rec *omp_rec(struct thread *t, void *lock, u32 attr
 /* ---- simple and nestable locks ---- */
 
 /* Inside; leaves. */
-static __attribute__((noinline)) void omp_block(struct thread *t, struct lock_rec *l, void *lock, omp_call *real, const u64 *fp)
+static __attribute__((noinline)) void omp_block(struct thread *t, struct lock_rec *l, void *lock, omp_call *real,
+                                                const u64 *fp)
 {
     int r = engine_lock_wait(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
     interceptor_leave(t);
@@ -143,7 +146,8 @@ static void omp_destroy(void *lock, omp_call *real, const u64 *fp)
     }
 
 OMP_LOCK(omp_init_lock, omp_destroy_lock, omp_set_lock, omp_unset_lock, omp_test_lock, 0)
-OMP_LOCK(omp_init_nest_lock, omp_destroy_nest_lock, omp_set_nest_lock, omp_unset_nest_lock, omp_test_nest_lock, ATTR_RECURSIVE)
+OMP_LOCK(omp_init_nest_lock, omp_destroy_nest_lock, omp_set_nest_lock, omp_unset_nest_lock, omp_test_nest_lock,
+         ATTR_RECURSIVE)
 
 /* ---- critical sections ---- */
 
@@ -206,8 +210,8 @@ static SNARL_HOT u32 *claim_of(const struct critical *c)
 }
 
 /* Inside; leaves. waited: a wait is published. */
-static __attribute__((noinline)) void critical_enter(struct thread *t, struct lock_rec *l, const struct critical *c, bool waited,
-                                                     const u64 *fp)
+static __attribute__((noinline)) void critical_enter(struct thread *t, struct lock_rec *l, const struct critical *c,
+                                                     bool waited, const u64 *fp)
 {
     interceptor_quiet(t, fp);
     UNWOUND_THROUGH(blocked_unwound);

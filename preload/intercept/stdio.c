@@ -1,7 +1,9 @@
-/* flockfile, ftrylockfile, funlockfile, fclose: the lock inside a FILE, which threads take for several stdio calls in a row.
+/* flockfile, ftrylockfile, funlockfile, fclose: the lock inside a FILE, which threads take for several stdio calls in
+ * a row.
  *
- * Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be made at first sight
- * of a FILE. The lock that stdio takes around a single call of its own is not visible; it is held across nothing of the program's. */
+ * Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be
+ * made at first sight of a FILE. The lock that stdio takes around a single call of its own is not visible; it is held
+ * across nothing of the program's. */
 #include "base/sys.h"
 #include "blocking.h"
 #include "fd_path.h"
@@ -102,7 +104,8 @@ EXPORT void funlockfile(FILE *f)
 }
 EXPORT_ALIAS(_IO_funlockfile, funlockfile);
 
-/* Another thread has locked the FILE: fclose would wait for it. Inside, and inside again at the end. False: broken deadlock. */
+/* Another thread has locked the FILE: fclose would wait for it. Inside, and inside again at the end. False: broken
+ * deadlock. */
 static __attribute__((noinline)) bool file_wait(struct thread *t, struct lock_rec *l, FILE *f, const u64 *fp)
 {
     int r = engine_lock_wait(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);

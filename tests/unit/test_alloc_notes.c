@@ -1,4 +1,5 @@
-/* Notes on heap blocks against an oracle that knows every live block. Addresses are made up: nothing is read behind them. */
+/* Notes on heap blocks against an oracle that knows every live block. Addresses are made up: nothing is read behind
+ * them. */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -69,7 +70,8 @@ static bool block_end(struct block *b)
     return noted;
 }
 
-/* Asks for an address anywhere in the heap. Returns -1: no block there and none found, 0: lost, 1: found. Never a wrong one. */
+/* Asks for an address anywhere in the heap. Returns -1: no block there and none found, 0: lost, 1: found. Never a
+ * wrong one. */
 static int ask(struct heap *h)
 {
     u32 i = pick(h->cells);
@@ -198,7 +200,8 @@ static void odd_addresses(void)
     CU_ASSERT_TRUE(notes_take_plain(BASE));
 }
 
-UNIT_TESTS("allocation notes", {"small_blocks", small_blocks}, {"medium_blocks", medium_blocks}, {"large_blocks", large_blocks},
-           {"mixed_blocks", mixed_blocks}, {"heap_larger_than_the_table", heap_larger_than_the_table},
-           {"correct", correct}, {"many_sites", many_sites}, /* fills the table of sites */
+UNIT_TESTS("allocation notes", {"small_blocks", small_blocks}, {"medium_blocks", medium_blocks},
+           {"large_blocks", large_blocks}, {"mixed_blocks", mixed_blocks},
+           {"heap_larger_than_the_table", heap_larger_than_the_table}, {"correct", correct},
+           {"many_sites", many_sites}, /* fills the table of sites */
            {"odd_addresses", odd_addresses})

@@ -1,4 +1,5 @@
-/* Bookkeeping of file locks: ranges as fcntl means them, and what is left after partial unlocks, against a map of bytes. */
+/* Bookkeeping of file locks: ranges as fcntl means them, and what is left after partial unlocks, against a map of
+ * bytes. */
 #include "unit.h"
 
 #include <errno.h>

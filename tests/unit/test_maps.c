@@ -1,4 +1,5 @@
-/* The reader of /proc/self/maps: lines as kernels write them, broken ones, lines longer than its buffer, the file itself. */
+/* The reader of /proc/self/maps: lines as kernels write them, broken ones, lines longer than its buffer, the file
+ * itself. */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -48,14 +49,16 @@ static void broken_lines(void)
 
 static char path[] = "/tmp/snarl-maps-XXXXXX";
 
-/* A file of n mappings of a page each; every third with a path longer than the reader's buffer, and no end of line behind the last one. */
+/* A file of n mappings of a page each; every third with a path longer than the reader's buffer, and no end of line
+ * behind the last one. */
 static void write_file(u32 n, u32 path_length)
 {
     int fd = mkstemp(path);
     CU_ASSERT_FATAL(fd >= 0);
     FILE *f = fdopen(fd, "w");
     for (u32 i = 0; i < n; i++) {
-        fprintf(f, "%s%x000-%x000 rw-%c 00000000 08:01 %u ", i ? "\n" : "", 2 * i + 1, 2 * i + 2, i % 2 ? 's' : 'p', i + 1);
+        fprintf(f, "%s%x000-%x000 rw-%c 00000000 08:01 %u ", i ? "\n" : "", 2 * i + 1, 2 * i + 2, i % 2 ? 's' : 'p',
+                i + 1);
         for (u32 k = 0; i % 3 == 0 && k < path_length; k++)
             fputc('a' + (int)(k % 26), f);
     }
