@@ -135,6 +135,8 @@ bool output_text(const struct settings *s, const char *text, int fd, bool append
     }
     if (log >= 0)
         close(log);
+    else if (fd == STDERR_FILENO && (err == EBADF || err == EPIPE))
+        err = 0; /* nobody reads it: their choice, the status still tells */
     return !err && (!s->log || log >= 0);
 }
 
