@@ -213,11 +213,20 @@ static const struct row {
     void (*run)(void);
     int measurements;
 } rows[] = {
-    {"nest", row_nest, MEASUREMENTS},     {"many", row_many, MEASUREMENTS}, {"inside", row_inside, MEASUREMENTS},
-    {"read", row_read, MEASUREMENTS},     {"write", row_write, MEASUREMENTS}, {"sem", row_sem, MEASUREMENTS},
-    {"spin", row_spin, MEASUREMENTS},     {"recursive", row_recursive, MEASUREMENTS}, {"try", row_try, MEASUREMENTS},
-    {"contended", row_contended, MEASUREMENTS}, {"held", row_held, 2},      {"threads", row_threads, 1},
-    {"orders", NULL, MEASUREMENTS},       {"live", row_many, 1},
+    {"nest", row_nest, MEASUREMENTS},
+    {"many", row_many, MEASUREMENTS},
+    {"inside", row_inside, MEASUREMENTS},
+    {"read", row_read, MEASUREMENTS},
+    {"write", row_write, MEASUREMENTS},
+    {"sem", row_sem, MEASUREMENTS},
+    {"spin", row_spin, MEASUREMENTS},
+    {"recursive", row_recursive, MEASUREMENTS},
+    {"try", row_try, MEASUREMENTS},
+    {"contended", row_contended, MEASUREMENTS},
+    {"held", row_held, 2},
+    {"threads", row_threads, 1},
+    {"orders", NULL, MEASUREMENTS},
+    {"live", row_many, 1},
 };
 
 /* A second thread that only sleeps: glibc locks without atomic instructions while there is one thread, which nobody needs to measure. */

@@ -168,7 +168,8 @@ static void jump(void)
         if (!sigsetjmp(back, 1)) {
             struct itimerval soon = {{0, 0}, {0, 500}};
             setitimer(ITIMER_REAL, &soon, NULL);
-            for (;;) { /* a semaphore, since a jump out of a mutex's critical section would be the program's own fault */
+            for (;
+                 ;) { /* a semaphore, since a jump out of a mutex's critical section would be the program's own fault */
                 sem_post(&s);
                 sem_trywait(&s);
             }

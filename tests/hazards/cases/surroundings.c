@@ -87,13 +87,15 @@ static void set_limit(__rlimit_resource_t what, rlim_t value)
 /* Everything that opens, connects or looks around is refused. */
 static void seccomp(void)
 {
-    static const int refused[] = {SYS_openat, SYS_open,     SYS_socket,  SYS_connect, SYS_readlink, SYS_stat,
-                                  SYS_access, SYS_execve,   SYS_ftruncate, SYS_unlink, SYS_rename,  SYS_kill,
-                                  SYS_tgkill, SYS_process_vm_readv, SYS_fallocate, SYS_fcntl, SYS_getdents64, SYS_newfstatat};
+    static const int refused[] = {SYS_openat, SYS_open,       SYS_socket,    SYS_connect,          SYS_readlink,
+                                  SYS_stat,   SYS_access,     SYS_execve,    SYS_ftruncate,        SYS_unlink,
+                                  SYS_rename, SYS_kill,       SYS_tgkill,    SYS_process_vm_readv, SYS_fallocate,
+                                  SYS_fcntl,  SYS_getdents64, SYS_newfstatat};
     enum { N = sizeof refused / sizeof *refused };
     struct sock_filter code[N + 3] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
     for (int i = 0; i < N; i++)
-        code[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)refused[i], (unsigned char)(N - i), 0);
+        code[1 + i] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)refused[i], (unsigned char)(N - i), 0);
     code[N + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     code[N + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     struct sock_fprog program = {N + 3, code};

@@ -107,7 +107,8 @@ int main(int argc, char **argv)
     if (old)
         old_init(old_cond, NULL);
     alias_once(&once, nothing);
-    pthread_t t1 = start(condition ? waits : one, old ? argv : NULL), t2 = start(condition ? wakes : two, old ? argv : NULL);
+    pthread_t t1 = start(condition ? waits : one, old ? argv : NULL),
+              t2 = start(condition ? wakes : two, old ? argv : NULL);
     join(t1);
     join(t2);
     if (old)

@@ -128,8 +128,8 @@ static void memory(void)
                 CHECK(x.__data.__owner == gettid());
                 CHECK(x.__data.__kind == kind);
                 dprintf(1, "%d %d %d: kind %x lock %x users %u count %u\n", p, t, robust, (unsigned)kind,
-                        protocols[p] ? !!x.__data.__lock : x.__data.__lock == (robust ? gettid() : 1), x.__data.__nusers,
-                        x.__data.__count);
+                        protocols[p] ? !!x.__data.__lock : x.__data.__lock == (robust ? gettid() : 1),
+                        x.__data.__nusers, x.__data.__count);
                 CHECK(!unlock(&x));
                 CHECK(!x.__data.__owner && !x.__data.__lock);
                 CHECK(!pthread_mutex_destroy(&x));
