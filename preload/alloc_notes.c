@@ -18,7 +18,7 @@ u64 notes_sites[NOTES_SITES];
 static struct large {
     u64 head, body;
 } large[LARGE_SLOTS];
-static bool large_ever; /* no large block was ever noted: nothing to search */
+static u64 largest; /* size of the largest block ever noted there: how far back to search */
 
 /* Number of a call site, 0 when there are too many of them. */
 static u32 site_number(u64 pc)
@@ -57,7 +57,10 @@ static void large_add(u64 addr, u64 size, u64 pc)
     u64 body = size << 14 | site_number(pc);
     if ((addr & 15) || size >> 47)
         return;
-    __atomic_store_n(&large_ever, true, __ATOMIC_RELAXED);
+    u64 before = __atomic_load_n(&largest, __ATOMIC_RELAXED);
+    while (before < size &&
+           !__atomic_compare_exchange_n(&largest, &before, size, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        continue;
     __atomic_store_n(&l->head, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&l->body, body, __ATOMIC_RELEASE);
     __atomic_store_n(&l->head, large_check(body) | addr, __ATOMIC_RELEASE);
@@ -87,8 +90,8 @@ static bool large_take(u64 addr, struct note *out)
 /* Blocks do not overlap: the nearest noted one that begins at or before addr is the one around it, or none is. */
 static bool large_find(u64 addr, struct note *out)
 {
-    u64 window = addr >> LARGE_SHIFT;
-    for (u32 back = 0; back < LARGE_SLOTS && back <= window; back++) {
+    u64 window = addr >> LARGE_SHIFT, most = (__atomic_load_n(&largest, __ATOMIC_RELAXED) >> LARGE_SHIFT) + 1;
+    for (u32 back = 0; back < LARGE_SLOTS && back <= window && back <= most; back++) {
         struct large *l = large_slot(window - back);
         u64 head, body;
         if (!large_read(l, &head, &body))
@@ -148,7 +151,7 @@ bool notes_find(u64 addr, struct note *out)
     if (addr & ~ADDRESS_BITS)
         return false;
     /* Large blocks first: an array of a million locks would search its whole distance for small ones each time. */
-    return (large_ever && large_find(addr, out)) || small_find(addr, out);
+    return (largest && large_find(addr, out)) || small_find(addr, out);
 }
 
 void *notes_correct_slow(void *block, u64 size, u64 pc)
