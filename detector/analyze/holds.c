@@ -37,8 +37,24 @@ static bool held_grow(struct thread *t)
     return true;
 }
 
+/* A semaphore that somebody else has posted is held by nobody. */
+static bool hold_ended(const struct held_entry *h)
+{
+    const struct object_head *o = &LOCK_AT(h->lock)->head;
+    return o->kind == OBJ_SEM && !(o->attrs & ATTR_LOCKLIKE) && !(h->how & HOW_PHANTOM);
+}
+
+static void held_tidy(struct thread *t)
+{
+    for (u32 i = t->rec->nheld; i-- > 0;)
+        if (hold_ended(&t->held[i]))
+            held_remove(t, i);
+}
+
 struct held_entry *held_push(struct thread *t, ref_t lock, enum lock_mode mode, u32 how, ref_t stack, const u64 *fp)
 {
+    if (t->rec->nheld >= t->rec->held_cap)
+        held_tidy(t);
     u32 n = t->rec->nheld;
     if (n >= t->rec->held_cap && !held_grow(t))
         return NULL;
@@ -87,7 +103,7 @@ ref_t held_snapshot(const struct thread_rec *r, u32 *n)
     u32 from = count > ENGINE_MAX_HELD_SHOWN ? count - ENGINE_MAX_HELD_SHOWN : 0;
     ref_t blob = count ? arena_blob((count - from) * sizeof(struct held_snapshot)) : 0;
     for (u32 i = from; blob && i < count; i++) {
-        if (h[i].how & HOW_PHANTOM)
+        if ((h[i].how & HOW_PHANTOM) || hold_ended(&h[i]))
             continue;
         struct held_snapshot *s = (struct held_snapshot *)arena_at(blob) + out++;
         s->lock = h[i].lock;

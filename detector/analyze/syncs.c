@@ -232,6 +232,14 @@ int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp
     return 0;
 }
 
+/* It was taken for a lock once, and the hold of that time has ended with somebody else's post. */
+static void drop_old_hold(struct thread *t, const struct lock_rec *s)
+{
+    int i = t->rec->nheld ? held_find(t, arena_ref(s)) : -1;
+    if (i >= 0 && !(t->held[i].how & HOW_PHANTOM))
+        held_remove(t, (u32)i);
+}
+
 void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
 {
     if (s->head.attrs & ATTR_UNTRACKED)
@@ -246,10 +254,12 @@ void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *
         t->rec->segment = segment_new(t->ref, t->rec->segment, s->end_segment);
         s->end_segment = 0;
     }
-    if (s->head.attrs & ATTR_LOCKLIKE)
+    if (s->head.attrs & ATTR_LOCKLIKE) {
         engine_acquired(t, s, MODE_EXCLUSIVE, how, fp);
-    else
-        t->rec->operations++;
+        return;
+    }
+    t->rec->operations++;
+    drop_old_hold(t, s);
 }
 
 /* It is no lock after all: its orders leave the graph with its identity. Holders drop it when they meet it (dead uid). */
@@ -276,6 +286,8 @@ int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp)
         else
             sem_unlocklike(s);
     }
+    if (!(s->head.attrs & ATTR_LOCKLIKE))
+        drop_old_hold(t, s);
     t->rec->operations++;
     __atomic_fetch_add(&s->sem_posts, 1, __ATOMIC_SEQ_CST);
     return 0;
