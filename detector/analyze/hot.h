@@ -42,13 +42,15 @@ static inline u32 order_way(u32 mode, u32 how)
 {
     return mode | (how & (HOW_TRY | HOW_TIMED | HOW_PYTRY)) << 1;
 }
+/* The same in the thread's larger table; order.c. */
+ref_t order_recall(struct thread *t, ref_t parent, ref_t lock, u32 seg_mode);
 static SNARL_HOT ref_t order_cached(struct thread *t, ref_t parent, ref_t lock, u32 way)
 {
     u32 seg_mode = t->rec->segment << 4 ^ way;
     const struct order_slot *s = &t->order_cache[order_cache_index(parent, lock, seg_mode)];
     if (snarl_likely(s->parent == parent && s->lock == lock && s->seg_mode == seg_mode))
         return s->child;
-    return 0;
+    return t->orders ? order_recall(t, parent, lock, seg_mode) : 0;
 }
 
 /* Locks whose every acquire takes the slow path. */

@@ -64,8 +64,8 @@ u32 how_class(u32 how);
 /* ---- order.c: all with RANK_GRAPH held, or taking it as said ---- */
 /* A new order for this thread: records node, witness and edges, looks for cycles. Returns the node. Takes RANK_GRAPH. */
 ref_t order_acquired(struct thread *t, ref_t lock, enum lock_mode mode, u32 how, ref_t stack, const u64 *fp);
-/* The node of t's whole held set, resolved through the cache. Takes RANK_GRAPH when needed. */
-ref_t order_resolve(struct thread *t);
+/* Forgets what the thread knows of orders. */
+void order_cache_drop(struct thread *t);
 /* Adds the edges of a node to the reachability graph; true when one of them lies on a cycle. */
 bool order_edges_add(struct order_node *n);
 

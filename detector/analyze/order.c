@@ -9,6 +9,8 @@
 
 #define NODE_BUCKETS_FIRST 4096u
 #define HOLD_BUCKETS 16384u
+#define ORDER_TABLE_FIRST 2048u
+#define ORDER_TABLE_MOST (1u << 18)
 #define WITNESSES_PER_NODE 8u
 #define REBUILD_LIMIT 2048u   /* entries of a held set resolved anew after an out-of-order release */
 #define REBUILD_SHORTENED 64u /* what is kept of a longer one */
@@ -109,11 +111,84 @@ static ref_t hold_intern(ref_t outer, const struct held_entry *e)
 
 /* ---- the held set as a path in the tree ---- */
 
+/* ---- the thread's larger table of orders: cost per operation stays the same however many orders a thread knows ---- */
+
+/* The slot of this key, or the empty one where it would go. */
+static struct order_slot *table_slot(struct order_slot *table, u32 mask, const struct order_slot *key)
+{
+    u64 hash = ((u64)key->parent << 32 | key->lock) * 0x9e3779b97f4a7c15ULL ^ (u64)key->seg_mode * 0xc2b2ae3d27d4eb4fULL;
+    for (u32 i = (u32)(hash >> 40);; i++) {
+        struct order_slot *s = &table[i & mask];
+        if (!s->child || (s->parent == key->parent && s->lock == key->lock && s->seg_mode == key->seg_mode))
+            return s;
+    }
+}
+
+static void table_free(struct thread *t)
+{
+    sys_unmap(t->orders, t->orders ? ((u64)t->orders_mask + 1) * sizeof *t->orders : 0);
+    t->orders = NULL;
+    t->orders_mask = t->norders = 0;
+}
+
+/* At the limit it begins anew: orders of segments long past fill it as well. */
+static bool table_grow(struct thread *t)
+{
+    u32 entries = t->orders ? 2 * (t->orders_mask + 1) : ORDER_TABLE_FIRST, mask = entries - 1;
+    if (entries > ORDER_TABLE_MOST) {
+        __builtin_memset(t->orders, 0, ((u64)t->orders_mask + 1) * sizeof *t->orders);
+        t->norders = 0;
+        return true;
+    }
+    struct order_slot *more = sys_map((u64)entries * sizeof *more);
+    if (!more)
+        return false;
+    u32 n = t->norders;
+    for (u32 i = 0; t->orders && i <= t->orders_mask; i++)
+        if (t->orders[i].child)
+            *table_slot(more, mask, &t->orders[i]) = t->orders[i];
+    table_free(t);
+    t->orders = more;
+    t->orders_mask = mask;
+    t->norders = n;
+    return true;
+}
+
+static void table_put(struct thread *t, const struct order_slot *order)
+{
+    if ((!t->orders || (t->norders + 1) * 10 > (t->orders_mask + 1) * 6u) && !table_grow(t))
+        return;
+    struct order_slot *s = table_slot(t->orders, t->orders_mask, order);
+    t->norders += !s->child;
+    *s = *order;
+}
+
+void order_cache_drop(struct thread *t)
+{
+    __builtin_memset(t->order_cache, 0, sizeof t->order_cache);
+    table_free(t);
+}
+
 static void cache_order(struct thread *t, ref_t parent, ref_t lock, u32 way, ref_t child)
 {
     u32 seg_mode = t->rec->segment << 4 ^ way;
     struct order_slot *s = &t->order_cache[order_cache_index(parent, lock, seg_mode)];
+    if (s->child && (s->parent != parent || s->lock != lock || s->seg_mode != seg_mode))
+        table_put(t, s); /* make room, forget nothing */
     *s = (struct order_slot){.parent = parent, .lock = lock, .child = child, .seg_mode = seg_mode};
+}
+
+ref_t order_recall(struct thread *t, ref_t parent, ref_t lock, u32 seg_mode)
+{
+    struct order_slot key = {.parent = parent, .lock = lock, .seg_mode = seg_mode};
+    const struct order_slot *known = table_slot(t->orders, t->orders_mask, &key);
+    if (!known->child)
+        return 0;
+    struct order_slot found = *known, *s = &t->order_cache[order_cache_index(parent, lock, seg_mode)];
+    if (s->child)
+        table_put(t, s); /* may replace the table: `known` is no longer good */
+    *s = found;
+    return found.child;
 }
 
 static bool counts_as_held(const struct held_entry *h)
@@ -170,7 +245,7 @@ static void cache_check_epoch(struct thread *t)
     if (t->order_epoch == epoch)
         return;
     t->order_epoch = epoch;
-    __builtin_memset(t->order_cache, 0, sizeof t->order_cache);
+    order_cache_drop(t);
     for (u32 i = 0; i < t->rec->nheld; i++)
         t->held[i].node = t->held[i].hold = 0;
     t->node = 0;

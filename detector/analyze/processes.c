@@ -230,7 +230,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     t->held = t->rec->own_held;
     t->node = 0;
     __builtin_memset(t->lock_cache, 0, sizeof t->lock_cache);
-    __builtin_memset(t->order_cache, 0, sizeof t->order_cache);
+    order_cache_drop(t);
     t->rec->stack_lo = old->stack_lo;
     t->rec->stack_hi = old->stack_hi;
     __builtin_memcpy(t->rec->name, old->name, sizeof old->name);

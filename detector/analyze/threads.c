@@ -54,6 +54,7 @@ static void private_clear(struct thread *t)
 {
     struct unwind_memo *memo = t->memo;
     void *notes = t->alloc_notes;
+    order_cache_drop(t);
     __builtin_memset(t, 0, sizeof *t);
     t->memo = memo;
     t->alloc_notes = notes;

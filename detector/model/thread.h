@@ -168,6 +168,9 @@ struct thread {
     u64 scratch[4];
     struct lock_slot lock_cache[LOCK_CACHE];
     struct order_slot order_cache[ORDER_CACHE];
+    /* What does not fit there: open addressing, own memory, made and grown when needed (order.c). */
+    struct order_slot *orders;
+    u32 orders_mask, norders;
 };
 
 #endif
