@@ -8,7 +8,8 @@
 /* Set by the adapter; NULL: no such interpreter in this process. All get the frame of the intercepted call. */
 struct sem_interpreter {
     /* How a successful sem_trywait counts: HOW_TRY, or HOW_PYTRY for the uncontended take of a lock that the program asked for without
-     * conditions, with HOW_THREAD_END when the lock stands for the life of the calling thread. */
+     * conditions, with HOW_THREAD_END when the lock stands for the life of the calling thread, or HOW_SIGNAL when it
+     * is there to be released by somebody else. */
     u32 (*how)(const u64 *fp);
     /* ATTR_PYTHON for a semaphore that is the inside of an interpreter's lock. */
     u32 (*attrs)(const u64 *fp);

@@ -142,7 +142,7 @@ static SNARL_HOT int engine_release(struct thread *t, struct lock_rec *l, const 
 /* engine_sem_taken and engine_sem_post for a semaphore that is used as a lock: only its holder counts, so it needs no atomic addition. */
 static SNARL_HOT void engine_sem_take(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
 {
-    if (snarl_unlikely((s->head.attrs & ATTRS_PLAIN_SEM) != ATTR_LOCKLIKE || (how & HOW_THREAD_END))) {
+    if (snarl_unlikely((s->head.attrs & ATTRS_PLAIN_SEM) != ATTR_LOCKLIKE || (how & (HOW_THREAD_END | HOW_SIGNAL)))) {
         engine_sem_taken(t, s, how, fp);
         return;
     }

@@ -232,6 +232,13 @@ int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp
     return 0;
 }
 
+/* It is no lock after all: its orders leave the graph with its identity. Holders drop it when they meet it. */
+static void sem_unlocklike(struct lock_rec *s)
+{
+    __atomic_fetch_and(&s->head.attrs, ~(u32)ATTR_LOCKLIKE, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->owner, 0, __ATOMIC_RELEASE);
+}
+
 /* It was taken for a lock once, and the hold of that time has ended with somebody else's post. */
 static void drop_old_hold(struct thread *t, const struct lock_rec *s)
 {
@@ -254,19 +261,14 @@ void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *
         t->rec->segment = segment_new(t->ref, t->rec->segment, s->end_segment);
         s->end_segment = 0;
     }
+    if (snarl_unlikely(how & HOW_SIGNAL))
+        sem_unlocklike(s);
     if (s->head.attrs & ATTR_LOCKLIKE) {
         engine_acquired(t, s, MODE_EXCLUSIVE, how, fp);
         return;
     }
     t->rec->operations++;
     drop_old_hold(t, s);
-}
-
-/* It is no lock after all: its orders leave the graph with its identity. Holders drop it when they meet it (dead uid). */
-static void sem_unlocklike(struct lock_rec *s)
-{
-    __atomic_fetch_and(&s->head.attrs, ~(u32)ATTR_LOCKLIKE, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->owner, 0, __ATOMIC_RELEASE);
 }
 
 int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp)

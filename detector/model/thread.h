@@ -18,6 +18,7 @@ enum acquire_how {
     HOW_REACQUIRE = 1u << 3, /* by returning from a condition wait */
     HOW_HANDLER = 1u << 4, /* inside a signal handler */
     HOW_THREAD_END = 1u << 6, /* the lock stands for the life of the taking thread */
+    HOW_SIGNAL = 1u << 8,    /* the semaphore is known to be no lock: another thread will post it (only at its take, never in a hold) */
     HOW_PHANTOM = 1u << 5, /* --on-deadlock=break: never really taken; its release is swallowed */
     HOW_INHERITED = 1u << 7, /* held since before the fork that made this process: fork handlers may initialise it again */
 };

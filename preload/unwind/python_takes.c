@@ -3,6 +3,8 @@
 #include "model/stack.h"
 #include "python_internal.h"
 
+#define MAX_CODE (1u << 24)
+
 /* ---- uncontended takes ---- */
 
 /* The call that the innermost frame is executing: its instruction and its code's constants. */
@@ -49,7 +51,7 @@ static u32 how_asked(u64 state)
         return HOW_PYTRY;
     u64 bytes = python_code_bytes(code), last = python_last_offset(f, code);
     struct running_call c = {bytes + last, bytes, word(code + python.layout->co_consts)};
-    if (last > 1u << 24)
+    if (last > MAX_CODE)
         return HOW_PYTRY;
     u32 near = python.layout->call_gap + 1u;
     for (u32 back = near; back <= near + 1; back++)
@@ -75,23 +77,38 @@ static bool called_by_python(const u64 *fp)
     return name && !__builtin_strncmp(name, multiprocessing, sizeof multiprocessing - 1);
 }
 
-static bool ends_with(const char *text, u64 length, const char *end)
+static bool ends_with(u64 string, const char *end)
 {
-    u64 n = __builtin_strlen(end);
-    return length >= n && !__builtin_memcmp(text + length - n, end, n);
+    u64 n = __builtin_strlen(end), length = word(string + PY_STRING_LENGTH);
+    return (half(string + PY_STRING_STATE) >> 6 & 1) /* ASCII */ && length >= n &&
+           !__builtin_memcmp((const char *)(string + python.layout->ascii_size + length - n), end, n);
 }
 
-/* Up to 3.12 a thread takes a lock of its own at its start, in one of these methods (the other is for the thread that a fork has left); the
- * interpreter gives it back at the thread's very end, and join() is taking it. */
-static bool is_thread_start(u64 state)
+static u32 arguments_of_call(u64 frame, u64 code)
 {
-    u64 f = python_first_frame(state), code = f ? python_frame_code(f) : 0,
-        name = code ? word(code + python.layout->co_name) : 0;
-    if (!name || !(half(name + PY_STRING_STATE) >> 6 & 1)) /* ASCII */
-        return false;
-    u64 length = word(name + PY_STRING_LENGTH);
-    const char *text = (const char *)(name + python.layout->ascii_size);
-    return ends_with(text, length, "_set_tstate_lock") || ends_with(text, length, "_reset_internal_locks");
+    u64 last = python_last_offset(frame, code);
+    return last <= MAX_CODE ? ((const u8 *)(python_code_bytes(code) + last))[1] : ~0u;
+}
+
+/* Locks of threading.py that mean something else, by the method that takes them.
+ *
+ * Up to 3.12 a thread takes a lock of its own at its start, in one of two methods (the second is for the thread that a fork has left); the
+ * interpreter gives it back at the thread's very end, and join() is taking it. Condition.wait makes a lock and takes it twice: the second time
+ * it waits for the one who notifies to release it. */
+static u32 special_lock(u64 state)
+{
+    u64 f = python_first_frame(state), code = f ? python_frame_code(f) : 0;
+    u64 name = code ? word(code + python.layout->co_name) : 0,
+        file = code ? word(code + python.layout->co_filename) : 0;
+    if (!name || !file)
+        return 0;
+    u32 how = 0;
+    if (ends_with(name, "_set_tstate_lock") || ends_with(name, "_reset_internal_locks"))
+        how = HOW_THREAD_END;
+    else if (is_ascii(name, "Condition.wait") || is_ascii(name, "wait"))
+        how = arguments_of_call(f, code) == 0 ? HOW_SIGNAL
+                                              : 0; /* one argument: it takes the condition's own RLock again */
+    return how && ends_with(file, "/threading.py") ? how : 0;
 }
 
 static u32 try_how(const u64 *fp)
@@ -99,7 +116,8 @@ static u32 try_how(const u64 *fp)
     u64 state = called_by_python(fp) ? python_own_state() : 0;
     if (!state)
         return HOW_TRY;
-    return is_thread_start(state) ? HOW_PYTRY | HOW_THREAD_END : how_asked(state);
+    u32 special = special_lock(state);
+    return special ? HOW_PYTRY | special : how_asked(state);
 }
 
 static u32 lock_attrs(const u64 *fp)

@@ -16,6 +16,12 @@
 # @finding lock-order verdict=possible locks=Account.lock side=transfer
 # @case python/opposite-while-raising raising
 # @finding lock-order verdict=possible locks=lock_a,lock_b side=first_raising side=second
+# @case python/opposite-after-wait after-wait
+# @finding lock-order verdict=possible locks=changed,lock_a side=wait_and_take side=take_and_notify marks=after-wait-a,notify
+# @case python/join-while-holding join-held
+# @finding deadlock verdict=observed locks=lock_a,=python:thread's*end side=join_while_holding side=needs_lock
+# @strikes
+# @output
 # @case python/same-order same
 # @clean
 # @case python/join-between join
@@ -43,6 +49,7 @@ rlock_b = threading.RLock()
 gate = threading.Lock()
 made_in_a_row = [threading.Lock() for _ in range(2)]
 meeting = threading.Barrier(2)
+changed = threading.Condition()
 strikes = False
 
 
@@ -147,6 +154,34 @@ def both_timed(outer, inner, timeout):
         outer.release()
 
 
+def wait_and_take():
+    with changed:
+        changed.wait(0.01)
+        with lock_a:  # mark: after-wait-a
+            pass
+
+
+def take_and_notify():
+    with lock_a:
+        with changed:  # mark: notify
+            changed.notify()
+
+
+def needs_lock(holding):
+    holding.wait()
+    with lock_a:
+        pass
+
+
+def join_while_holding():
+    holding = threading.Event()
+    thread = threading.Thread(target=needs_lock, args=(holding,))
+    thread.start()
+    with lock_a:
+        holding.set()
+        thread.join()
+
+
 def recursion():
     with rlock_a:
         with rlock_b:
@@ -194,6 +229,8 @@ def main(case):
             thread.start()
         for thread in threads:
             thread.join()
+    elif case == "join-held":
+        join_while_holding()
     elif case == "join":
         joined_between(first, second)
     elif case == "alone":
@@ -211,6 +248,7 @@ def main(case):
             "try": (first, second_trying),
             "timed": (first, second_timed),
             "all-timed": (lambda: both_timed(lock_a, lock_b, 5), lambda: both_timed(lock_b, lock_a, 5)),
+            "after-wait": (wait_and_take, take_and_notify),
             "recursion": (recursion, recursion),
             "gate": (lambda: gated(first), lambda: gated(second)),
         }[case])
