@@ -39,7 +39,7 @@ static void preinit(int argc, char **argv, char **env)
 }
 __attribute__((section(".preinit_array"), used)) static void (*preinit_entry)(int, char **, char **) = preinit;
 
-static int wants_order;
+static int wants_order, constructor_thread_done;
 
 NOINLINE static void *in_constructor(void *arg)
 {
@@ -47,6 +47,7 @@ NOINLINE static void *in_constructor(void *arg)
     lock(&a);
     unlock(&a);
     unlock(&b);
+    word_set(&constructor_thread_done, 1);
     return arg;
 }
 
@@ -88,6 +89,7 @@ int main(void)
     atexit(at_the_end);
     CHECK(before >= 2 && early_calls() >= 1);
     if (wants_order) {
+        word_wait(&constructor_thread_done, 1);
         start(after_detach, NULL);
         step_wait(1);
     }
