@@ -1,5 +1,5 @@
-/* pthread_barrier_*. Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be
- * made at first sight of a barrier. */
+/* pthread_barrier_*. Called by the watched program and its libraries. Takes the engine's locks in slow paths only;
+ * arena records may be made at first sight of a barrier. */
 #include "blocking.h"
 
 EXPORT int pthread_barrier_init(pthread_barrier_t *b, const pthread_barrierattr_t *attr, unsigned needed)

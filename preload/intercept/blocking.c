@@ -1,6 +1,6 @@
-/* A thread that is unwound out of a blocked real call (cancelled, or a signal handler threw) waits no longer: says so before the
- * program's clean-up code runs. Called by the unwinder, as the personality of interceptors' blocking halves. Takes the engine's
- * locks; does not allocate. */
+/* A thread that is unwound out of a blocked real call (cancelled, or a signal handler threw) waits no longer: says so
+ * before the program's clean-up code runs. Called by the unwinder, as the personality of interceptors' blocking
+ * halves. Takes the engine's locks; does not allocate. */
 #include "blocking.h"
 
 const struct timespec long_ago = {-1, 0};

@@ -1,8 +1,9 @@
-/* What interceptors of calls that may block have in common: the record of a lock without a call when it is known, and being unwound
- * out of the blocked call.
+/* What interceptors of calls that may block have in common: the record of a lock without a call when it is known, and
+ * being unwound out of the blocked call.
  *
- * Shape of a blocking acquire: perturb_point, enter, the real try. Taken: engine_acquired, leave. Busy: engine_lock_wait, leave, the
- * real blocking call, interceptor_again, engine_wait_end, and engine_acquired when it was taken. */
+ * Shape of a blocking acquire: perturb_point, enter, the real try. Taken: engine_acquired, leave. Busy:
+ * engine_lock_wait, leave, the real blocking call, interceptor_again, engine_wait_end, and engine_acquired when it
+ * was taken. */
 #ifndef SNARL_INTERCEPT_BLOCKING_H
 #define SNARL_INTERCEPT_BLOCKING_H
 
@@ -25,8 +26,8 @@ static SNARL_HOT u32 call_how(const struct thread *t, enum call_form form)
     return how_here(t, form == CALL_PLAIN ? HOW_BLOCK : HOW_TIMED);
 }
 
-/* The record of the lock at addr if this thread has used it lately, else NULL: then the caller reads the lock's type and asks
- * engine_lock_find. */
+/* The record of the lock at addr if this thread has used it lately, else NULL: then the caller reads the lock's type
+ * and asks engine_lock_find. */
 static SNARL_HOT struct lock_rec *lock_cached(struct thread *t, u64 addr, enum object_kind kind)
 {
     const struct lock_slot *s = &t->lock_cache[lock_cache_index(addr)];
@@ -40,10 +41,11 @@ static SNARL_HOT struct lock_rec *lock_cached(struct thread *t, u64 addr, enum o
 
 /* The calling thread if nothing is unusual about it, else NULL.
  *
- * The hot interceptors have two forms. The fast one begins with this, enters by interceptor_again, and makes no call but the real one; so it
- * saves hardly any registers. Whatever is not plain it leaves to the general form, or to a function for the rest of the work, as the last
- * thing it does. They get the fast form's frame pointer. When the compiler makes such a call a jump, the frame is gone, but the two
- * words that fp is used for (caller's rbp, return address) are still in place: the callee's own prologue puts the same there. */
+ * The hot interceptors have two forms. The fast one begins with this, enters by interceptor_again, and makes no call
+ * but the real one; so it saves hardly any registers. Whatever is not plain it leaves to the general form, or to a
+ * function for the rest of the work, as the last thing it does. They get the fast form's frame pointer. When the
+ * compiler makes such a call a jump, the frame is gone, but the two words that fp is used for (caller's rbp, return
+ * address) are still in place: the callee's own prologue puts the same there. */
 static SNARL_HOT struct thread *interceptor_usual(void)
 {
     struct thread *t = snarl_thread;
@@ -74,13 +76,14 @@ static SNARL_HOT bool clock_valid(clockid_t clock)
     return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC;
 }
 
-/* A deadline that has always passed: turns a timed call into a try that also says EDEADLK. Before 1970: glibc then gives up without
- * asking the kernel (which refuses such a time: not for mutexes with priority inheritance). */
+/* A deadline that has always passed: turns a timed call into a try that also says EDEADLK. Before 1970: glibc then
+ * gives up without asking the kernel (which refuses such a time: not for mutexes with priority inheritance). */
 extern const struct timespec long_ago __attribute__((visibility("hidden")));
 
-/* From here to its end, the function is left by cancellation, pthread_exit or a C++ exception through `routine`, which the unwinder
- * calls as the frame's personality. That needs no landing pad and so no library of the compiler's, which a C program may not
- * have loaded. Use it in a function that is not inlined, before the real call; routine is a hidden function in this library. */
+/* From here to its end, the function is left by cancellation, pthread_exit or a C++ exception through `routine`,
+ * which the unwinder calls as the frame's personality. That needs no landing pad and so no library of the compiler's,
+ * which a C program may not have loaded. Use it in a function that is not inlined, before the real call; routine is a
+ * hidden function in this library. */
 #define UNWOUND_THROUGH(routine) __asm__ volatile(".cfi_personality 0x1b, " #routine)
 
 #define UNWIND_PARAMETERS                                                                                              \

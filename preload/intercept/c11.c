@@ -1,6 +1,7 @@
-/* C11 mtx_* and cnd_*: glibc implements them with its own mutexes and conditions, but calls those invisibly, so they are intercepted
- * themselves and each operation counts once. thrd_* is in thread.c, call_once in once.c. Called by the watched program and its libraries. Takes
- * the engine's locks in slow paths only; arena records may be made at first sight. */
+/* C11 mtx_* and cnd_*: glibc implements them with its own mutexes and conditions, but calls those invisibly, so they
+ * are intercepted themselves and each operation counts once. thrd_* is in thread.c, call_once in once.c. Called by
+ * the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be made at
+ * first sight. */
 #include "cond.h"
 #include "mutex.h"
 
@@ -10,8 +11,8 @@ static SNARL_HOT struct lock_rec *mtx_record(struct thread *t, const mtx_t *m, c
 }
 
 /* until NULL: mtx_lock. Inside; leaves. */
-static __attribute__((noinline)) int mtx_block(struct thread *t, struct lock_rec *l, mtx_t *m, const struct timespec *until, bool timed,
-                                               const u64 *fp)
+static __attribute__((noinline)) int mtx_block(struct thread *t, struct lock_rec *l, mtx_t *m,
+                                               const struct timespec *until, bool timed, const u64 *fp)
 {
     u32 how = call_how(t, timed ? CALL_TIMED : CALL_PLAIN);
     int r = engine_lock_wait(t, l, MODE_EXCLUSIVE, how, fp);
@@ -117,7 +118,8 @@ EXPORT void mtx_destroy(mtx_t *m)
 }
 
 /* A cancellation point in glibc, though C11 knows none. */
-static __attribute__((noinline)) int cnd_block(struct cond_wait *w, cnd_t *c, mtx_t *m, const struct timespec *until, bool timed)
+static __attribute__((noinline)) int cnd_block(struct cond_wait *w, cnd_t *c, mtx_t *m, const struct timespec *until,
+                                               bool timed)
 {
     if (!cond_wait_begin(w, timed, 0))
         return thrd_success;

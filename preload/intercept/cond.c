@@ -1,5 +1,5 @@
-/* pthread_cond_*. Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be
- * made at first sight of a condition.
+/* pthread_cond_*. Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena
+ * records may be made at first sight of a condition.
  *
  * The release and the taking again of the mutex happen inside glibc, invisibly, and are told to the engine here. */
 #include "cond.h"
@@ -80,7 +80,8 @@ EXPORT int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *m, cons
     return cond_wait(&c, INTERCEPTOR_FP());
 }
 
-EXPORT int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *m, clockid_t clock, const struct timespec *deadline)
+EXPORT int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *m, clockid_t clock,
+                                  const struct timespec *deadline)
 {
     struct cond_call c = {cond, m, CALL_CLOCK, clock, deadline};
     if (snarl_unlikely(!REAL(pthread_cond_clockwait)))

@@ -15,11 +15,12 @@ struct cond_wait {
 /* The wait that the calling thread is in; what cond_unwound ends. Points into the frame of the function that blocks. */
 extern __thread struct cond_wait *cond_waiting __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* Personality of a function that blocks in a real condition wait: when the thread is cancelled there, the real call has taken the mutex
- * again, and the engine must know before the program's clean-up handlers run. */
+/* Personality of a function that blocks in a real condition wait: when the thread is cancelled there, the real call
+ * has taken the mutex again, and the engine must know before the program's clean-up handlers run. */
 _Unwind_Reason_Code cond_unwound(UNWIND_PARAMETERS) __attribute__((visibility("hidden")));
 
-/* Inside; leaves. False: the mutex is not really held (a broken deadlock's victim), the call returns 0 without waiting. */
+/* Inside; leaves. False: the mutex is not really held (a broken deadlock's victim), the call returns 0 without
+ * waiting. */
 static SNARL_HOT bool cond_wait_begin(struct cond_wait *w, bool timed, u32 attrs)
 {
     w->depth = engine_cond_wait_begin(w->thread, w->cond, w->mutex, timed, attrs, w->fp);

@@ -1,9 +1,9 @@
-/* longjmp and its names. Called by the watched program and its libraries. Takes the engine's locks only when a wait ends here; does
- * not allocate.
+/* longjmp and its names. Called by the watched program and its libraries. Takes the engine's locks only when a wait
+ * ends here; does not allocate.
  *
- * A signal handler may leave a blocked call by longjmp: then the thread waits no longer, though the call has not returned. (When it jumps
- * inside itself instead, and the blocked call goes on, that wait is not seen any more: a deadlock missed rather than invented.)
- * Everything else that a jump skips is found stale by the frame it belongs to. */
+ * A signal handler may leave a blocked call by longjmp: then the thread waits no longer, though the call has not
+ * returned. (When it jumps inside itself instead, and the blocked call goes on, that wait is not seen any more: a
+ * deadlock missed rather than invented.) Everything else that a jump skips is found stale by its frame. */
 #include "cond.h"
 
 #include <setjmp.h>

@@ -1,17 +1,19 @@
 /* pthread_mutex_*: every kind glibc has, every way to take one. Called by the watched program and its libraries.
  * Takes the engine's locks in slow paths only; arena records may be made at first sight of a mutex.
  *
- * Only the type field of a mutex is read, nothing is written. A real try comes first; in every kind (robust, priority inheritance,
- * priority ceiling) it makes the same checks with the same answers as the blocking call, so any answer but "busy" is final. Asking
- * again would not do: a refused ceiling has side effects in glibc. For robust mutexes the try is a timed lock whose deadline has passed:
- * glibc's trylock leaves one that is not recoverable locked for ever. pthread_mutex_consistent changes nothing of what we record (the mutex is held before and after) and is not intercepted. */
+ * Only the type field of a mutex is read, nothing is written. A real try comes first; in every kind (robust, priority
+ * inheritance, priority ceiling) it makes the same checks with the same answers as the blocking call, so any answer
+ * but "busy" is final. Asking again would not do: a refused ceiling has side effects in glibc. For robust mutexes the
+ * try is a timed lock whose deadline has passed: glibc's trylock leaves one that is not recoverable locked for ever.
+ * pthread_mutex_consistent changes nothing of what we record (the mutex is held before and after) and is not
+ * intercepted. */
 #include "mutex.h"
 
-#define KIND_TYPE 0x3     /* normal, recursive, error-checking, adaptive */
+#define KIND_TYPE 0x3 /* normal, recursive, error-checking, adaptive */
 #define KIND_ROBUST 0x10
 #define KIND_INHERIT 0x20
 #define KIND_SHARED 0x80
-#define KIND_ALL 0x3f3    /* the above, priority ceiling and the two elision bits */
+#define KIND_ALL 0x3f3 /* the above, priority ceiling and the two elision bits */
 #define KIND_DESTROYED (-1)
 
 static int mutex_kind(const pthread_mutex_t *m)
@@ -82,8 +84,9 @@ static SNARL_HOT int mutex_try(const struct lock_rec *l, pthread_mutex_t *m)
     return snarl_unlikely(l->head.attrs & ATTR_ROBUST) ? robust_try(m) : REAL(pthread_mutex_trylock)(m);
 }
 
-/* The engine has been told that t waits, if it has to; blocks, and records how it ended. */
-static __attribute__((noinline)) int mutex_block(struct thread *t, struct lock_rec *l, const struct mutex_call *c, const u64 *fp)
+/* Tells the engine that t waits, blocks, and records how it ended. Inside; leaves. */
+static __attribute__((noinline)) int mutex_block(struct thread *t, struct lock_rec *l, const struct mutex_call *c,
+                                                 const u64 *fp)
 {
     u32 how = call_how(t, c->form);
     int r = engine_lock_wait(t, l, MODE_EXCLUSIVE, how, fp);
@@ -101,14 +104,16 @@ static __attribute__((noinline)) int mutex_block(struct thread *t, struct lock_r
 }
 
 /* The real try did not plainly take the mutex. Inside; leaves. */
-static SNARL_COLD int mutex_not_taken(struct thread *t, struct lock_rec *l, const struct mutex_call *c, int tried, const u64 *fp)
+static SNARL_COLD int mutex_not_taken(struct thread *t, struct lock_rec *l, const struct mutex_call *c, int tried,
+                                      const u64 *fp)
 {
     u32 how = call_how(t, c->form);
     int r = tried;
     if (tried == EBUSY) {
         if (!(l->head.attrs & ATTR_ERRORCHECK) || l->owner != t->ref)
             return mutex_block(t, l, c, fp);
-        /* Its own error-checking mutex: EDEADLK, and nobody has to hear of it. A forked child's inherited one blocks after all. */
+        /* Its own error-checking mutex: EDEADLK, and nobody has to hear of it. A forked child's inherited one blocks
+         * after all. */
         r = REAL(pthread_mutex_timedlock)(c->mutex, &long_ago);
         if (r == ETIMEDOUT || r == EINVAL)
             return mutex_block(t, l, c, fp);
@@ -137,7 +142,8 @@ static __attribute__((noinline)) int mutex_lock_general(pthread_mutex_t *m, cons
 }
 
 /* The fast form has tried, with answer r, and something is not plain. Inside; leaves. */
-static __attribute__((noinline)) int mutex_lock_rest(struct thread *t, struct lock_rec *l, pthread_mutex_t *m, int r, const u64 *fp)
+static __attribute__((noinline)) int mutex_lock_rest(struct thread *t, struct lock_rec *l, pthread_mutex_t *m, int r,
+                                                     const u64 *fp)
 {
     if (snarl_unlikely(r)) {
         struct mutex_call c = {m, CALL_PLAIN, 0, NULL};
@@ -263,7 +269,8 @@ EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *att
     if (t) {
         u32 attrs = kind_attrs(mutex_kind(m));
         int shared = PTHREAD_PROCESS_PRIVATE;
-        if ((attrs & ATTR_ROBUST) && attr && !pthread_mutexattr_getpshared(attr, &shared) && shared != PTHREAD_PROCESS_SHARED)
+        if ((attrs & ATTR_ROBUST) && attr && !pthread_mutexattr_getpshared(attr, &shared) &&
+            shared != PTHREAD_PROCESS_SHARED)
             attrs &= ~(u32)ATTR_SHARED;
         engine_lock_init(t, (u64)m, OBJ_MUTEX, attrs, 0, fp);
         interceptor_leave(t);

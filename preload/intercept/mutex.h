@@ -5,7 +5,8 @@
 #include "blocking.h"
 
 /* Not in this thread's cache: reads the type. mutex.c */
-struct lock_rec *mutex_find(struct thread *t, const pthread_mutex_t *m, const u64 *fp) __attribute__((visibility("hidden")));
+struct lock_rec *mutex_find(struct thread *t, const pthread_mutex_t *m, const u64 *fp)
+    __attribute__((visibility("hidden")));
 
 static SNARL_HOT struct lock_rec *mutex_record(struct thread *t, const pthread_mutex_t *m, const u64 *fp)
 {

@@ -1,11 +1,12 @@
-/* Initialise-once: pthread_once, C11 call_once, and the guards of C++ function-local statics. std::call_once comes through pthread_once.
- * Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be made at first
- * sight of a flag.
+/* Initialise-once: pthread_once, C11 call_once, and the guards of C++ function-local statics. std::call_once comes
+ * through pthread_once. Called by the watched program and its libraries. Takes the engine's locks in slow paths only;
+ * arena records may be made at first sight of a flag.
  *
- * While the initialiser runs, its thread holds a custom lock (ATTR_ONCE) exclusively; others that come meanwhile wait for it, and every
- * later passage while something is held is an order like a shared acquire of it. There is no try, and whoever finds the flag
- * untouched may still lose the race to run the initialiser: so every call that finds it unfinished publishes a wait, and the winner
- * withdraws it. An initialiser left by cancellation or an exception makes glibc reset the flag: the lock is released then, too. */
+ * While the initialiser runs, its thread holds a custom lock (ATTR_ONCE) exclusively; others that come meanwhile wait
+ * for it, and every later passage while something is held is an order like a shared acquire of it. There is no try,
+ * and whoever finds the flag untouched may still lose the race to run the initialiser: so every call that finds it
+ * unfinished publishes a wait, and the winner withdraws it. An initialiser left by cancellation or an exception makes
+ * glibc reset the flag: the lock is released then, too. */
 #include "base/sys.h"
 #include "blocking.h"
 
@@ -55,8 +56,8 @@ static void once_passed(struct thread *t, struct lock_rec *l, const u64 *fp)
     engine_release(t, l, fp);
 }
 
-/* Personality of once_run: initialisers nest, so the innermost once-lock held is the one that is being left. Not static: the name is used by an
- * assembler directive. */
+/* Personality of once_run: initialisers nest, so the innermost once-lock held is the one that is being left. Not
+ * static: the name is used by an assembler directive. */
 _Unwind_Reason_Code once_unwound(UNWIND_PARAMETERS) __attribute__((visibility("hidden")));
 _Unwind_Reason_Code once_unwound(UNWIND_PARAMETERS)
 {
@@ -160,10 +161,11 @@ EXPORT void call_once(once_flag *flag, void (*init)(void))
     once(ONCE_C11, flag, init, INTERCEPTOR_FP());
 }
 
-/* ---- guards of function-local statics (Itanium C++ ABI: the guard's first byte is set when the object is complete) ---- */
+/* ---- guards of function-local statics (Itanium C++ ABI: the guard's first byte is set when the object is complete)
+ * ---- */
 
-/* The C++ run-time library may come late, with a plugin. If none can be found (the caller's own is hidden in its module), the protocol is carried
- * out here: 0 untouched, GUARD_BUSY while the initialiser runs, 1 done. */
+/* The C++ run-time library may come late, with a plugin. If none can be found (the caller's own is hidden in its
+ * module), the protocol is carried out here: 0 untouched, GUARD_BUSY while the initialiser runs, 1 done. */
 #define GUARD_BUSY 0x100u
 
 static bool guard_real(const char *name, void **slot)

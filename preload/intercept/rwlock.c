@@ -1,8 +1,8 @@
-/* pthread_rwlock_*: all forms, all kinds. Called by the watched program and its libraries. Takes the engine's locks in slow paths
- * only; arena records may be made at first sight of a lock.
+/* pthread_rwlock_*: all forms, all kinds. Called by the watched program and its libraries. Takes the engine's locks
+ * in slow paths only; arena records may be made at first sight of a lock.
  *
- * Of the lock's memory only the kind and the shared mark are read. glibc's tries follow the same preference rules as its blocking
- * calls (a reader is refused while a writer waits when the kind prefers writers non-recursively). */
+ * Of the lock's memory only the kind and the shared mark are read. glibc's tries follow the same preference rules as
+ * its blocking calls (a reader is refused while a writer waits when the kind prefers writers non-recursively). */
 #include "blocking.h"
 
 static bool rwlock_possible(const pthread_rwlock_t *rw)
@@ -60,10 +60,12 @@ static int real_lock(const struct rwlock_call *c)
 
 static int real_try(const struct rwlock_call *c)
 {
-    return c->mode == MODE_EXCLUSIVE ? REAL(pthread_rwlock_trywrlock)(c->lock) : REAL(pthread_rwlock_tryrdlock)(c->lock);
+    return c->mode == MODE_EXCLUSIVE ? REAL(pthread_rwlock_trywrlock)(c->lock)
+                                     : REAL(pthread_rwlock_tryrdlock)(c->lock);
 }
 
-static __attribute__((noinline)) int rwlock_block(struct thread *t, struct lock_rec *l, const struct rwlock_call *c, const u64 *fp)
+static __attribute__((noinline)) int rwlock_block(struct thread *t, struct lock_rec *l, const struct rwlock_call *c,
+                                                  const u64 *fp)
 {
     u32 how = call_how(t, c->form);
     int r = engine_lock_wait(t, l, c->mode, how, fp);
@@ -81,13 +83,15 @@ static __attribute__((noinline)) int rwlock_block(struct thread *t, struct lock_
 }
 
 /* The real try was refused. Inside; leaves. */
-static SNARL_COLD int rwlock_not_taken(struct thread *t, struct lock_rec *l, const struct rwlock_call *c, int tried, const u64 *fp)
+static SNARL_COLD int rwlock_not_taken(struct thread *t, struct lock_rec *l, const struct rwlock_call *c, int tried,
+                                       const u64 *fp)
 {
     int r = tried;
     if (tried == EBUSY) {
         if (l->owner != t->ref)
             return rwlock_block(t, l, c, fp);
-        /* Its own writer: glibc answers EDEADLK at once instead of hanging. A forked child's inherited one blocks after all. */
+        /* Its own writer: glibc answers EDEADLK at once instead of hanging. A forked child's inherited one blocks
+         * after all. */
         struct rwlock_call probe = {c->lock, c->mode, CALL_TIMED, 0, &long_ago};
         r = real_lock(&probe);
         if (r == ETIMEDOUT)
@@ -118,8 +122,8 @@ static __attribute__((noinline)) int rwlock_lock_general(pthread_rwlock_t *rw, e
 }
 
 /* The fast form has tried, with answer r, and something is not plain. Inside; leaves. */
-static __attribute__((noinline)) int rwlock_lock_rest(struct thread *t, struct lock_rec *l, pthread_rwlock_t *rw, enum lock_mode mode,
-                                                      int r, const u64 *fp)
+static __attribute__((noinline)) int rwlock_lock_rest(struct thread *t, struct lock_rec *l, pthread_rwlock_t *rw,
+                                                      enum lock_mode mode, int r, const u64 *fp)
 {
     if (snarl_unlikely(r)) {
         struct rwlock_call c = {rw, mode, CALL_PLAIN, 0, NULL};

@@ -1,9 +1,9 @@
-/* POSIX semaphores, unnamed and named. Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena
- * records may be made at first sight of a semaphore.
+/* POSIX semaphores, unnamed and named. Called by the watched program and its libraries. Takes the engine's locks in
+ * slow paths only; arena records may be made at first sight of a semaphore.
  *
- * The engine decides whether a semaphore is used as a lock; here it is only told initial values, takes, waits and posts.
- * sem_wait and its timed forms are cancellation points even when they succeed at once, so cancellation is tested before the
- * try. errno stays as the program had it when a busy try is followed by a wait that succeeds. */
+ * The engine decides whether a semaphore is used as a lock; here it is only told initial values, takes, waits and
+ * posts. sem_wait and its timed forms are cancellation points even when they succeed at once, so cancellation is
+ * tested before the try. errno stays as the program had it when a busy try is followed by a wait that succeeds. */
 #include <stdarg.h>
 
 #include "blocking.h"
@@ -120,7 +120,8 @@ EXPORT int sem_trywait(sem_t *sem)
     int r = REAL(sem_trywait)(sem);
     t->wait_frames.sem = 0;
     if (r == 0)
-        engine_sem_take(t, s, how_here(t, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : HOW_TRY), fp);
+        engine_sem_take(t, s, how_here(t, snarl_unlikely(sem_interpreter != NULL) ? sem_interpreter->how(fp) : HOW_TRY),
+                        fp);
     else if (snarl_unlikely(sem_interpreter != NULL))
         try_failed(t, sem, fp);
     interceptor_leave(t);
@@ -218,8 +219,8 @@ EXPORT sem_t *sem_open(const char *name, int flags, ...)
     return s;
 }
 
-/* Opens of one name share the address and are counted inside glibc. The engine forgets the address at each close: while it is still
- * open elsewhere, its next use finds the same record by file and offset. */
+/* Opens of one name share the address and are counted inside glibc. The engine forgets the address at each close:
+ * while it is still open elsewhere, its next use finds the same record by file and offset. */
 EXPORT int sem_close(sem_t *sem)
 {
     const u64 *fp = INTERCEPTOR_FP();

@@ -1,8 +1,8 @@
-/* pthread_spin_*. Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be
- * made at first sight of a lock.
+/* pthread_spin_*. Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena
+ * records may be made at first sight of a lock.
  *
- * A busy spin lock is normally free again within a few hundred cycles, so the try is repeated for about that long before the wait is
- * published; a deadlock is still seen, a few microseconds later. */
+ * A busy spin lock is normally free again within a few hundred cycles, so the try is repeated for about that long
+ * before the wait is published; a deadlock is still seen, a few microseconds later. */
 #include "blocking.h"
 
 #define SPIN_TRIES 200
@@ -14,8 +14,8 @@ static SNARL_COLD struct lock_rec *spin_find(struct thread *t, const pthread_spi
     bool known = engine_lock_peek((u64)s) != NULL;
     int value = __atomic_load_n((const int *)s, __ATOMIC_RELAXED);
     struct lock_rec *l = engine_lock_find(t, (u64)s, OBJ_SPIN, 0, fp);
-    if (!known && value != SPIN_FREE && !(l->head.attrs & (ATTR_INITIALISED | ATTR_SHARED)) && l->birth.region != REGION_SHARED &&
-        !l->owner)
+    if (!known && value != SPIN_FREE && !(l->head.attrs & (ATTR_INITIALISED | ATTR_SHARED)) &&
+        l->birth.region != REGION_SHARED && !l->owner)
         engine_misuse(t, RULE_NOT_INITIALISED, l, 0, fp);
     return l;
 }
@@ -27,7 +27,8 @@ static SNARL_HOT struct lock_rec *spin_rec(struct thread *t, pthread_spinlock_t 
 }
 
 /* Inside; leaves. */
-static __attribute__((noinline)) int spin_block(struct thread *t, struct lock_rec *l, pthread_spinlock_t *s, const u64 *fp)
+static __attribute__((noinline)) int spin_block(struct thread *t, struct lock_rec *l, pthread_spinlock_t *s,
+                                                const u64 *fp)
 {
     int r = EBUSY;
     for (int i = 0; r == EBUSY && i < SPIN_TRIES && l->owner != t->ref; i++) {
@@ -66,7 +67,8 @@ static __attribute__((noinline)) int spin_lock_general(pthread_spinlock_t *s, co
 }
 
 /* The fast form has tried, with answer r, and something is not plain. Inside; leaves. */
-static __attribute__((noinline)) int spin_lock_rest(struct thread *t, struct lock_rec *l, pthread_spinlock_t *s, int r, const u64 *fp)
+static __attribute__((noinline)) int spin_lock_rest(struct thread *t, struct lock_rec *l, pthread_spinlock_t *s, int r,
+                                                    const u64 *fp)
 {
     if (snarl_unlikely(r))
         return spin_block(t, l, s, fp);

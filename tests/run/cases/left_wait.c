@@ -1,4 +1,5 @@
-/* A signal handler leaves a blocked call by siglongjmp: the thread waits no longer, so others may wait for what it holds.
+/* A signal handler leaves a blocked call by siglongjmp: the thread waits no longer, so others may wait for what it
+ * holds.
  *
  * @case left_mutex_wait mutex
  * @clean
@@ -8,13 +9,13 @@
  * @clean
  * The handler only interrupts the wait, taking a lock of its own meanwhile: the wait goes on.
  * @case interrupted_wait interrupted
- * @clean
- */
+ * @clean */
 #include "case.h"
 
 #include <setjmp.h>
 
-static pthread_mutex_t mine = PTHREAD_MUTEX_INITIALIZER, others = PTHREAD_MUTEX_INITIALIZER, inner = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t mine = PTHREAD_MUTEX_INITIALIZER, others = PTHREAD_MUTEX_INITIALIZER,
+                       inner = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 static sem_t zero;
 static sigjmp_buf back;

@@ -1,5 +1,6 @@
-/* For programs that print what every call answers, so that a run under snarl can be compared with a native one: results by name, errno
- * when the call changed it, and a second thread that does one thing at a time while the first one watches. */
+/* For programs that print what every call answers, so that a run under snarl can be compared with a native one:
+ * results by name, errno when the call changed it, and a second thread that does one thing at a time while the first
+ * one watches. */
 #ifndef TRANSPARENT_H
 #define TRANSPARENT_H
 

@@ -1,10 +1,10 @@
-// What C++ makes of locks and of leaving through them is the same with and without snarl: exceptions out of once-initialisers and static
-// initialisers, destructors at cancellation.
+// What C++ makes of locks and of leaving through them is the same with and without snarl: exceptions out of
+// once-initialisers and static initialisers, destructors at cancellation.
 //
 // @case transparent_cxx
 // @clean
-#include <cstdio>
 #include <condition_variable>
+#include <cstdio>
 #include <future>
 #include <mutex>
 #include <shared_mutex>
@@ -121,7 +121,10 @@ static void *runs_once(void *arg)
     pthread_once(&cancelled_once, initialises_for_ever);
     return arg;
 }
-static void initialises() { puts("  initialised"); }
+static void initialises()
+{
+    puts("  initialised");
+}
 
 static pthread_mutex_t deep = PTHREAD_MUTEX_INITIALIZER;
 static sem_t never;
@@ -175,7 +178,10 @@ static void locks()
     std::thread([&] { printf("  until %d\n", t.try_lock_until(std::chrono::steady_clock::now() + 1ms)); }).join();
     t.unlock();
     s.lock_shared();
-    std::thread([&] { printf("  shared %d\n", s.try_lock_shared()); s.unlock_shared(); }).join();
+    std::thread([&] {
+        printf("  shared %d\n", s.try_lock_shared());
+        s.unlock_shared();
+    }).join();
     std::thread([&] { printf("  exclusive %d\n", s.try_lock_for(1ms)); }).join();
     s.unlock_shared();
     s.lock();

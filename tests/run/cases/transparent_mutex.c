@@ -1,4 +1,5 @@
-/* What every call on mutexes, rwlocks and spin locks answers, in every kind and state, is the same with and without snarl.
+/* What every call on mutexes, rwlocks and spin locks answers, in every kind and state, is the same with and without
+ * snarl.
  *
  * @case transparent_mutex mutex
  * @snarl --on-deadlock=report --fail-on=deadlock
@@ -13,8 +14,7 @@
  * @clean
  * @case transparent_c11 c11
  * @snarl --on-deadlock=report --fail-on=deadlock
- * @finding lock-misuse min=0 max=99
- */
+ * @finding lock-misuse min=0 max=99 */
 #include "transparent.h"
 
 #include <sched.h>
@@ -145,8 +145,8 @@ static void mutex_init_as(int type, int protocol, int robust, int shared)
     pthread_mutexattr_destroy(&a);
 }
 
-/* A mutex with a ceiling raises its owner to a real-time priority: forbidden to a thread of another policy, which glibc notices at the first
- * attempt only. */
+/* A mutex with a ceiling raises its owner to a real-time priority: forbidden to a thread of another policy, which
+ * glibc notices at the first attempt only. */
 static void mutex_with_ceiling(void)
 {
     SAY(pthread_mutex_lock(&m));
@@ -157,7 +157,8 @@ static void mutex_with_ceiling(void)
 
 static void one_kind(const char *name, int type, int protocol, int robust, int shared)
 {
-    bool checked = type == PTHREAD_MUTEX_RECURSIVE || type == PTHREAD_MUTEX_ERRORCHECK || robust == PTHREAD_MUTEX_ROBUST;
+    bool checked =
+        type == PTHREAD_MUTEX_RECURSIVE || type == PTHREAD_MUTEX_ERRORCHECK || robust == PTHREAD_MUTEX_ROBUST;
     printf("%s\n", name);
     mutex_init_as(type, protocol, robust, shared);
     if (protocol == PTHREAD_PRIO_PROTECT) {

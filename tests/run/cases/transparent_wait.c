@@ -1,5 +1,5 @@
-/* What every call on conditions, semaphores, barriers and once-flags answers, and what cancellation finds, is the same with and
- * without snarl.
+/* What every call on conditions, semaphores, barriers and once-flags answers, and what cancellation finds, is the
+ * same with and without snarl.
  *
  * @case transparent_condition condition
  * @snarl --on-deadlock=report --fail-on=deadlock
@@ -11,8 +11,7 @@
  * @case transparent_once once
  * @clean
  * @case transparent_cancellation cancel
- * @clean
- */
+ * @clean */
 #include "transparent.h"
 
 static pthread_mutex_t m;
