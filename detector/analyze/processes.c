@@ -205,6 +205,7 @@ void engine_fork_child(struct thread *t, u32 tid)
         return;
     at_fork.locked = false;
     /* The run's threads lock is the parent's to release; our private table lock is a copy that nobody else holds. */
+    ilock_forked();
     ilock_disown(&rs->threads_lock);
     objects_after_fork();
     objects_unlock_after_fork(at_fork.table_mask);

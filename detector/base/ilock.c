@@ -58,10 +58,15 @@ static SNARL_COLD void acquire_slow(struct ilock *l, u32 me)
     }
 }
 
+/* How many internal locks this thread holds: signals are blocked once, by the outermost. And its kernel id, asked for once. */
+static __thread u32 held __attribute__((tls_model("initial-exec")));
+static __thread u32 own_tid __attribute__((tls_model("initial-exec")));
+
 u64 ilock_acquire(struct ilock *l)
 {
-    u64 mask = sys_signals_block();
-    u32 me = sys_gettid();
+    u64 mask = held ? 0 : sys_signals_block();
+    held++; /* after blocking: a handler in between finds everything as it was */
+    u32 me = own_tid ? own_tid : (own_tid = sys_gettid());
     u32 free_word = 0;
     rank_enter(l->rank);
     if (!__atomic_compare_exchange_n(&l->word, &free_word, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
@@ -74,11 +79,18 @@ void ilock_release(struct ilock *l, u64 saved_mask)
     rank_leave(l->rank);
     if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & ILOCK_WAITERS)
         sys_futex_wake(&l->word, 1);
-    sys_signals_restore(saved_mask);
+    if (!--held)
+        sys_signals_restore(saved_mask);
 }
 
 void ilock_disown(const struct ilock *l)
 {
     (void)l;
     rank_leave(l->rank);
+    held--;
+}
+
+void ilock_forked(void)
+{
+    own_tid = 0;
 }

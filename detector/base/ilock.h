@@ -28,10 +28,12 @@ struct ilock {
 
 #define ILOCK_INIT(r) {0, (r)}
 
-/* Returns the signal mask to hand to ilock_release. Steals the lock of an owner that no longer exists. */
+/* Returns the signal mask to hand to ilock_release; only the outermost lock's counts, so release in the opposite order. Steals the lock of an owner that no longer exists. */
 u64 ilock_acquire(struct ilock *l);
 void ilock_release(struct ilock *l, u64 saved_mask);
 /* In a forked child: a lock of the arena that was held across the fork is the parent's to release, not ours. */
 void ilock_disown(const struct ilock *l);
+/* In a forked child, before any other call here: its thread has another kernel id. */
+void ilock_forked(void);
 
 #endif

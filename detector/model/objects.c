@@ -7,7 +7,7 @@
 #include "base/ilock.h"
 #include "model/run.h"
 
-#define SHARED_BUCKETS 1024u
+#define SHARED_BUCKETS 16384u
 
 static struct addrmap table, inherited;
 static struct ilock table_lock = ILOCK_INIT(RANK_TABLE);

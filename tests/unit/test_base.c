@@ -108,6 +108,7 @@ static void ilock_of_killed_owner(void)
     struct ilock *l = &run()->graph_lock;
     pid_t pid = fork();
     if (!pid) {
+        ilock_forked();
         ilock_acquire(l);
         _exit(0);
     }
