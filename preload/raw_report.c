@@ -119,5 +119,6 @@ void raw_report(const char *folder)
     text_add(&t, "\n");
     put(&t);
     for (ref_t f = run()->findings; f; f = ((const struct finding_rec *)arena_at(f))->next)
-        put_finding(arena_at(f));
+        if (((const struct finding_rec *)arena_at(f))->complete)
+            put_finding(arena_at(f));
 }

@@ -14,19 +14,9 @@ void pin_object(ref_t o)
         __atomic_fetch_or(&((struct object_head *)arena_at(o))->pinned, PIN_FINDING, __ATOMIC_RELAXED);
 }
 
-ref_t finding_begin(u64 signature, u32 nlocks, u32 nevents)
+/* Under the findings lock: a fresh record at the end of the list, not yet complete. */
+static ref_t finding_new(struct run_state *rs, u64 signature, u32 nlocks, u32 nevents)
 {
-    struct run_state *rs = run();
-    ref_t known = 0;
-    u64 mask = ilock_acquire(&rs->findings_lock);
-    for (ref_t r = rs->findings; r && !known; r = ((struct finding_rec *)arena_at(r))->next)
-        if (((struct finding_rec *)arena_at(r))->signature == signature)
-            known = r;
-    if (known)
-        ((struct finding_rec *)arena_at(known))->count++;
-    ilock_release(&rs->findings_lock, mask);
-    if (known)
-        return 0;
     ref_t r = arena_blob(sizeof(struct finding_rec) + nevents * sizeof(struct finding_event));
     if (!r) {
         run_lost(LOSS_arena_full);
@@ -40,21 +30,35 @@ ref_t finding_begin(u64 signature, u32 nlocks, u32 nevents)
     f->process = engine_process_ref;
     f->locks = nlocks ? arena_blob(nlocks * sizeof(ref_t)) : 0;
     f->nlocks = f->locks ? nlocks : 0;
-    return r;
-}
-
-void finding_publish(ref_t r, bool urgent)
-{
-    struct run_state *rs = run();
-    u64 mask = ilock_acquire(&rs->findings_lock);
     if (rs->findings_tail)
         ((struct finding_rec *)arena_at(rs->findings_tail))->next = r;
     else
         rs->findings = r;
     rs->findings_tail = r;
-    rs->nfindings++;
-    rs->urgent += urgent;
+    return r;
+}
+
+ref_t finding_begin(u64 signature, u32 nlocks, u32 nevents)
+{
+    struct run_state *rs = run();
+    struct finding_rec *known = NULL;
+    u64 mask = ilock_acquire(&rs->findings_lock);
+    for (ref_t r = rs->findings; r && !known; r = ((struct finding_rec *)arena_at(r))->next)
+        if (((struct finding_rec *)arena_at(r))->signature == signature)
+            known = arena_at(r);
+    if (known)
+        known->count++;
+    ref_t fresh = known ? 0 : finding_new(rs, signature, nlocks, nevents);
     ilock_release(&rs->findings_lock, mask);
+    return fresh;
+}
+
+void finding_publish(ref_t r, bool urgent)
+{
+    struct run_state *rs = run();
+    __atomic_store_n(&((struct finding_rec *)arena_at(r))->complete, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&rs->nfindings, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&rs->urgent, urgent, __ATOMIC_RELAXED);
     __atomic_fetch_add(&rs->news, 1, __ATOMIC_RELEASE);
     sys_futex_wake(&rs->news, 0x7fffffff);
 }

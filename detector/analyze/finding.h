@@ -88,11 +88,12 @@ enum finding_flag {
     FINDING_PY_TRY = 1u << 9,        /* a CPython take that was uncontended */
 };
 
-/* A blob in the arena; list through `next`, complete once linked. Events of one side stay together: for each step of a cycle first HOLD
+/* A blob in the arena; list through `next`. Events of one side stay together: for each step of a cycle first HOLD
  * (where the held lock was taken), then ACQUIRE or WAIT (where the next one is asked for). */
 struct finding_rec {
     ref_t next;
-    u8 kind, rule, verdict, reserved;
+    u8 kind, rule, verdict;
+    u8 complete;   /* readers pass over a record that is still being filled */
     u32 flags;
     u32 count;     /* times seen; atomic */
     u64 signature; /* equal within the run for the same instances and sites */
@@ -103,7 +104,8 @@ struct finding_rec {
     struct finding_event events[];
 };
 
-/* Begins a finding unless one with this signature exists (then counts it and returns 0). Fill the record, then finding_publish.
+/* Begins a finding unless one with this signature exists or is being filled (then counts it and returns 0): of two threads that see the
+ * same thing at once, one reports it. Fill the record, then finding_publish.
  * Takes RANK_FINDINGS. */
 ref_t finding_begin(u64 signature, u32 nlocks, u32 nevents);
 void finding_publish(ref_t f, bool urgent);

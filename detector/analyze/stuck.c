@@ -132,14 +132,14 @@ static ref_t waits_for(const struct thread_rec *r, u32 *kind)
 
 #define MAX_RING 64u
 
-static void report(const ref_t *threads, u32 n, bool ring)
+static bool report(const ref_t *threads, u32 n, bool ring)
 {
     u64 signature = 0;
     for (u32 i = 0; i < n; i++)
         signature += hash_combine(threads[i], THREAD_AT(threads[i])->wait.seq);
     ref_t fr = finding_begin(signature, n, ring ? 2 * n : n);
     if (!fr)
-        return;
+        return false;
     struct finding_rec *f = arena_at(fr);
     f->kind = ring ? FINDING_DEADLOCK : FINDING_STUCK;
     f->verdict = VERDICT_OBSERVED;
@@ -164,6 +164,7 @@ static void report(const ref_t *threads, u32 n, bool ring)
             ((ref_t *)arena_at(f->locks))[i] = object;
     }
     finding_publish(fr, true);
+    return true;
 }
 
 bool stuck_check(void)
@@ -186,7 +187,8 @@ bool stuck_check(void)
         for (ref_t x = p->threads; x && n < MAX_RING; x = THREAD_AT(x)->next_in_process)
             if (THREAD_AT(x)->state == THREAD_RUNNING)
                 threads[n++] = x;
-    report(threads, n, ring);
+    if (!report(threads, n, ring))
+        return false;
     engine_react(threads, n);
     return true;
 }

@@ -218,14 +218,15 @@ static bool kernel_refuses(const struct walk *k)
     return !k->gone;
 }
 
-static void report_cycle(struct walk *k)
+/* False when another thread has reported this cycle: it is then also the one that reacts. */
+static bool report_cycle(struct walk *k)
 {
     u64 signature = k->gone;
     for (u32 i = 0; i < k->n; i++)
         signature += hash_combine(k->path[i].thread, k->path[i].seq);
     ref_t fr = finding_begin(signature, k->n, 2 * k->n);
     if (!fr)
-        return;
+        return false;
     struct finding_rec *f = arena_at(fr);
     f->kind = FINDING_DEADLOCK;
     f->verdict = VERDICT_OBSERVED;
@@ -255,6 +256,7 @@ static void report_cycle(struct walk *k)
                 : run()->options.on_deadlock == ON_DEADLOCK_BREAK ? FINDING_BROKEN
                                                                   : 0;
     finding_publish(fr, true);
+    return true;
 }
 
 bool wait_check(struct thread *t)
@@ -262,7 +264,8 @@ bool wait_check(struct thread *t)
     struct walk first = {.start = t->ref}, second = {.start = t->ref};
     if (!detects(DETECT_DEADLOCK) || !walk_from(&first, t->ref) || !walk_from(&second, t->ref) || !same_walk(&first, &second))
         return false;
-    report_cycle(&first);
+    if (!report_cycle(&first))
+        return false;
     ref_t threads[MAX_WALK];
     for (u32 i = 0; i < first.n; i++)
         threads[i] = first.path[i].thread;

@@ -80,8 +80,12 @@ static int set_from_environment(void *context, const char *key, size_t n, const 
     if (id < 0) {
         options_explain_unknown(key, n, err, sizeof err);
         cli_say("SNARL_OPTIONS: %s", err);
-    } else if (set_option(s, (enum option_id)id, value ? strndup(value, value_length) : NULL, err, sizeof err)) {
+        return 0;
+    }
+    char *copy = value ? strndup(value, value_length) : NULL; /* the settings keep it */
+    if (set_option(s, (enum option_id)id, copy, err, sizeof err)) {
         cli_say("SNARL_OPTIONS: %s", err);
+        free(copy);
     }
     return 0;
 }

@@ -183,7 +183,7 @@ static json_t *findings(struct names *n, const struct run_state *state, const st
     struct finding_rec f;
     ref_t at = state->findings;
     for (u32 seen = 0; seen < MAX_FINDINGS && view_get(at, &f, sizeof f); seen++, at = f.next) {
-        if (only && f.process != t->first_ref)
+        if (!f.complete || (only && f.process != t->first_ref))
             continue;
         json_t *j = collect_finding(n, &f, at);
         if (j)
