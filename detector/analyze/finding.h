@@ -46,10 +46,12 @@ enum finding_verdict {
         VERDICT_COUNT
 };
 
+/* clang-format off */
 /* X(enumerator, name in results) */
 #define EVENT_ACTIONS(X)                                                                                               \
     X(ACQUIRE, "acquire") X(HOLD, "hold") X(WAIT, "wait") X(RELEASE, "release") X(DESTROY, "destroy")                  \
     X(INIT, "init") X(EXIT, "exit") X(FORK, "fork") X(SIGNAL, "signal") X(JOIN, "join") X(CREATE, "create")
+/* clang-format on */
 enum event_action {
 #define X(e, s) EVENT_##e,
     EVENT_ACTIONS(X)
