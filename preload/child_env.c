@@ -1,8 +1,8 @@
-/* Builds environments for child processes. Called by start.c, standalone.c and intercept/exec.c. Takes no lock; memory, if any, comes from
- * sys_map.
+/* Builds environments for child processes. Called by start.c, standalone.c and intercept/exec.c. Takes no lock; memory,
+ * if any, comes from sys_map.
  *
- * Ours are: our library in front of LD_PRELOAD, SNARL_RUN (the run's folder), SNARL_OPTIONS, and in a run that was not started by
- * `snarl run` SNARL_OWNER, the process that reports: it may go on under another program by exec. */
+ * Ours are: our library in front of LD_PRELOAD, SNARL_RUN (the run's folder), SNARL_OPTIONS, and in a run that was not
+ * started by `snarl run` SNARL_OWNER, the process that reports: it may go on under another program by exec. */
 #include "child_env.h"
 
 #include <limits.h>

@@ -1,4 +1,5 @@
-/* Looks at a program before it is started. Called by intercept/exec.c, also in vfork children, so: no allocation, no locks, no state. */
+/* Looks at a program before it is started. Called by intercept/exec.c, also in vfork children, so: no allocation, no
+ * locks, no state. */
 #include "exec_target.h"
 
 #include <elf.h>
@@ -26,7 +27,8 @@ static bool read_at(int fd, void *buf, size_t n, u64 offset)
     return sys_call6(SYS_pread64, fd, (long)buf, (long)n, (long)offset, 0, 0) == (long)n;
 }
 
-/* The kernel's rule for AT_SECURE: a changed user or group, or capabilities from the file for somebody who is not root. */
+/* The kernel's rule for AT_SECURE: a changed user or group, or capabilities from the file for somebody who is not
+ * root. */
 static bool gains_privileges(int fd)
 {
     struct stat st;

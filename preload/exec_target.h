@@ -1,4 +1,5 @@
-/* What kind of program an exec would start: can our library be loaded into it? Raw system calls only; safe in a vfork child. */
+/* What kind of program an exec would start: can our library be loaded into it? Raw system calls only; safe in a vfork
+ * child. */
 #ifndef SNARL_PRELOAD_EXEC_TARGET_H
 #define SNARL_PRELOAD_EXEC_TARGET_H
 

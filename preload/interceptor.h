@@ -13,8 +13,9 @@
  *         return r;
  *     }
  *
- * Between enter and leave only snarl's code and try-like real functions run. Leave before a real call that may block, run the
- * program's code, be a cancellation point or not return; enter again after it. errno is left as the real function set it. */
+ * Between enter and leave only snarl's code and try-like real functions run. Leave before a real call that may block,
+ * run the program's code, be a cancellation point or not return; enter again after it. errno is left as the real
+ * function set it. */
 #ifndef SNARL_PRELOAD_INTERCEPTOR_H
 #define SNARL_PRELOAD_INTERCEPTOR_H
 
@@ -33,14 +34,15 @@
 
 #define INTERCEPTOR_FP() ((const u64 *)__builtin_frame_address(0))
 
-/* NULL: not seen yet (adopted at the first call once snarl has started). SNARL_THREAD_ENDED: past its last TLS destructor. */
+/* NULL: not seen yet (adopted at the first call once snarl has started). SNARL_THREAD_ENDED: past its last TLS
+ * destructor. */
 #define SNARL_THREAD_ENDED ((struct thread *)1)
 extern __thread struct thread *snarl_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* Adopts the calling thread when snarl runs in this process, else NULL. preload/start.c */
 struct thread *interceptor_first_call(void) __attribute__((visibility("hidden")));
-/* Something is unusual about the thread's state: a signal handler interrupted snarl's own code (counts the event, returns NULL), a handler
- * is running, or a longjmp has left one (mended here). intercept/signal.c */
+/* Something is unusual about the thread's state: a signal handler interrupted snarl's own code (counts the event,
+ * returns NULL), a handler is running, or a longjmp has left one (mended here). intercept/signal.c */
 struct thread *interceptor_unusual(struct thread *t, u64 fp) __attribute__((visibility("hidden")));
 
 /* Afterwards t->handler_depth is true: non-zero means that the program's own signal handler makes this call. */
@@ -52,7 +54,8 @@ static SNARL_HOT struct thread *interceptor_enter(const u64 *fp)
         if (!t)
             return NULL;
     }
-    /* `inside` is the frame that set it: a deeper frame is nested in it; a shallower one proves that a longjmp left it behind. */
+    /* `inside` is the frame that set it: a deeper frame is nested in it; a shallower one proves that a longjmp left it
+     * behind. */
     if (snarl_unlikely((t->inside | t->handler_depth) != 0) && !interceptor_unusual(t, (u64)fp))
         return NULL;
     t->inside = (u64)fp;
@@ -66,8 +69,9 @@ static SNARL_HOT void interceptor_leave(struct thread *t)
     t->inside = 0;
 }
 
-/* A library's call that we have counted as one (GRecMutex) makes calls of its own that we intercept, too: those are to pass through,
- * uncounted. Between leave and interceptor_again, around the real call; a handler's events are lost meanwhile (and counted). */
+/* A library's call that we have counted as one (GRecMutex) makes calls of its own that we intercept, too: those are to
+ * pass through, uncounted. Between leave and interceptor_again, around the real call; a handler's events are lost
+ * meanwhile (and counted). */
 #define INSIDE_QUIET 1u
 static SNARL_HOT void interceptor_quiet(struct thread *t, const u64 *fp)
 {

@@ -1,10 +1,12 @@
-/* The list of loaded modules. Called by start.c, the fork handlers, the unwinder, locate.c and the loader (modules_hook.c).
+/* The list of loaded modules. Called by start.c, the fork handlers, the unwinder, locate.c and the loader
+ * (modules_hook.c).
  *
- * Two sorted arrays: readers use the one that `sequence` points at, a writer fills the other one and then moves `sequence` on. A
- * reader whose sequence has changed looks again; a writer that stands still (preempted, interrupted by a handler that reads) holds
- * nobody up. So no array is ever freed, and look-ups work in signal handlers.
+ * Two sorted arrays: readers use the one that `sequence` points at, a writer fills the other one and then moves
+ * `sequence` on. A reader whose sequence has changed looks again; a writer that stands still (preempted, interrupted by
+ * a handler that reads) holds nobody up. So no array is ever freed, and look-ups work in signal handlers.
  *
- * Takes its own writer lock (RANK_TABLE), inside it RANK_STACKS and RANK_ARENA. Allocates arena records and, once, the arrays. */
+ * Takes its own writer lock (RANK_TABLE), inside it RANK_STACKS and RANK_ARENA. Allocates arena records and, once, the
+ * arrays. */
 #include "modules.h"
 
 #include "base/arena.h"
@@ -271,8 +273,8 @@ void modules_loader_event(void)
         removing |= r->r_state == RT_DELETE;
     }
     if (removing) {
-        /* Announced before anything is unmapped: wait for those who read modules now. They block signals and wait for nothing, so
-         * this is short; the limit is for one that a debugger holds. */
+        /* Announced before anything is unmapped: wait for those who read modules now. They block signals and wait for
+         * nothing, so this is short; the limit is for one that a debugger holds. */
         __atomic_store_n(&unmapping, 1, __ATOMIC_SEQ_CST);
         for (u32 i = 0; i < 50000 && __atomic_load_n(&reading, __ATOMIC_SEQ_CST); i++)
             sys_sleep_ns(20000);
@@ -293,8 +295,8 @@ static bool still(const struct module *m, const struct found_object *o)
            !__builtin_memcmp((const void *)m->build_id_at, r->build_id, m->build_id_len);
 }
 
-/* Brings the entry around addr up to date; false when no module is there. Needs an address whose module stays loaded meanwhile: one
- * found on the stack. */
+/* Brings the entry around addr up to date; false when no module is there. Needs an address whose module stays loaded
+ * meanwhile: one found on the stack. */
 static bool refresh(u64 addr)
 {
     struct found_object o;

@@ -1,6 +1,6 @@
-/* Reads loaded ELF modules in memory: their extent, identity and dynamic symbols.
- * Called by modules.c while the module cannot be unmapped. Takes no lock, allocates nothing. Every address taken from the module is
- * checked against its loaded segments, so that a damaged module yields nothing instead of a fault. */
+/* Reads loaded ELF modules in memory: their extent, identity and dynamic symbols. Called by modules.c while the module
+ * cannot be unmapped. Takes no lock, allocates nothing. Every address taken from the module is checked against its
+ * loaded segments, so that a damaged module yields nothing instead of a fault. */
 #include <elf.h>
 #include <sys/auxv.h>
 
@@ -51,8 +51,8 @@ static bool find_headers(struct module *m, u64 header)
     return m->nheaders && (last / PAGE == header / PAGE || safe_readable(last));
 }
 
-/* The loader tells the bias, not where the file's first page is; these are the same unless the library was linked for an address.
- * Then the header is the first one below the dynamic section. */
+/* The loader tells the bias, not where the file's first page is; these are the same unless the library was linked for
+ * an address. Then the header is the first one below the dynamic section. */
 static u64 search_header(u64 bias, u64 dynamic)
 {
     if (bias && safe_readable(bias) && !__builtin_memcmp((void *)bias, ELFMAG, SELFMAG))
@@ -298,7 +298,8 @@ struct r_debug *elf_r_debug(void)
     struct module m = {0};
     if (!find_headers(&m, 0))
         return NULL;
-    /* The main program's bias: from PT_PHDR or, without one, from the table following the ELF header of the first segment. */
+    /* The main program's bias: from PT_PHDR or, without one, from the table following the ELF header of the first
+     * segment. */
     const ElfW(Phdr) *p = headers_of(&m);
     for (u32 i = m.nheaders; i-- > 0;)
         if (p[i].p_type == PT_LOAD && !p[i].p_offset)

@@ -1,16 +1,16 @@
 /* Makes the dynamic loader call us whenever it has changed its list of modules.
  *
- * The loader calls one function for debuggers (r_debug.r_brk, an empty one) before and after each change, in the thread that loads
- * and before constructors run. Nothing else does: audit libraries cannot be preloaded, wrapping dlopen changes whose RUNPATH is
- * searched and does not see libc's own loads. The compiler leaves 16 aligned bytes to the empty function: a return and padding. We put
- * a jump there:
+ * The loader calls one function for debuggers (r_debug.r_brk, an empty one) before and after each change, in the thread
+ * that loads and before constructors run. Nothing else does: audit libraries cannot be preloaded, wrapping dlopen
+ * changes whose RUNPATH is searched and does not see libc's own loads. The compiler leaves 16 aligned bytes to the
+ * empty function: a return and padding. We put a jump there:
  *
  *     before   c3                     ret                    after   ff 25 00 00 00 00    jmp *0(%rip)
  *              66 66 2e 0f 1f 84 ..   nop (15 bytes)                 <8 bytes>            address of modules_on_r_brk
  *                                                                    <2 bytes of the old padding>
  *
- * A debugger may still set its breakpoint on the first byte. When something else than return and padding stands there (a debugger came
- * first, another C library) or the write is refused, hook_install says so and modules.c does without.
+ * A debugger may still set its breakpoint on the first byte. When something else than return and padding stands there
+ * (a debugger came first, another C library) or the write is refused, hook_install says so and modules.c does without.
  *
  * Called once by modules_start, while there is one thread. Takes no lock, allocates nothing. */
 #include <fcntl.h>
@@ -22,8 +22,8 @@
 
 #define PATCH_BYTES 14
 
-/* What the loader calls. It may count on the empty function to change no register (gcc's -fipa-ra), so all but the flags are kept;
- * vector registers too, as our C code may use them to copy. */
+/* What the loader calls. It may count on the empty function to change no register (gcc's -fipa-ra), so all but the
+ * flags are kept; vector registers too, as our C code may use them to copy. */
 void modules_on_r_brk(void) __attribute__((visibility("hidden")));
 __asm__(".pushsection .text\n"
         ".globl modules_on_r_brk\n"
@@ -106,7 +106,8 @@ static bool is_empty_function(const u8 *f)
     return at == 16;
 }
 
-/* Through /proc/self/mem the page never becomes writable; where that is closed (no /proc, hardened kernel), the page is opened. */
+/* Through /proc/self/mem the page never becomes writable; where that is closed (no /proc, hardened kernel), the page is
+ * opened. */
 static bool write_code(u64 at, const u8 *bytes)
 {
     int fd = sys_open("/proc/self/mem", O_RDWR | O_CLOEXEC, 0);

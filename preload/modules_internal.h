@@ -1,4 +1,5 @@
-/* Between modules.c (the list), modules_record.c (records in the arena), modules_elf.c (reading a loaded module) and modules_hook.c (the loader's notifications). */
+/* Between modules.c (the list), modules_record.c (records in the arena), modules_elf.c (reading a loaded module) and
+ * modules_hook.c (the loader's notifications). */
 #ifndef SNARL_PRELOAD_MODULES_INTERNAL_H
 #define SNARL_PRELOAD_MODULES_INTERNAL_H
 
@@ -14,7 +15,8 @@ struct elf_identity {
     bool has_python;  /* defines _PyRuntime */
 };
 
-/* Fills lo, hi, bias, headers, dynamic, eh_* from what the loader says of it. False when that is no loaded ELF module. */
+/* Fills lo, hi, bias, headers, dynamic, eh_* from what the loader says of it. False when that is no loaded ELF
+ * module. */
 bool elf_describe(struct module *m, bool is_main, u64 bias, u64 dynamic) __attribute__((visibility("hidden")));
 void elf_identify(const struct module *m, struct elf_identity *out) __attribute__((visibility("hidden")));
 /* The loader's r_debug as the main program's DT_DEBUG gives it, or NULL. */
@@ -26,7 +28,8 @@ void record_after_fork(void) __attribute__((visibility("hidden")));
 
 /* Makes the loader call modules_loader_event; false when that cannot be had. */
 bool hook_install(u64 r_brk) __attribute__((visibility("hidden")));
-/* The loader has changed, or is about to change, its lists. Runs on the thread that loads, with the loader's lock held. */
+/* The loader has changed, or is about to change, its lists. Runs on the thread that loads, with the loader's lock
+ * held. */
 void modules_loader_event(void) __attribute__((visibility("hidden")));
 
 #endif

@@ -1,5 +1,5 @@
-/* The records of modules in the arena: what the command line tool knows of them. Called by modules.c with its writer lock held.
- * Takes RANK_STACKS and RANK_ARENA, one at a time. Allocates arena records and strings. */
+/* The records of modules in the arena: what the command line tool knows of them. Called by modules.c with its writer
+ * lock held. Takes RANK_STACKS and RANK_ARENA, one at a time. Allocates arena records and strings. */
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/auxv.h>
@@ -163,7 +163,8 @@ void record_register(struct module *m, bool is_main)
     m->id = ref ? ((struct module_rec *)arena_at(ref))->id : 0;
 }
 
-/* The child shares the parent's records up to the fork: same addresses, same files. What each of them loads later is its own. */
+/* The child shares the parent's records up to the fork: same addresses, same files. What each of them loads later is
+ * its own. */
 void record_after_fork(void)
 {
     if (own_modules && engine_process())

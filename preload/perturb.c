@@ -1,8 +1,8 @@
-/* --perturb: random delays before lock operations, so that schedules that are rare on a quiet machine are seen. Called by interceptors
- * outside enter/leave; takes no locks, allocates nothing, keeps errno (raw system calls).
+/* --perturb: random delays before lock operations, so that schedules that are rare on a quiet machine are seen. Called
+ * by interceptors outside enter/leave; takes no locks, allocates nothing, keeps errno (raw system calls).
  *
- * The decisions of a thread are a function of the seed and its number alone: every operation draws exactly once, and a used-up budget
- * skips the delay but not the draw. */
+ * The decisions of a thread are a function of the seed and its number alone: every operation draws exactly once, and a
+ * used-up budget skips the delay but not the draw. */
 #include "base/hash.h"
 #include "base/sys.h"
 #include "interceptor.h"

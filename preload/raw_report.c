@@ -1,5 +1,6 @@
-/* The report of last resort: a run without `snarl run`, and no snarl command to be found. Kinds, and where: module+offset, for
- * addr2line. Called by standalone.c at the process's end. Takes no lock, allocates nothing, writes to standard error. */
+/* The report of last resort: a run without `snarl run`, and no snarl command to be found. Kinds, and where:
+ * module+offset, for addr2line. Called by standalone.c at the process's end. Takes no lock, allocates nothing, writes
+ * to standard error. */
 #include "analyze/finding.h"
 #include "base/arena.h"
 #include "base/sys.h"

@@ -1,18 +1,19 @@
-/* The table of real functions. Called at start (start.c), by the stubs below, and by interceptors that look for a function of a library
- * loaded later. Takes no lock, allocates nothing: dlsym would do both (it allocates the message of a failed look-up, by an allocator that
- * may be in the program itself and not ready yet), so the symbol tables of the loaded modules are read here, in the loader's order
- * behind our own module, as RTLD_NEXT means it. The default version of a symbol is taken: of the two implementations of
- * conditions in one libc the one that programs of today are linked to.
+/* The table of real functions. Called at start (start.c), by the stubs below, and by interceptors that look for a
+ * function of a library loaded later. Takes no lock, allocates nothing: dlsym would do both (it allocates the message
+ * of a failed look-up, by an allocator that may be in the program itself and not ready yet), so the symbol tables of
+ * the loaded modules are read here, in the loader's order behind our own module, as RTLD_NEXT means it. The default
+ * version of a symbol is taken: of the two implementations of conditions in one libc the one that programs of today are
+ * linked to.
  *
- * Why a call through the table is never a jump to nowhere, at the cost of one indirect call: every R and O row starts as the address of a
- * stub of 16 bytes. Libraries whose code runs before our constructor (IFUNC resolvers, audit modules) may call an interceptor;
- * it is not started, so it calls REAL(x), which is
+ * Why a call through the table is never a jump to nowhere, at the cost of one indirect call: every R and O row starts
+ * as the address of a stub of 16 bytes. Libraries whose code runs before our constructor (IFUNC resolvers, audit
+ * modules) may call an interceptor; it is not started, so it calls REAL(x), which is
  *
  *     push $row            as the PLT does it: the arguments stay where they are
  *     jmp real_lazy        saves the argument registers, calls real_lazy_target(row), restores them, jumps to what it returned
  *
- * real_lazy_target resolves the whole table, after which no stub is reachable. Not even this helps a resolver that calls us before our
- * own relocations are done; no preloaded library can be called then. */
+ * real_lazy_target resolves the whole table, after which no stub is reachable. Not even this helps a resolver that
+ * calls us before our own relocations are done; no preloaded library can be called then. */
 #include "real.h"
 
 #include <link.h>

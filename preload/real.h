@@ -1,11 +1,11 @@
 /* The table of real functions: one row for each function that is intercepted, resolved once at start (real.c).
  *
- * R(name)      must exist in every supported glibc
- * O(name)      may be missing (a library that is not loaded yet, another glibc): looked for again by real_late() when first needed
- * A(name)      allocation: NULL until resolved; alloc.c serves from its static pool as long as real_memory_ready is false
- * Use: REAL(pthread_mutex_lock)(m), one indirect call. R and O rows are never NULL before the table is resolved: each starts as a small
- * stub that resolves the whole table and then jumps to the real function (real.c). Afterwards R rows are never NULL, O rows are NULL where
- * nothing was found: `if (!REAL(x) && !real_late("x", (void **)&REAL(x)))`. */
+ * R(name) must exist in every supported glibc O(name) may be missing (a library that is not loaded yet, another glibc):
+ * looked for again by real_late() when first needed A(name) allocation: NULL until resolved; alloc.c serves from its
+ * static pool as long as real_memory_ready is false Use: REAL(pthread_mutex_lock)(m), one indirect call. R and O rows
+ * are never NULL before the table is resolved: each starts as a small stub that resolves the whole table and then jumps
+ * to the real function (real.c). Afterwards R rows are never NULL, O rows are NULL where nothing was found: `if
+ * (!REAL(x) && !real_late("x", (void **)&REAL(x)))`. */
 #ifndef SNARL_PRELOAD_REAL_H
 #define SNARL_PRELOAD_REAL_H
 

@@ -1,5 +1,6 @@
-/* Declarations that give __typeof__(name) a meaning for every row of real.h: glibc's own headers, and prototypes with plain pointer
- * types for what comes from libraries that snarl does not build against (libstdc++, GLib, OpenMP). Included by real.h only. */
+/* Declarations that give __typeof__(name) a meaning for every row of real.h: glibc's own headers, and prototypes with
+ * plain pointer types for what comes from libraries that snarl does not build against (libstdc++, GLib, OpenMP).
+ * Included by real.h only. */
 #ifndef SNARL_PRELOAD_REAL_PROTOTYPES_H
 #define SNARL_PRELOAD_REAL_PROTOTYPES_H
 

@@ -1,5 +1,5 @@
-/* The run folder and the report of a run without `snarl run`. Called by start.c and intercept/exec.c. Takes no lock, allocates by sys_map
- * only; runs in the program's exit path, possibly with other threads still running. */
+/* The run folder and the report of a run without `snarl run`. Called by start.c and intercept/exec.c. Takes no lock,
+ * allocates by sys_map only; runs in the program's exit path, possibly with other threads still running. */
 #include "standalone.h"
 
 #include <errno.h>
@@ -111,8 +111,8 @@ static bool try_tool(const char *dir, size_t n, const char *rest)
     return false;
 }
 
-/* Beside ourselves in a build tree or an installation, else on PATH. Looked for at the start: later the program may have changed its
- * root, its rights or its environment. */
+/* Beside ourselves in a build tree or an installation, else on PATH. Looked for at the start: later the program may
+ * have changed its root, its rights or its environment. */
 static void find_tool(const char *path)
 {
     const char *slash = strrchr(start_library, '/');

@@ -5,8 +5,8 @@
 #include "base/types.h"
 #include "model/run.h"
 
-/* Makes a folder only for this user under $TMPDIR or /tmp, the arena in it, and the run's tables. Returns the folder, NULL with the
- * reason in *why. */
+/* Makes a folder only for this user under $TMPDIR or /tmp, the arena in it, and the run's tables. Returns the folder,
+ * NULL with the reason in *why. */
 const char *standalone_create(const char *tmpdir, const struct run_options *options, const char **why)
     __attribute__((visibility("hidden")));
 /* This process is the one that reports (also after an exec of the one that created the run). path: value of PATH. */

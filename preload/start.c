@@ -1,11 +1,12 @@
 /* Start of snarl inside a watched process, its end, and the state that every interceptor asks for.
  *
- * The constructor runs before all others (the library is linked -z initfirst), even before libc's own, while there is one thread: libc's
- * environ is not set yet, so it works on the environment that the loader hands to constructors. Takes the engine's locks through
- * the engine only; may map memory. When something is missing the program runs unwatched: snarl_on stays false, interceptors pass through.
+ * The constructor runs before all others (the library is linked -z initfirst), even before libc's own, while there is
+ * one thread: libc's environ is not set yet, so it works on the environment that the loader hands to constructors.
+ * Takes the engine's locks through the engine only; may map memory. When something is missing the program runs
+ * unwatched: snarl_on stays false, interceptors pass through.
  *
- * The end is a function registered with __cxa_atexit before anybody else could: it runs after all other exit handlers and after the
- * destructors of all libraries. _exit and quick_exit come here too (intercept/process.c). */
+ * The end is a function registered with __cxa_atexit before anybody else could: it runs after all other exit handlers
+ * and after the destructors of all libraries. _exit and quick_exit come here too (intercept/process.c). */
 #include "start.h"
 
 #include <errno.h>
@@ -227,8 +228,8 @@ bool start_run_reachable(void)
     return fd >= 0;
 }
 
-/* Joins the run that SNARL_RUN names. A run that is over has taken its folder away, and one of another user is closed to us: whoever
- * comes there is not watched and says nothing (who started it has counted it). */
+/* Joins the run that SNARL_RUN names. A run that is over has taken its folder away, and one of another user is closed
+ * to us: whoever comes there is not watched and says nothing (who started it has counted it). */
 static bool join_run(const char *folder)
 {
     char path[PATH_MAX];

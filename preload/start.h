@@ -9,7 +9,8 @@
 
 /* This process is watched. False before the constructor has run and for good when something is missing. */
 extern bool snarl_on HIDDEN;
-/* The process that the records in this memory belong to. Differs from the caller's own in a vfork child and after a raw clone. */
+/* The process that the records in this memory belong to. Differs from the caller's own in a vfork child and after a raw
+ * clone. */
 extern u32 snarl_pid HIDDEN;
 
 /* Costs a system call; for rare interceptors whose state must not be written by a child that shares this memory. */
@@ -26,13 +27,15 @@ bool start_run_reachable(void) HIDDEN;
 void start_forked(void) HIDDEN;
 /* Stops watching in this process (a forked child whose fork could not be recorded). */
 void start_off(void) HIDDEN;
-/* Writes "snarl: WHAT DETAIL" once per process: into the run folder, to standard error where there is none. detail may be NULL. */
+/* Writes "snarl: WHAT DETAIL" once per process: into the run folder, to standard error where there is none. detail may
+ * be NULL. */
 void start_say(const char *what, const char *detail) HIDDEN;
-/* End of this process by exit, _exit or quick_exit: marks its record; the first process of a run of its own reports. Once. */
+/* End of this process by exit, _exit or quick_exit: marks its record; the first process of a run of its own reports.
+ * Once. */
 void start_process_end(void) HIDDEN;
 
-/* intercept/thread.c: stack bounds, the end of the thread, its handle. Called once in each watched thread that was not created through
- * our pthread_create. Signals are blocked. */
+/* intercept/thread.c: stack bounds, the end of the thread, its handle. Called once in each watched thread that was not
+ * created through our pthread_create. Signals are blocked. */
 struct thread;
 void thread_adopted(struct thread *t, bool is_main) HIDDEN;
 /* Once, before the first thread_adopted. False when no thread key is left. */

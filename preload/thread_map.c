@@ -1,5 +1,6 @@
-/* pthread_t -> thread record: open addressing with linear probing, grown by doubling. Called by intercept/thread.c and process.c.
- * Takes RANK_PRELOAD; memory comes from sys_map. When that is refused, new threads stay unknown to join, nothing else. */
+/* pthread_t -> thread record: open addressing with linear probing, grown by doubling. Called by intercept/thread.c and
+ * process.c. Takes RANK_PRELOAD; memory comes from sys_map. When that is refused, new threads stay unknown to join,
+ * nothing else. */
 #include "thread_map.h"
 
 #include "base/hash.h"
@@ -77,7 +78,8 @@ ref_t thread_map_get(pthread_t id)
     return thread;
 }
 
-/* Moves later entries of the probe sequence into the gap, so that no search ends too early (Knuth, volume 3, 6.4, algorithm R). */
+/* Moves later entries of the probe sequence into the gap, so that no search ends too early (Knuth, volume 3, 6.4,
+ * algorithm R). */
 static void close_gap(u64 gap)
 {
     u64 mask = capacity - 1;

@@ -1,5 +1,6 @@
-/* Which watched thread a pthread_t means at this moment. The C library reuses the values as soon as a thread is gone, so they are
- * no identity: an entry is replaced when a new thread gets the same value. Own memory, one lock (RANK_PRELOAD). */
+/* Which watched thread a pthread_t means at this moment. The C library reuses the values as soon as a thread is gone,
+ * so they are no identity: an entry is replaced when a new thread gets the same value. Own memory, one lock
+ * (RANK_PRELOAD). */
 #ifndef SNARL_PRELOAD_THREAD_MAP_H
 #define SNARL_PRELOAD_THREAD_MAP_H
 

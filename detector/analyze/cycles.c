@@ -1,8 +1,8 @@
-/* Lock-order cycles: can the cycle that a new order closes become a deadlock in another schedule? Called by order.c with RANK_GRAPH held,
- * only when the lock-level graph has a cycle there. Takes RANK_FINDINGS to report.
+/* Lock-order cycles: can the cycle that a new order closes become a deadlock in another schedule? Called by order.c
+ * with RANK_GRAPH held, only when the lock-level graph has a cycle there. Takes RANK_FINDINGS to report.
  *
- * Goodlock (Havelund 2000; Bensalem & Havelund 2005) over contexts. Step i of a cycle: thread t_i holds lock f_i and asks for a_i = f_(i+1).
- * It can close only if
+ * Goodlock (Havelund 2000; Bensalem & Havelund 2005) over contexts. Step i of a cycle: thread t_i holds lock f_i and
+ * asks for a_i = f_(i+1). It can close only if
  *   - the threads differ,
  *   - no lock is held by two of them that keeps them apart (a gate; shared on both sides is no gate),
  *   - each asked-for mode conflicts with the mode in which the next thread holds the lock,
@@ -24,11 +24,11 @@ struct step {
 
 struct search {
     struct step step[MAX_STEPS]; /* step[0] is the new witness */
-    u32 n, limit; /* steps taken, steps allowed */
+    u32 n, limit;                /* steps taken, steps allowed */
     u32 budget;
     u32 flags;
     u32 found;
-    u32 deepest;  /* most steps on any path so far */
+    u32 deepest; /* most steps on any path so far */
 };
 
 /* Does a thread asking for `lock` in mode `ask` block on one that holds it in mode `hold`? */
@@ -96,8 +96,8 @@ static ref_t hold_list(ref_t hold, u32 *n)
     u32 i = count;
     for (ref_t h = hold; h && i; h = HOLD_AT(h)->outer) {
         const struct hold_rec *r = HOLD_AT(h);
-        ((struct held_snapshot *)arena_at(blob))[--i] =
-            (struct held_snapshot){.lock = r->lock, .stack = r->stack, .site_pc = r->site_pc, .mode = r->mode, .how = r->how};
+        ((struct held_snapshot *)arena_at(blob))[--i] = (struct held_snapshot){
+            .lock = r->lock, .stack = r->stack, .site_pc = r->site_pc, .mode = r->mode, .how = r->how};
         pin_object(r->lock);
     }
     *n = count;
@@ -123,7 +123,8 @@ static void fill_event(struct finding_event *e, const struct order_witness *w, r
 static bool record_step_inside(const struct search *s)
 {
     for (u32 i = 0; i < s->n; i++) {
-        const struct order_witness *w = WITNESS_AT(s->step[i].witness), *next = WITNESS_AT(s->step[(i + 1) % s->n].witness);
+        const struct order_witness *w = WITNESS_AT(s->step[i].witness),
+                                   *next = WITNESS_AT(s->step[(i + 1) % s->n].witness);
         if ((LOCK_AT(NODE_AT(w->node)->lock)->head.attrs & ATTR_RECORD) &&
             THREAD_AT(w->thread)->process == THREAD_AT(next->thread)->process)
             return true;
@@ -138,7 +139,8 @@ static void report(struct search *s)
     for (u32 i = 0; i < s->n; i++) {
         const struct order_witness *w = WITNESS_AT(s->step[i].witness);
         const struct hold_rec *h = HOLD_AT(w->hold);
-        signature += hash_combine(hash_combine(NODE_AT(s->step[i].from_node)->lock, h->lock), h->stack ? h->stack : h->site_pc);
+        signature +=
+            hash_combine(hash_combine(NODE_AT(s->step[i].from_node)->lock, h->lock), h->stack ? h->stack : h->site_pc);
         timed += (w->how & HOW_TIMED) != 0;
         flags |= w->how & HOW_PYTRY ? FINDING_PY_TRY : 0;
         flags |= w->how & HOW_REACQUIRE ? FINDING_CONDITION_RELOCK : 0;
@@ -170,7 +172,8 @@ static void report(struct search *s)
     finding_publish(r, false);
 }
 
-/* At that time only the witness's own thread could know the lock that it held: nobody could have been waiting for it. */
+/* At that time only the witness's own thread could know the lock that it held: nobody could have been waiting for
+ * it. */
 static bool held_unpublished(ref_t witness, ref_t from_node)
 {
     const struct order_witness *w = WITNESS_AT(witness);
@@ -178,7 +181,8 @@ static bool held_unpublished(ref_t witness, ref_t from_node)
     return bit < 16 && (w->unpublished >> bit & 1);
 }
 
-/* Does acquiring at node `d` close the cycle on the new witness's held set? Returns the ancestor of step[0] that holds d's lock. */
+/* Does acquiring at node `d` close the cycle on the new witness's held set? Returns the ancestor of step[0] that holds
+ * d's lock. */
 static ref_t closes(struct search *s, const struct order_node *d)
 {
     for (ref_t r = NODE_AT(WITNESS_AT(s->step[0].witness)->node)->parent; r; r = NODE_AT(r)->parent)
@@ -212,7 +216,8 @@ static void try_step(struct search *s, ref_t from_node, ref_t dref)
             s->deepest = s->n;
         if (first) {
             s->step[0].from_node = first;
-            if (!held_unpublished(s->step[0].witness, first) && modes_block(d->lock, d->mode, NODE_AT(first)->mode, &s->flags))
+            if (!held_unpublished(s->step[0].witness, first) &&
+                modes_block(d->lock, d->mode, NODE_AT(first)->mode, &s->flags))
                 report(s);
         } else if (s->n < s->limit) {
             walk_lock(s, d->lock, d->mode);

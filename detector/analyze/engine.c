@@ -1,4 +1,5 @@
-/* Making a run and joining it. Called by the CLI (creation) and the start code (joining). Takes no lock; allocates the run's head. */
+/* Making a run and joining it. Called by the CLI (creation) and the start code (joining). Takes no lock; allocates the
+ * run's head. */
 #include "analyze/internal.h"
 
 #include <errno.h>

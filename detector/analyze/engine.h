@@ -1,12 +1,13 @@
-/* The engine's door in: what sensors call. One call per thing the watched program does; see each group for the order of calls
- * around the real one.
+/* The engine's door in: what sensors call. One call per thing the watched program does; see each group for the order of
+ * calls around the real one.
  *
- * Thread safety: `t` is always the calling thread (in unit tests: any thread that is not in use elsewhere); everything else is shared.
- * None of these functions fails: trouble is counted (run_lost). None touches errno. None is called while t->inside is set by an outer
- * frame; interceptors set it (ENGINE_ENTER / ENGINE_LEAVE in preload/interceptor.h).
+ * Thread safety: `t` is always the calling thread (in unit tests: any thread that is not in use elsewhere); everything
+ * else is shared. None of these functions fails: trouble is counted (run_lost). None touches errno. None is called
+ * while t->inside is set by an outer frame; interceptors set it (ENGINE_ENTER / ENGINE_LEAVE in preload/interceptor.h).
  *
- * `fp` is the frame pointer of the intercepted function (its caller's frame: fp[0] = caller's rbp, fp[1] = return address,
- * fp + 2 = caller's stack pointer after return); NULL in replay and tests: then t->scratch[0] gives a stack ref. */
+ * `fp` is the frame pointer of the intercepted function (its caller's frame: fp[0] = caller's rbp, fp[1] = return
+ * address, fp + 2 = caller's stack pointer after return); NULL in replay and tests: then t->scratch[0] gives a stack
+ * ref. */
 #ifndef SNARL_ANALYZE_ENGINE_H
 #define SNARL_ANALYZE_ENGINE_H
 
@@ -27,8 +28,8 @@ struct engine_hooks {
     bool (*shared_key)(u64 addr, u64 key[3]);
     /* The value of a semaphore now, or -1. */
     int (*sem_value)(u64 addr);
-    /* A deadlock, stuck or blocking relock was reported and --on-deadlock=abort: end these processes (refs), the caller's last. Does not return
-     * in a live run. */
+    /* A deadlock, stuck or blocking relock was reported and --on-deadlock=abort: end these processes (refs), the
+     * caller's last. Does not return in a live run. */
     void (*end_processes)(const ref_t *processes, u32 n);
     /* True when threads exist in this process that the engine does not know. */
     bool (*unknown_threads)(void);
@@ -42,7 +43,8 @@ ref_t engine_process(void); /* this process's record, 0 before engine_start */
 void engine_process_end(void);
 
 /* ---- threads ---- */
-/* Record and private state for the calling thread of a process that starts or forks (creator 0), or for a thread somebody else made. */
+/* Record and private state for the calling thread of a process that starts or forks (creator 0), or for a thread
+ * somebody else made. */
 struct thread *engine_thread_adopt(u32 tid, bool is_main);
 /* Before pthread_create: the child's state, ordered after everything the creator did. NULL when out of memory. */
 struct thread *engine_thread_create(struct thread *creator, u64 start_pc, const u64 *fp);
@@ -68,7 +70,8 @@ void engine_fork_child(struct thread *t, u32 tid);
 /* The parent has seen the end of this child (wait family). */
 /* The thread of the parent that held the lock at addr when this process was forked, 0 if none. */
 ref_t engine_fork_owner(u64 addr);
-/* A try on l has failed (or a blocking acquire is about to wait): in a forked child, was it left behind by the fork? Reports fork-while-locked. */
+/* A try on l has failed (or a blocking acquire is about to wait): in a forked child, was it left behind by the fork?
+ * Reports fork-while-locked. */
 void engine_lock_busy(struct thread *t, struct lock_rec *l, const u64 *fp);
 void engine_child_waited(struct thread *t, u32 pid);
 void engine_exec(struct thread *t); /* process record becomes EXECED (undone by engine_exec_failed) */
@@ -90,9 +93,11 @@ void engine_lock_name(struct lock_rec *l, const char *name);
 int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp);
 /* After a successful acquire (robust ones with EOWNERDEAD too). Hot path inline: engine_acquired(). */
 void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp);
-/* Before the real unlock. Returns 0 to go on, 1 to swallow the call (phantom hold: return success). Inline: engine_release(). */
+/* Before the real unlock. Returns 0 to go on, 1 to swallow the call (phantom hold: return success). Inline:
+ * engine_release(). */
 int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp);
-/* The real call said the lock is not usable (ENOTRECOVERABLE) or the unlock failed: takes back what engine_release did. */
+/* The real call said the lock is not usable (ENOTRECOVERABLE) or the unlock failed: takes back what engine_release
+ * did. */
 void engine_release_failed(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp);
 
 /* ---- semaphores (kind OBJ_SEM; lock-like ones are also held and ordered) ---- */
@@ -102,9 +107,10 @@ void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *
 int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp);
 
 /* ---- conditions ---- */
-/* Around the real wait: begin (checks wait-without-lock and wait-two-mutexes, releases m, publishes), end (withdraws, takes m again: also on
- * cancellation, from the clean-up handler). depth: what begin returned. ENGINE_COND_SWALLOW: the mutex is a phantom hold; do not call the real
- * wait (it would unlock somebody else's mutex), return 0 like a spurious wake-up, and do not call end. */
+/* Around the real wait: begin (checks wait-without-lock and wait-two-mutexes, releases m, publishes), end (withdraws,
+ * takes m again: also on cancellation, from the clean-up handler). depth: what begin returned. ENGINE_COND_SWALLOW: the
+ * mutex is a phantom hold; do not call the real wait (it would unlock somebody else's mutex), return 0 like a spurious
+ * wake-up, and do not call end. */
 #define ENGINE_COND_SWALLOW 0xffffffffu
 u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool timed, u32 attrs, const u64 *fp);
 void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 depth, const u64 *fp);
@@ -119,15 +125,17 @@ void engine_barrier_leave(struct thread *t, u64 barrier, const u64 *fp);
 void engine_barrier_destroy(struct thread *t, u64 barrier, const u64 *fp);
 
 /* ---- memory ---- */
-/* True when some object may live on a page of [addr, addr + size): cheap filter for free(). Inline in hot.h: engine_memory_has_objects(). */
+/* True when some object may live on a page of [addr, addr + size): cheap filter for free(). Inline in hot.h:
+ * engine_memory_has_objects(). */
 /* free, munmap, end of a thread's stack: all objects inside die. */
 void engine_memory_gone(struct thread *t, u64 addr, u64 size, const u64 *fp);
 
 /* ---- an interpreter's global lock: modelled for the wait-for graph, hidden from orders ---- */
 struct engine_interpreter {
-    u64 lo, size;                     /* the interpreter's own state: mutexes and conditions in it are not the program's */
-    ref_t (*owner)(void);             /* thread that holds the lock now, 0 if none or not known */
-    bool (*is_lock_wait)(u64 cond);   /* does a wait for this condition (within the state) mean waiting for the lock? */
+    /* the interpreter's own state: mutexes and conditions in it are not the program's */
+    u64 lo, size;
+    ref_t (*owner)(void);           /* thread that holds the lock now, 0 if none or not known */
+    bool (*is_lock_wait)(u64 cond); /* does a wait for this condition (within the state) mean waiting for the lock? */
 };
 void engine_interpreter(const struct engine_interpreter *interpreter);
 

@@ -63,8 +63,8 @@ void finding_publish(ref_t r, bool urgent)
     sys_futex_wake(&rs->news, 0x7fffffff);
 }
 
-void finding_event_fill(struct finding_event *e, const struct thread_rec *r, enum event_action action, ref_t object, u32 object_kind,
-                        ref_t stack)
+void finding_event_fill(struct finding_event *e, const struct thread_rec *r, enum event_action action, ref_t object,
+                        u32 object_kind, ref_t stack)
 {
     e->thread = arena_ref(r);
     e->object = object;

@@ -38,7 +38,8 @@ enum finding_rule {
         RULE_COUNT
 };
 
-#define FINDING_VERDICTS(X) X(OBSERVED, "observed") X(PREDICTED, "predicted") X(POSSIBLE, "possible") X(STATIC, "static")
+#define FINDING_VERDICTS(X)                                                                                            \
+    X(OBSERVED, "observed") X(PREDICTED, "predicted") X(POSSIBLE, "possible") X(STATIC, "static")
 enum finding_verdict {
 #define X(e, s) VERDICT_##e,
     FINDING_VERDICTS(X)
@@ -71,10 +72,10 @@ struct finding_event {
     ref_t thread;
     ref_t object; /* lock_rec, sync_rec, or thread_rec for a join; see object_kind */
     ref_t stack;
-    ref_t held;   /* struct held_snapshot[nheld] */
+    ref_t held; /* struct held_snapshot[nheld] */
     u32 nheld;
     u8 action, mode, how, object_kind;
-    u64 site_pc;  /* when stack is 0 */
+    u64 site_pc; /* when stack is 0 */
 };
 
 enum finding_flag {
@@ -87,7 +88,7 @@ enum finding_flag {
     FINDING_RELOCK_CONVERSION = 1u << 6,
     FINDING_CROSS_PROCESS = 1u << 7,
     FINDING_CONDITION_RELOCK = 1u << 8, /* one step is the relock inside a condition wait */
-    FINDING_PY_TRY = 1u << 9,        /* a CPython take that was uncontended */
+    FINDING_PY_TRY = 1u << 9,           /* a CPython take that was uncontended */
 };
 
 /* A blob in the arena; list through `next`. Events of one side stay together: for each step of a cycle first HOLD
@@ -95,20 +96,20 @@ enum finding_flag {
 struct finding_rec {
     ref_t next;
     u8 kind, rule, verdict;
-    u8 complete;   /* readers pass over a record that is still being filled */
+    u8 complete; /* readers pass over a record that is still being filled */
     u32 flags;
     u32 count;     /* times seen; atomic */
     u64 signature; /* equal within the run for the same instances and sites */
     u64 when_ns;   /* since the run's start */
     ref_t process;
     u32 nlocks, nevents;
-    ref_t locks;   /* ref_t[nlocks]: the objects it is about, in cycle order */
+    ref_t locks; /* ref_t[nlocks]: the objects it is about, in cycle order */
     struct finding_event events[];
 };
 
-/* Begins a finding unless one with this signature exists or is being filled (then counts it and returns 0): of two threads that see the
- * same thing at once, one reports it. Fill the record, then finding_publish.
- * Takes RANK_FINDINGS. */
+/* Begins a finding unless one with this signature exists or is being filled (then counts it and returns 0): of two
+ * threads that see the same thing at once, one reports it. Fill the record, then finding_publish. Takes
+ * RANK_FINDINGS. */
 ref_t finding_begin(u64 signature, u32 nlocks, u32 nevents);
 void finding_publish(ref_t f, bool urgent);
 

@@ -1,6 +1,6 @@
-/* Forgetting the orders of dead locks. A cycle needs all its locks alive at once, so a dead lock's orders can close no new one; they are kept
- * for the lock-order graph until there are too many, then dropped together and counted. Called when a lock with orders dies.
- * Takes RANK_GRAPH; allocates nothing. */
+/* Forgetting the orders of dead locks. A cycle needs all its locks alive at once, so a dead lock's orders can close no
+ * new one; they are kept for the lock-order graph until there are too many, then dropped together and counted. Called
+ * when a lock with orders dies. Takes RANK_GRAPH; allocates nothing. */
 #include "analyze/internal.h"
 
 #include "base/hash.h"
@@ -130,7 +130,8 @@ static void free_nodes(struct run_state *rs, ref_t dead)
     }
 }
 
-/* Records of dead locks that nothing refers to any more. Those whose address still answers (destroyed, memory not freed) stay. */
+/* Records of dead locks that nothing refers to any more. Those whose address still answers (destroyed, memory not
+ * freed) stay. */
 static void free_locks(void)
 {
     struct arena_cursor c = {0, 0};

@@ -59,7 +59,8 @@ struct held_entry *held_push(struct thread *t, ref_t lock, enum lock_mode mode, 
     if (n >= t->rec->held_cap && !held_grow(t))
         return NULL;
     struct held_entry *h = &t->held[n];
-    *h = (struct held_entry){.lock = lock, .stack = stack, .depth = 1, .mode = (u8)mode, .how = (u8)how, .site_pc = site_of(fp)};
+    *h = (struct held_entry){
+        .lock = lock, .stack = stack, .depth = 1, .mode = (u8)mode, .how = (u8)how, .site_pc = site_of(fp)};
     __atomic_store_n(&t->rec->nheld, n + 1, __ATOMIC_RELEASE);
     t->node = 0;
     return h;
@@ -213,7 +214,8 @@ static void release_foreign(struct thread *t, struct lock_rec *l, const u64 *fp)
     }
     if (owner)
         misuse_report(t, RULE_UNLOCK_NOT_OWNER, VERDICT_OBSERVED, o, 0, owner, capture(t, fp), EVENT_RELEASE);
-    else if (l->acquisitions || (o->attrs & ATTR_INITIALISED) || !(o->attrs & ATTR_SHARED || process()->dropped_in_handler))
+    else if (l->acquisitions || (o->attrs & ATTR_INITIALISED) ||
+             !(o->attrs & ATTR_SHARED || process()->dropped_in_handler))
         misuse_report(t, RULE_UNLOCK_NOT_LOCKED, VERDICT_OBSERVED, o, 0, 0, capture(t, fp), EVENT_RELEASE);
     /* An error-checking mutex refuses: its owner keeps it. Others are unlocked now, whoever held them. */
     if (l->owner && !(o->attrs & (ATTR_ERRORCHECK | ATTR_RECURSIVE | ATTR_ROBUST)))

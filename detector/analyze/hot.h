@@ -1,7 +1,8 @@
 /* The engine's inline fast paths: what an uncontended lock or unlock with a known order costs.
  *
- * Touched on the way: the thread's private state, the thread's record (written by it alone), the lock's record. Everything shared is
- * reached only through the *_slow functions, when something new happens. Part of the door engine.h; same rules. */
+ * Touched on the way: the thread's private state, the thread's record (written by it alone), the lock's record.
+ * Everything shared is reached only through the *_slow functions, when something new happens. Part of the door
+ * engine.h; same rules. */
 #ifndef SNARL_ANALYZE_HOT_H
 #define SNARL_ANALYZE_HOT_H
 
@@ -19,7 +20,8 @@ static inline u32 lock_cache_index(u64 addr)
     return (u32)((addr >> 3) ^ (addr >> 11)) & (LOCK_CACHE - 1);
 }
 
-static SNARL_HOT struct lock_rec *engine_lock(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp)
+static SNARL_HOT struct lock_rec *engine_lock(struct thread *t, u64 addr, enum object_kind kind, u32 attrs,
+                                              const u64 *fp)
 {
     const struct lock_slot *s = &t->lock_cache[lock_cache_index(addr)];
     if (snarl_likely(s->addr == addr)) {
@@ -36,8 +38,8 @@ static inline u32 order_cache_index(ref_t parent, ref_t lock, u32 seg_mode)
            (ORDER_CACHE - 1);
 }
 
-/* The node for taking `lock` while at `parent`, when this thread has reported that order, taken in this way (order_way), in this segment;
- * else 0. */
+/* The node for taking `lock` while at `parent`, when this thread has reported that order, taken in this way
+ * (order_way), in this segment; else 0. */
 static inline u32 order_way(u32 mode, u32 how)
 {
     return mode | (how & (HOW_TRY | HOW_TIMED | HOW_PYTRY)) << 1;
@@ -63,7 +65,8 @@ static SNARL_HOT bool acquire_is_noted(const struct lock_rec *l)
 }
 
 /* Puts a lock that the thread did not hold into its held set; there must be room. */
-static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum lock_mode mode, ref_t node, ref_t stack, const u64 *fp)
+static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum lock_mode mode, ref_t node,
+                                      ref_t stack, const u64 *fp)
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
@@ -84,8 +87,8 @@ static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum
         __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
 }
 
-/* The plainest acquire, inline: nothing else is held and the lock stands in no order. False: nothing was done, and engine_acquired_noted has
- * to. Only this much is inline because more would cost the interceptors saved registers. */
+/* The plainest acquire, inline: nothing else is held and the lock stands in no order. False: nothing was done, and
+ * engine_acquired_noted has to. Only this much is inline because more would cost the interceptors saved registers. */
 static SNARL_HOT bool acquired_alone(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
 {
     if (snarl_unlikely(t->rec->nheld || l->owner || acquire_is_noted(l) || (l->head.attrs & ATTRS_SLOW)))
@@ -94,7 +97,8 @@ static SNARL_HOT bool acquired_alone(struct thread *t, struct lock_rec *l, enum 
     return true;
 }
 
-/* Any acquire with how = HOW_BLOCK: known orders cost a look into the thread's cache, others go on to engine_acquired_slow. */
+/* Any acquire with how = HOW_BLOCK: known orders cost a look into the thread's cache, others go on to
+ * engine_acquired_slow. */
 void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp);
 
 static SNARL_HOT void engine_acquired(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
@@ -105,8 +109,10 @@ static SNARL_HOT void engine_acquired(struct thread *t, struct lock_rec *l, enum
         engine_acquired_noted(t, l, mode, fp);
 }
 
-/* The innermost hold, if it is of the object at addr; else NULL. (An object shared between processes may have another address here: NULL.) */
-static SNARL_HOT const struct held_entry *innermost_hold(struct thread *t, u64 addr, enum object_kind kind, struct lock_rec **l)
+/* The innermost hold, if it is of the object at addr; else NULL. (An object shared between processes may have another
+ * address here: NULL.) */
+static SNARL_HOT const struct held_entry *innermost_hold(struct thread *t, u64 addr, enum object_kind kind,
+                                                         struct lock_rec **l)
 {
     u32 n = t->rec->nheld;
     if (snarl_unlikely(!n))
@@ -116,7 +122,8 @@ static SNARL_HOT const struct held_entry *innermost_hold(struct thread *t, u64 a
     return snarl_likely((*l)->head.addr == addr && (*l)->head.uid && (*l)->head.kind == (u8)kind) ? h : NULL;
 }
 
-/* Releases h, the innermost hold, if it was taken plainly and once. False: nothing was done, and engine_release_slow has to. */
+/* Releases h, the innermost hold, if it was taken plainly and once. False: nothing was done, and engine_release_slow
+ * has to. */
 static SNARL_HOT bool released_plainly(struct thread *t, struct lock_rec *l, const struct held_entry *h)
 {
     struct thread_rec *r = t->rec;
@@ -139,7 +146,8 @@ static SNARL_HOT int engine_release(struct thread *t, struct lock_rec *l, const 
 }
 
 #define ATTRS_PLAIN_SEM (ATTR_LOCKLIKE | ATTR_UNTRACKED | ATTR_THREAD_END)
-/* engine_sem_taken and engine_sem_post for a semaphore that is used as a lock: only its holder counts, so it needs no atomic addition. */
+/* engine_sem_taken and engine_sem_post for a semaphore that is used as a lock: only its holder counts, so it needs no
+ * atomic addition. */
 static SNARL_HOT void engine_sem_take(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
 {
     if (snarl_unlikely((s->head.attrs & ATTRS_PLAIN_SEM) != ATTR_LOCKLIKE || (how & (HOW_THREAD_END | HOW_SIGNAL)))) {

@@ -62,7 +62,8 @@ ref_t held_snapshot(const struct thread_rec *r, u32 *n);
 u32 how_class(u32 how);
 
 /* ---- order.c: all with RANK_GRAPH held, or taking it as said ---- */
-/* A new order for this thread: records node, witness and edges, looks for cycles. Returns the node. Takes RANK_GRAPH. */
+/* A new order for this thread: records node, witness and edges, looks for cycles. Returns the node. Takes
+ * RANK_GRAPH. */
 ref_t order_acquired(struct thread *t, ref_t lock, enum lock_mode mode, u32 how, ref_t stack, const u64 *fp);
 /* Forgets what the thread knows of orders. */
 void order_cache_drop(struct thread *t);
@@ -113,21 +114,20 @@ ref_t interpreter_lock(void);
 bool stuck_check(void);
 
 /* ---- misuse.c ---- */
-void misuse_report(struct thread *t, enum finding_rule rule, enum finding_verdict verdict, struct object_head *o, u32 flags, ref_t other,
-                   ref_t stack, enum event_action action);
+void misuse_report(struct thread *t, enum finding_rule rule, enum finding_verdict verdict, struct object_head *o,
+                   u32 flags, ref_t other, ref_t stack, enum event_action action);
 /* Runs --on-deadlock=abort for the processes of these threads. Returns when the mode is another. */
 void engine_react(const ref_t *threads, u32 n);
 
 /* ---- finding.c ---- */
-void finding_event_fill(struct finding_event *e, const struct thread_rec *r, enum event_action action, ref_t object, u32 object_kind,
-                        ref_t stack);
+void finding_event_fill(struct finding_event *e, const struct thread_rec *r, enum event_action action, ref_t object,
+                        u32 object_kind, ref_t stack);
 void pin_thread(ref_t t);
 void pin_object(ref_t o);
 
 /* ---- locks.c ---- */
 struct sync_rec *sync_find(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp);
 struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp);
-
 
 /* ---- threads.c ---- */
 void threads_after_fork(void);

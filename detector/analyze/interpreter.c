@@ -1,6 +1,7 @@
-/* An interpreter's global lock. Its mutex and condition are the interpreter's business; what counts is that a thread which waits for it waits
- * for the thread that holds it, so that "holds the interpreter lock, wants a mutex" against "holds the mutex, wants the interpreter lock" is
- * seen as the deadlock that it is. Called by the adapter at start and by waits. Takes RANK_TABLE when the record is made. */
+/* An interpreter's global lock. Its mutex and condition are the interpreter's business; what counts is that a thread
+ * which waits for it waits for the thread that holds it, so that "holds the interpreter lock, wants a mutex" against
+ * "holds the mutex, wants the interpreter lock" is seen as the deadlock that it is. Called by the adapter at start and
+ * by waits. Takes RANK_TABLE when the record is made. */
 #include "analyze/internal.h"
 
 struct engine_interpreter interpreter;

@@ -5,8 +5,8 @@
 #define MUTEX_KIND_OFFSET 16u /* pthread_mutex_t.__data.__kind on x86-64 */
 #define MUTEX_KIND_DESTROYED (-1)
 
-/* Was the memory given a new life by a plain store (a static initialiser) since it was destroyed? Only mutexes tell: glibc marks destroyed
- * ones in their type field. Semaphores have no static initialiser. */
+/* Was the memory given a new life by a plain store (a static initialiser) since it was destroyed? Only mutexes tell:
+ * glibc marks destroyed ones in their type field. Semaphores have no static initialiser. */
 static bool revived_by_store(const struct object_head *o)
 {
     switch (o->kind) {
@@ -29,7 +29,8 @@ static void birth_take(struct thread *t, u64 addr, bool init, const u64 *fp, str
         engine_hooks.locate(t, addr, fp, b);
 }
 
-static struct object_head *object_make(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, bool init, const u64 *fp)
+static struct object_head *object_make(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, bool init,
+                                       const u64 *fp)
 {
     struct object_birth birth;
     const struct object_head *old = init ? NULL : objects_inherited(addr);
@@ -50,7 +51,8 @@ static struct object_head *object_make(struct thread *t, u64 addr, enum object_k
     bool fresh;
     struct object_head *o = objects_make(addr, kind, attrs, &birth, shared ? key : NULL, &fresh);
     if (o && fresh) {
-        /* Held at the fork by a thread that does not exist here: its owner stays the parent's thread (engine_fork_prepare noted it). */
+        /* Held at the fork by a thread that does not exist here: its owner stays the parent's thread
+         * (engine_fork_prepare noted it). */
         if (old && object_is_lock(o))
             ((struct lock_rec *)o)->owner = engine_fork_owner(addr);
         pin_thread(birth.thread);
@@ -81,8 +83,8 @@ static void told_destroyed(struct thread *t, struct object_head *o, const u64 *f
 
 static void object_end(struct object_head *o, bool keep_address);
 
-/* Has the function returned in whose frame the object was born? Then another return address stands in the frame's place. The stack itself is
- * still there: objects on it die with its thread. */
+/* Has the function returned in whose frame the object was born? Then another return address stands in the frame's
+ * place. The stack itself is still there: objects on it die with its thread. */
 static bool frame_gone(struct object_head *o)
 {
     const struct object_birth *b = object_birth(o);

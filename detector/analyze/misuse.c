@@ -1,11 +1,11 @@
-/* Lock misuse, and what --on-deadlock does when something can never go on. Called by the parts of the engine that notice.
- * Takes RANK_FINDINGS. */
+/* Lock misuse, and what --on-deadlock does when something can never go on. Called by the parts of the engine that
+ * notice. Takes RANK_FINDINGS. */
 #include "analyze/internal.h"
 
 #include "base/hash.h"
 
-void misuse_report(struct thread *t, enum finding_rule rule, enum finding_verdict verdict, struct object_head *o, u32 flags, ref_t other,
-                   ref_t stack, enum event_action action)
+void misuse_report(struct thread *t, enum finding_rule rule, enum finding_verdict verdict, struct object_head *o,
+                   u32 flags, ref_t other, ref_t stack, enum event_action action)
 {
     if (!detects(DETECT_MISUSE))
         return;

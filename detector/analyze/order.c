@@ -1,8 +1,8 @@
-/* The lock-order graph: lock tree nodes, witnesses, interned holds. Called when a thread takes a lock in an order that is news to it.
- * Takes RANK_GRAPH. Allocates arena records.
+/* The lock-order graph: lock tree nodes, witnesses, interned holds. Called when a thread takes a lock in an order that
+ * is news to it. Takes RANK_GRAPH. Allocates arena records.
  *
- * A thread asks its own cache first (hot.h); what arrives here is new to this thread in this must-order segment, so everything here
- * costs per order, not per operation. */
+ * A thread asks its own cache first (hot.h); what arrives here is new to this thread in this must-order segment, so
+ * everything here costs per order, not per operation. */
 #include "analyze/internal.h"
 
 #include "base/hash.h"
@@ -111,12 +111,14 @@ static ref_t hold_intern(ref_t outer, const struct held_entry *e)
 
 /* ---- the held set as a path in the tree ---- */
 
-/* ---- the thread's larger table of orders: cost per operation stays the same however many orders a thread knows ---- */
+/* ---- the thread's larger table of orders: cost per operation stays the same however many orders a thread knows
+ * ---- */
 
 /* The slot of this key, or the empty one where it would go. */
 static struct order_slot *table_slot(struct order_slot *table, u32 mask, const struct order_slot *key)
 {
-    u64 hash = ((u64)key->parent << 32 | key->lock) * 0x9e3779b97f4a7c15ULL ^ (u64)key->seg_mode * 0xc2b2ae3d27d4eb4fULL;
+    u64 hash =
+        ((u64)key->parent << 32 | key->lock) * 0x9e3779b97f4a7c15ULL ^ (u64)key->seg_mode * 0xc2b2ae3d27d4eb4fULL;
     for (u32 i = (u32)(hash >> 40);; i++) {
         struct order_slot *s = &table[i & mask];
         if (!s->child || (s->parent == key->parent && s->lock == key->lock && s->seg_mode == key->seg_mode))
@@ -275,8 +277,8 @@ static ref_t witness_make(struct order_node *n)
     return r;
 }
 
-/* Nobody else can know this lock yet: its maker has given nothing away since, neither by letting go of a lock nor by a post, a signal, a
- * new thread (each counts as an operation). */
+/* Nobody else can know this lock yet: its maker has given nothing away since, neither by letting go of a lock nor by a
+ * post, a signal, a new thread (each counts as an operation). */
 static bool is_unpublished(const struct thread *t, const struct held_entry *h)
 {
     const struct lock_rec *l = LOCK_AT(h->lock);
@@ -294,7 +296,8 @@ static u16 unpublished_mask(const struct thread *t)
     return (u16)mask;
 }
 
-/* Records that t took the node's lock in this way; graph lock held. Returns the witness when a cycle search is due, else 0. */
+/* Records that t took the node's lock in this way; graph lock held. Returns the witness when a cycle search is due,
+ * else 0. */
 static ref_t witness_add(struct thread *t, ref_t node, ref_t hold, u32 how, u16 unpublished)
 {
     struct order_node *n = NODE_AT(node);
@@ -359,7 +362,8 @@ ref_t order_acquired(struct thread *t, ref_t lock, enum lock_mode mode, u32 how,
     u16 unpublished = unpublished_mask(t);
     if (node) {
         if (parent && !(how & HOW_TRY)) {
-            struct held_entry e = {.lock = lock, .stack = stack, .mode = (u8)mode, .how = (u8)how, .site_pc = site_of(fp)};
+            struct held_entry e = {
+                .lock = lock, .stack = stack, .mode = (u8)mode, .how = (u8)how, .site_pc = site_of(fp)};
             bool tangled = order_edges_add(NODE_AT(node));
             ref_t outer = holds_locked(t);
             ref_t w = witness_add(t, node, hold_intern(outer, &e), how, unpublished);

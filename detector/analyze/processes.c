@@ -1,8 +1,9 @@
-/* Processes of the run: start, fork, exec, end. Called by the start code and the process interceptors.
- * Takes RANK_TABLE and RANK_THREADS across the real fork (after all of the program's own prepare handlers), RANK_GRAPH for segments. */
+/* Processes of the run: start, fork, exec, end. Called by the start code and the process interceptors. Takes RANK_TABLE
+ * and RANK_THREADS across the real fork (after all of the program's own prepare handlers), RANK_GRAPH for segments. */
 #include "analyze/internal.h"
 
-/* Locks that threads other than the forking one held at the fork; the child keeps it. Grows by replacement, private memory. */
+/* Locks that threads other than the forking one held at the fork; the child keeps it. Grows by replacement, private
+ * memory. */
 struct left_lock {
     u64 addr;
     ref_t owner;

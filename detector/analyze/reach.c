@@ -1,9 +1,11 @@
-/* Does a path of orders lead from one lock to another? Kept incrementally, so that a new order that closes nothing costs little however
- * large the graph is. Called by order.c with RANK_GRAPH held. Allocates edges in the arena and working memory by sys_map.
+/* Does a path of orders lead from one lock to another? Kept incrementally, so that a new order that closes nothing
+ * costs little however large the graph is. Called by order.c with RANK_GRAPH held. Allocates edges in the arena and
+ * working memory by sys_map.
  *
- * A topological order is maintained by reordering only the affected region (Pearce & Kelly, "A dynamic topological sort algorithm for
- * directed acyclic graphs", 2006). Where an edge closes a cycle, the locks of the strongly connected component are merged into one vertex
- * (union-find through lock_rec.tangle), so that the order stays total and "lies on a cycle" is one comparison. */
+ * A topological order is maintained by reordering only the affected region (Pearce & Kelly, "A dynamic topological sort
+ * algorithm for directed acyclic graphs", 2006). Where an edge closes a cycle, the locks of the strongly connected
+ * component are merged into one vertex (union-find through lock_rec.tangle), so that the order stays total and "lies on
+ * a cycle" is one comparison. */
 #include "analyze/internal.h"
 
 #define FIRST_RANK 0x80000000u
@@ -122,7 +124,8 @@ static void reorder(ref_t u, ref_t v)
     u32 fmark = ++run()->next_search, bmark;
     bool ok = collect(&fwd, v, true, high, fmark);
     bool cycle = LOCK_AT(u)->head.mark == fmark;
-    /* A second mark on the same vertices: what was reached forward is told apart by remembering the cycle's members first. */
+    /* A second mark on the same vertices: what was reached forward is told apart by remembering the cycle's members
+     * first. */
     bmark = ++run()->next_search;
     ok = ok && collect(&back, u, false, low, bmark);
     if (!ok) {
@@ -141,7 +144,8 @@ static void reorder(ref_t u, ref_t v)
         goto out;
     }
     sort_numbers(ranks.item, ranks.n);
-    /* Members of the cycle are those in both regions: marked last by the backward search, so found by testing the forward ones. */
+    /* Members of the cycle are those in both regions: marked last by the backward search, so found by testing the
+     * forward ones. */
     u32 cmark = ++run()->next_search;
     if (cycle)
         for (u32 i = 0; i < fwd.n; i++)
@@ -177,8 +181,8 @@ static bool edge_known(ref_t u, ref_t to)
     return false;
 }
 
-/* Vertices that are not in the order yet go where the edge u -> v is in order without moving anything: a source before all, a target
- * behind all. */
+/* Vertices that are not in the order yet go where the edge u -> v is in order without moving anything: a source before
+ * all, a target behind all. */
 static void place_new(struct lock_rec *u, struct lock_rec *v)
 {
     struct run_state *rs = run();

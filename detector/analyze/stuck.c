@@ -1,7 +1,7 @@
-/* Can any thread of this process ever run again? Called when a thread blocks or ends and every other one is blocked already.
- * Takes no lock. A semaphore, condition or barrier can be woken by many; so nothing is said unless every possible waker is itself blocked for good:
- * all threads wait, untimed, for things of this process, no wake-up is on its way, and nothing outside (handler, timer, unseen thread, another
- * process) can send one. */
+/* Can any thread of this process ever run again? Called when a thread blocks or ends and every other one is blocked
+ * already. Takes no lock. A semaphore, condition or barrier can be woken by many; so nothing is said unless every
+ * possible waker is itself blocked for good: all threads wait, untimed, for things of this process, no wake-up is on
+ * its way, and nothing outside (handler, timer, unseen thread, another process) can send one. */
 #include "analyze/internal.h"
 
 #include "base/hash.h"
@@ -13,7 +13,8 @@ static bool sem_may_wake(const struct lock_rec *s)
 {
     if ((s->head.attrs & (ATTR_SHARED | ATTR_INIT_UNKNOWN_VALUE)) || process()->handlers)
         return true;
-    u32 posts = __atomic_load_n(&s->sem_posts, __ATOMIC_SEQ_CST), takes = __atomic_load_n(&s->sem_takes, __ATOMIC_SEQ_CST);
+    u32 posts = __atomic_load_n(&s->sem_posts, __ATOMIC_SEQ_CST),
+        takes = __atomic_load_n(&s->sem_takes, __ATOMIC_SEQ_CST);
     if ((int)(s->sem_initial + posts - takes) > 0)
         return true;
     return engine_hooks.sem_value && engine_hooks.sem_value(s->head.addr) > 0;
@@ -41,7 +42,8 @@ static bool may_wake(const struct thread_rec *r)
         const struct sync_rec *c = SYNC_AT(w->object);
         if (c->head.attrs & ATTR_SHARED)
             return true;
-        /* A signal that was sent, or the mutex not being free to be taken back: the latter is somebody's wait, not a wake-up. */
+        /* A signal that was sent, or the mutex not being free to be taken back: the latter is somebody's wait, not a
+         * wake-up. */
         return __atomic_load_n(&c->tokens, __ATOMIC_SEQ_CST) > 0;
     }
     case WAIT_BARRIER: {
@@ -54,7 +56,7 @@ static bool may_wake(const struct thread_rec *r)
 }
 
 struct look {
-    u64 sum;   /* of all sequence numbers */
+    u64 sum; /* of all sequence numbers */
     u32 n;
     bool stuck;
 };
@@ -170,8 +172,8 @@ static bool report(const ref_t *threads, u32 n, bool ring)
 bool stuck_check(void)
 {
     struct process_rec *p = process();
-    if (__atomic_load_n(&p->waiting, __ATOMIC_SEQ_CST) < __atomic_load_n(&p->nthreads_live, __ATOMIC_SEQ_CST) || p->unseen_wakers ||
-        !detects(DETECT_DEADLOCK))
+    if (__atomic_load_n(&p->waiting, __ATOMIC_SEQ_CST) < __atomic_load_n(&p->nthreads_live, __ATOMIC_SEQ_CST) ||
+        p->unseen_wakers || !detects(DETECT_DEADLOCK))
         return false;
     struct look first = look_at_all();
     if (!first.stuck || (engine_hooks.unknown_threads && engine_hooks.unknown_threads()))

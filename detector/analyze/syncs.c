@@ -23,7 +23,8 @@ static ref_t waiter_with(const struct sync_rec *c, ref_t mutex)
 static void report_two_mutexes(struct thread *t, const struct sync_rec *c, ref_t first, ref_t second, ref_t stack)
 {
     ref_t waiter = waiter_with(c, first);
-    ref_t r = waiter && detects(DETECT_MISUSE) ? finding_begin(hash_combine(hash_combine(first, second), stack), 2, 2) : 0;
+    ref_t r =
+        waiter && detects(DETECT_MISUSE) ? finding_begin(hash_combine(hash_combine(first, second), stack), 2, 2) : 0;
     if (!r)
         return;
     struct finding_rec *f = arena_at(r);
@@ -96,13 +97,16 @@ void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 de
     if (o && o->kind == OBJ_COND) {
         struct sync_rec *c = (struct sync_rec *)o;
         u32 waiters = __atomic_load_n(&c->waiters, __ATOMIC_SEQ_CST);
-        while (waiters && !__atomic_compare_exchange_n(&c->waiters, &waiters, waiters - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        while (waiters && !__atomic_compare_exchange_n(&c->waiters, &waiters, waiters - 1, false, __ATOMIC_SEQ_CST,
+                                                       __ATOMIC_SEQ_CST))
             ;
-        /* This return may have been a wake-up sent, a time-out or spurious: take one wake-up off, and never leave more than waiters. */
+        /* This return may have been a wake-up sent, a time-out or spurious: take one wake-up off, and never leave more
+         * than waiters. */
         u32 tokens = __atomic_load_n(&c->tokens, __ATOMIC_SEQ_CST), less;
         do {
             less = tokens ? tokens - 1 : 0;
-        } while (tokens && !__atomic_compare_exchange_n(&c->tokens, &tokens, less, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+        } while (tokens &&
+                 !__atomic_compare_exchange_n(&c->tokens, &tokens, less, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     }
     wait_withdraw(t);
     if (!depth || (m->head.attrs & ATTR_UNTRACKED))
@@ -138,7 +142,8 @@ void engine_cond_signal(struct thread *t, u64 cond, bool all, const u64 *fp)
     c->last_signaller = t->ref;
     do {
         more = all || tokens >= waiters ? waiters : tokens + 1;
-    } while (more != tokens && !__atomic_compare_exchange_n(&c->tokens, &tokens, more, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    } while (more != tokens &&
+             !__atomic_compare_exchange_n(&c->tokens, &tokens, more, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 }
 
 void engine_cond_destroy(struct thread *t, u64 cond, const u64 *fp)
@@ -161,8 +166,8 @@ void engine_barrier_init(struct thread *t, u64 barrier, u32 needed, u32 attrs, c
         b->needed = needed;
 }
 
-/* The round's parties are ordered before everything after it. Nothing to record when no order was noted since the last round: then the last
- * round's segments already separate all there is. */
+/* The round's parties are ordered before everything after it. Nothing to record when no order was noted since the last
+ * round: then the last round's segments already separate all there is. */
 void engine_barrier_arrive(struct thread *t, u64 barrier, const u64 *fp)
 {
     struct run_state *rs = run();

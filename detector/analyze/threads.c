@@ -160,7 +160,8 @@ static void report_left(struct thread *t)
         if (!must_release(t->ref, h))
             continue;
         t->rec->pinned = 1; /* the lock goes on naming it as owner */
-        misuse_report(t, RULE_LOCK_LEFT_AT_THREAD_EXIT, VERDICT_OBSERVED, &LOCK_AT(h->lock)->head, 0, t->ref, h->stack, EVENT_EXIT);
+        misuse_report(t, RULE_LOCK_LEFT_AT_THREAD_EXIT, VERDICT_OBSERVED, &LOCK_AT(h->lock)->head, 0, t->ref, h->stack,
+                      EVENT_EXIT);
     }
 }
 

@@ -1,7 +1,8 @@
-/* The wait-for graph: who waits for whom, now. Called when a thread is about to block.
- * Takes no lock: waits are published in thread records with a sequence number, owners in lock records; a cycle is reported only when a second
- * walk finds the same owners and the same sequence numbers. The last thread to close a cycle always sees it: it publishes its own wait, fences,
- * then reads the others' (store, fence, load on both sides). May allocate arena blobs for a finding. */
+/* The wait-for graph: who waits for whom, now. Called when a thread is about to block. Takes no lock: waits are
+ * published in thread records with a sequence number, owners in lock records; a cycle is reported only when a second
+ * walk finds the same owners and the same sequence numbers. The last thread to close a cycle always sees it: it
+ * publishes its own wait, fences, then reads the others' (store, fence, load on both sides). May allocate arena blobs
+ * for a finding. */
 #include "analyze/internal.h"
 
 #include <errno.h>
@@ -15,7 +16,8 @@ void wait_publish(struct thread *t, enum wait_kind kind, ref_t object, ref_t mut
 {
     struct wait_rec *w = &t->rec->wait;
     if (w->seq & 1)
-        engine_wait_end(t); /* of the blocked call that a signal handler has interrupted, perhaps for good; that one is not seen any more */
+        /* of the blocked call that a signal handler has interrupted, perhaps for good; that one is not seen any more */
+        engine_wait_end(t);
     w->object = object;
     w->mutex = mutex;
     w->stack = stack;
@@ -43,12 +45,14 @@ static bool is_waiting(const struct thread_rec *r)
     return __atomic_load_n(&r->wait.seq, __ATOMIC_SEQ_CST) & 1;
 }
 
-/* The owner as a blocker: a thread that ended, or one of another process that owns a private lock here (left behind by fork), never lets go. */
+/* The owner as a blocker: a thread that ended, or one of another process that owns a private lock here (left behind by
+ * fork), never lets go. */
 static ref_t owner_blocker(const struct lock_rec *l, ref_t owner)
 {
     const struct thread_rec *o = THREAD_AT(owner);
     if (l->head.attrs & ATTR_PROCESS_OWNED)
-        return PROCESS_AT(o->process)->state == PROCESS_RUNNING ? owner : 0; /* the kernel releases what a dead process held */
+        /* the kernel releases what a dead process held */
+        return PROCESS_AT(o->process)->state == PROCESS_RUNNING ? owner : 0;
     if (l->head.process && o->process != l->head.process)
         return BLOCKER_GONE;
     if (o->state >= THREAD_ENDED || PROCESS_AT(o->process)->state != PROCESS_RUNNING)
@@ -72,22 +76,23 @@ static bool shares(const struct thread_rec *r, ref_t lock)
     return false;
 }
 
-/* Threads that keep `r` from taking a lock nobody holds exclusively: the readers for a writer, the waiting writers for a reader of a lock
- * that prefers them. */
+/* Threads that keep `r` from taking a lock nobody holds exclusively: the readers for a writer, the waiting writers for
+ * a reader of a lock that prefers them. */
 static u32 shared_blockers(const struct thread_rec *r, const struct lock_rec *l, u32 mode, ref_t *out, u32 max)
 {
     u32 n = 0;
     ref_t lock = arena_ref(l);
     if (mode == MODE_SHARED && !(l->head.attrs & ATTR_WRITER_NONRECURSIVE))
         return 0;
-    for (ref_t p = l->head.process ? l->head.process : run()->processes; p; p = l->head.process ? 0 : PROCESS_AT(p)->next_process) {
+    for (ref_t p = l->head.process ? l->head.process : run()->processes; p;
+         p = l->head.process ? 0 : PROCESS_AT(p)->next_process) {
         if (PROCESS_AT(p)->state != PROCESS_RUNNING)
             continue;
         for (ref_t x = PROCESS_AT(p)->threads; x && n < max; x = THREAD_AT(x)->next_in_process) {
             const struct thread_rec *o = THREAD_AT(x);
             bool blocks = mode == MODE_EXCLUSIVE ? shares(o, lock)
-                                                 : o != r && is_waiting(o) && o->wait.kind == WAIT_LOCK && o->wait.object == lock &&
-                                                       o->wait.mode == MODE_EXCLUSIVE;
+                                                 : o != r && is_waiting(o) && o->wait.kind == WAIT_LOCK &&
+                                                       o->wait.object == lock && o->wait.mode == MODE_EXCLUSIVE;
             if (o == r && l->head.kind == OBJ_FCNTL)
                 continue; /* it converts its own */
             if (o->state == THREAD_RUNNING && blocks && apart(r, l, o))
@@ -143,8 +148,8 @@ struct walk {
     bool gone;
 };
 
-/* Depth-first along blockers until the start comes up again (or an owner that is gone). Timed waits end by themselves, except that a timed
- * condition wait still has to take its mutex. */
+/* Depth-first along blockers until the start comes up again (or an owner that is gone). Timed waits end by themselves,
+ * except that a timed condition wait still has to take its mutex. */
 static bool walk_from(struct walk *k, ref_t ref)
 {
     const struct thread_rec *r = THREAD_AT(ref);
@@ -262,7 +267,8 @@ static bool report_cycle(struct walk *k)
 bool wait_check(struct thread *t)
 {
     struct walk first = {.start = t->ref}, second = {.start = t->ref};
-    if (!detects(DETECT_DEADLOCK) || !walk_from(&first, t->ref) || !walk_from(&second, t->ref) || !same_walk(&first, &second))
+    if (!detects(DETECT_DEADLOCK) || !walk_from(&first, t->ref) || !walk_from(&second, t->ref) ||
+        !same_walk(&first, &second))
         return false;
     if (!report_cycle(&first))
         return false;
@@ -280,7 +286,8 @@ bool never_ends(struct thread *t)
 }
 
 /* The lock is already held by the caller itself in a way that makes this acquire wait for ever. */
-static bool blocks_itself(const struct thread *t, const struct lock_rec *l, enum lock_mode mode, enum finding_rule *rule)
+static bool blocks_itself(const struct thread *t, const struct lock_rec *l, enum lock_mode mode,
+                          enum finding_rule *rule)
 {
     if (l->head.attrs & (ATTR_RECURSIVE | ATTR_ERRORCHECK) || l->head.kind == OBJ_FCNTL)
         return false;
@@ -315,8 +322,10 @@ int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, 
     l->contended++;
     engine_lock_busy(t, l, fp);
     wait_publish(t, WAIT_LOCK, arena_ref(l), 0, mode, (how & HOW_TIMED) != 0, stack);
-    if ((how & HOW_TIMED) && t->rec->nheld && !(t->node && order_cached(t, t->node, arena_ref(l), order_way(mode, how))))
-        order_acquired(t, arena_ref(l), mode, how, stack, fp); /* the order exists even if the attempt runs into its limit */
+    if ((how & HOW_TIMED) && t->rec->nheld &&
+        !(t->node && order_cached(t, t->node, arena_ref(l), order_way(mode, how))))
+        /* the order exists even if the attempt runs into its limit */
+        order_acquired(t, arena_ref(l), mode, how, stack, fp);
     enum finding_rule rule;
     if (!(how & HOW_TIMED) && detects(DETECT_MISUSE) && blocks_itself(t, l, mode, &rule)) {
         misuse_report(t, rule, VERDICT_OBSERVED, &l->head, 0, t->ref, stack, EVENT_ACQUIRE);
@@ -339,13 +348,14 @@ void engine_wait_end(struct thread *t)
     wait_withdraw(t);
 }
 
-/* A thread that joins itself, or one that is joining it: glibc answers EDEADLK at once, so nobody waits. Joining oneself is a bug all the
- * same. */
+/* A thread that joins itself, or one that is joining it: glibc answers EDEADLK at once, so nobody waits. Joining
+ * oneself is a bug all the same. */
 static bool joins_back(struct thread *t, ref_t target, const u64 *fp)
 {
     const struct thread_rec *other = THREAD_AT(target);
     if (target == t->ref) {
-        ref_t stack = capture(t, fp), r = detects(DETECT_DEADLOCK) ? finding_begin(hash_combine(t->ref, stack), 1, 1) : 0;
+        ref_t stack = capture(t, fp),
+              r = detects(DETECT_DEADLOCK) ? finding_begin(hash_combine(t->ref, stack), 1, 1) : 0;
         struct finding_rec *f = r ? arena_at(r) : NULL;
         if (f) {
             f->kind = FINDING_STUCK;

@@ -72,8 +72,8 @@ static int make_room(struct addrmap *m)
         if (old->entry[i].ref)
             put(t, old->entry[i].addr, old->entry[i].ref);
     __atomic_store_n(&m->table, t, __ATOMIC_RELEASE);
-    /* Readers may still look at the old table, so its address range stays; its memory is given back. They then read zeroes: "not found",
-     * which sends them to the locked path. */
+    /* Readers may still look at the old table, so its address range stays; its memory is given back. They then read
+     * zeroes: "not found", which sends them to the locked path. */
     if (old)
         sys_call3(SYS_madvise, old, table_bytes(old->mask + 1), MADV_DONTNEED);
     return 0;

@@ -1,8 +1,9 @@
 /* Address -> object record, for one process. Readers take no lock; writers hold the table lock (RANK_TABLE).
  *
- * Open addressing, linear probing. An entry's address is written last and never changes inside one table; removal clears the ref. A
- * full table is replaced; the old one's address range stays for readers that still look at it and find it empty. A reader may see a
- * removed record, or miss one, for a moment: it checks the record's own address and uid, and looks again under the lock. */
+ * Open addressing, linear probing. An entry's address is written last and never changes inside one table; removal
+ * clears the ref. A full table is replaced; the old one's address range stays for readers that still look at it and
+ * find it empty. A reader may see a removed record, or miss one, for a moment: it checks the record's own address and
+ * uid, and looks again under the lock. */
 #ifndef SNARL_BASE_ADDRMAP_H
 #define SNARL_BASE_ADDRMAP_H
 

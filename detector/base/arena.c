@@ -84,7 +84,8 @@ static int open_mapped(const char *path, int open_flags, int map_flags)
     if (err)
         return err;
     const struct arena_header *h = arena_header();
-    if (h->magic != ARENA_MAGIC || h->version != ARENA_VERSION || h->size > mapped_size || h->nchunks > ARENA_MAX_CHUNKS) {
+    if (h->magic != ARENA_MAGIC || h->version != ARENA_VERSION || h->size > mapped_size ||
+        h->nchunks > ARENA_MAX_CHUNKS) {
         arena_close();
         return -EPROTO;
     }
@@ -227,7 +228,8 @@ const void *arena_check(ref_t r, u64 bytes)
     u64 at = (u64)r << 4;
     if (!r || at < sizeof(struct arena_header) || at > mapped_size || bytes > mapped_size - at)
         return NULL;
-    /* Pages that were never handed out lie beyond what the file's blocks cover; they read as zeroes, which is harmless. */
+    /* Pages that were never handed out lie beyond what the file's blocks cover; they read as zeroes, which is
+     * harmless. */
     return arena_base + at;
 }
 

@@ -1,8 +1,9 @@
-/* The run's arena: one file in the run folder, mapped by every process of the run and, afterwards, by the command line tool.
+/* The run's arena: one file in the run folder, mapped by every process of the run and, afterwards, by the command line
+ * tool.
  *
- * All that snarl knows lives here: threads, locks, orders, stacks, findings. So it survives SIGKILL and _exit, several processes
- * see each other's waits, and nothing has to be written out at the end. References are ref_t (offset / 16), never pointers:
- * each process maps the file where it likes.
+ * All that snarl knows lives here: threads, locks, orders, stacks, findings. So it survives SIGKILL and _exit, several
+ * processes see each other's waits, and nothing has to be written out at the end. References are ref_t (offset / 16),
+ * never pointers: each process maps the file where it likes.
  *
  * The file is created sparse with its final size; memory is used as it is touched. New chunks are populated with
  * MADV_POPULATE_WRITE first, so that a full disk is an allocation failure and not a SIGBUS in the watched program.
@@ -19,8 +20,8 @@
 #define ARENA_VERSION 1u
 #define ARENA_MAX_CHUNKS 16384u
 
-/* Record pools. item size comes from the record's type at the first allocation; all items of a pool are equally large and each
- * pool can be walked (arena_next). X(name) */
+/* Record pools. item size comes from the record's type at the first allocation; all items of a pool are equally large
+ * and each pool can be walked (arena_next). X(name) */
 #define ARENA_POOLS(X) X(PROCESS) X(THREAD) X(LOCK) X(SYNC) X(NODE) X(WITNESS) X(HOLD) X(SEGMENT) X(EDGE) X(MODULE)
 enum arena_pool {
 #define X(name) POOL_##name,
@@ -30,7 +31,7 @@ enum arena_pool {
 };
 
 struct arena_chunk {
-    ref_t first;  /* its first item */
+    ref_t first; /* its first item */
     u16 pool;
     u16 used_pad;
     u32 used; /* items handed out so far (freed ones included) */
@@ -38,8 +39,8 @@ struct arena_chunk {
 };
 
 struct arena_pool_state {
-    u32 item_size; /* bytes, multiple of 16 */
-    u32 open_chunk; /* index + 1 of the chunk being filled */
+    u32 item_size;   /* bytes, multiple of 16 */
+    u32 open_chunk;  /* index + 1 of the chunk being filled */
     ref_t free_list; /* first word of a free item: next free one */
     u32 live;
 };
@@ -48,11 +49,11 @@ struct arena_header {
     u64 magic;
     u32 version;
     u32 header_bytes;
-    u64 size;          /* of the file */
-    u64 next;  /* first byte not yet given to a chunk or blob region */
+    u64 size; /* of the file */
+    u64 next; /* first byte not yet given to a chunk or blob region */
     u64 blob_next, blob_end;
     struct ilock lock; /* RANK_ARENA */
-    u32 exhausted; /* allocations that failed */
+    u32 exhausted;     /* allocations that failed */
     u32 nchunks;
     ref_t run; /* struct run_state (model/run.h) */
     u32 reserved;
@@ -91,7 +92,8 @@ void arena_free(enum arena_pool pool, ref_t item);
 /* A zeroed variable-size piece that is never freed (stacks, strings, findings), or 0. */
 ref_t arena_blob(u64 bytes);
 
-/* Walks a pool: start with cursor {0}; returns 0 at the end. Freed items are included: records carry their own liveness. */
+/* Walks a pool: start with cursor {0}; returns 0 at the end. Freed items are included: records carry their own
+ * liveness. */
 struct arena_cursor {
     u32 chunk, item;
 };

@@ -1,5 +1,5 @@
-/* Internal locks over shared futexes. Called from every slow path. Takes no other lock, allocates nothing.
- * The robust part follows the idea of robust futexes: the word names the owner, a waiter that has waited long asks the kernel
+/* Internal locks over shared futexes. Called from every slow path. Takes no other lock, allocates nothing. The robust
+ * part follows the idea of robust futexes: the word names the owner, a waiter that has waited long asks the kernel
  * whether that thread still exists and takes the lock over if not. */
 #include "ilock.h"
 
@@ -48,8 +48,8 @@ static SNARL_COLD void acquire_slow(struct ilock *l, u32 me)
                 return;
             continue;
         }
-        if (!(w & ILOCK_WAITERS) && !__atomic_compare_exchange_n(&l->word, &w, w | ILOCK_WAITERS, false,
-                                                                 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        if (!(w & ILOCK_WAITERS) &&
+            !__atomic_compare_exchange_n(&l->word, &w, w | ILOCK_WAITERS, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             continue;
         w |= ILOCK_WAITERS;
         if (sys_futex_wait(&l->word, w, OWNER_CHECK_NS) == -ETIMEDOUT && owner_is_gone(w) &&
@@ -58,7 +58,8 @@ static SNARL_COLD void acquire_slow(struct ilock *l, u32 me)
     }
 }
 
-/* How many internal locks this thread holds: signals are blocked once, by the outermost. And its kernel id, asked for once. */
+/* How many internal locks this thread holds: signals are blocked once, by the outermost. And its kernel id, asked for
+ * once. */
 static __thread u32 held __attribute__((tls_model("initial-exec")));
 static __thread u32 own_tid __attribute__((tls_model("initial-exec")));
 

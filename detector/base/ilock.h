@@ -1,9 +1,9 @@
-/* Internal locks: ranked, robust against an owner that was killed, usable between processes (they live in the arena) and
- * inside one. Debug builds (SNARL_DEBUG) check that they are taken in rank order.
+/* Internal locks: ranked, robust against an owner that was killed, usable between processes (they live in the arena)
+ * and inside one. Debug builds (SNARL_DEBUG) check that they are taken in rank order.
  *
- * Rules: never held across code of the watched program; signals are blocked while one is held (ilock_acquire does it), so a
- * handler can neither re-enter nor leave a section by longjmp. What a killed owner left half done must stay readable: sections
- * publish with a single store at their end. */
+ * Rules: never held across code of the watched program; signals are blocked while one is held (ilock_acquire does it),
+ * so a handler can neither re-enter nor leave a section by longjmp. What a killed owner left half done must stay
+ * readable: sections publish with a single store at their end. */
 #ifndef SNARL_BASE_ILOCK_H
 #define SNARL_BASE_ILOCK_H
 
@@ -12,12 +12,12 @@
 /* Taken in this order, lowest first. */
 enum ilock_rank {
     RANK_PRELOAD = 0, /* the preload's map of thread handles */
-    RANK_TABLE = 1, /* the process's address table and allocation notes */
-    RANK_THREADS,   /* thread and process records */
-    RANK_GRAPH,     /* lock-order graph, must-order segments */
-    RANK_STACKS,    /* interned stacks, strings, modules */
-    RANK_FINDINGS,  /* findings */
-    RANK_ARENA,     /* arena chunks and free lists */
+    RANK_TABLE = 1,   /* the process's address table and allocation notes */
+    RANK_THREADS,     /* thread and process records */
+    RANK_GRAPH,       /* lock-order graph, must-order segments */
+    RANK_STACKS,      /* interned stacks, strings, modules */
+    RANK_FINDINGS,    /* findings */
+    RANK_ARENA,       /* arena chunks and free lists */
     RANK_MAX,
 };
 
@@ -26,9 +26,13 @@ struct ilock {
     u32 rank;
 };
 
-#define ILOCK_INIT(r) {0, (r)}
+#define ILOCK_INIT(r)                                                                                                  \
+    {                                                                                                                  \
+        0, (r)                                                                                                         \
+    }
 
-/* Returns the signal mask to hand to ilock_release; only the outermost lock's counts, so release in the opposite order. Steals the lock of an owner that no longer exists. */
+/* Returns the signal mask to hand to ilock_release; only the outermost lock's counts, so release in the opposite order.
+ * Steals the lock of an owner that no longer exists. */
 u64 ilock_acquire(struct ilock *l);
 void ilock_release(struct ilock *l, u64 saved_mask);
 /* In a forked child: a lock of the arena that was held across the fork is the parent's to release, not ours. */

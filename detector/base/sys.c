@@ -10,8 +10,8 @@
 
 void *sys_map(size_t bytes)
 {
-    long r = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                       -1, 0);
+    long r =
+        sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return r < 0 && r > -4096 ? NULL : (void *)r;
 }
 

@@ -41,7 +41,8 @@ void sys_sleep_ns(u64 ns);
 int sys_futex_wait(u32 *word, u32 expected, u64 timeout_ns);
 int sys_futex_wake(u32 *word, int count);
 
-/* Blocks every signal of the calling thread, libc's internal ones included; give the result back to sys_signals_restore. */
+/* Blocks every signal of the calling thread, libc's internal ones included; give the result back to
+ * sys_signals_restore. */
 u64 sys_signals_block(void);
 void sys_signals_restore(u64 saved);
 

@@ -12,7 +12,8 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
-/* A place in the run's arena: byte offset / 16, so that 32 bits reach 64 GiB. 0 is "none". The same in every process of the run. */
+/* A place in the run's arena: byte offset / 16, so that 32 bits reach 64 GiB. 0 is "none". The same in every process of
+ * the run. */
 typedef u32 ref_t;
 
 #define snarl_likely(x) __builtin_expect(!!(x), 1)

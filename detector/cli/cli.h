@@ -13,7 +13,8 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
 
 /* X(name, function, arguments, one line) */
 #define CLI_VERBS(X)                                                                                                   \
-    X("run", cli_run, "[OPTION...] [--] PROGRAM [ARG...]", "run a program under the detector and report what it finds")  \
+    X("run", cli_run, "[OPTION...] [--] PROGRAM [ARG...]",                                                             \
+      "run a program under the detector and report what it finds")                                                     \
     X("report", cli_report, "[OPTION...] RESULT", "show a saved result again")                                         \
     X("graph", cli_graph, "[OPTION...] RESULT", "draw the lock-order graph of a result")                               \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
@@ -37,15 +38,15 @@ struct settings {
     struct fail_on fail_on;
     int color; /* 0 auto, 1 always, 2 never */
     bool quiet, verbose, force;
-    bool at_exit;   /* report: asked for by the library at the end of a program: silent without findings */
-    int first;      /* index in argv of the first argument that is no option */
+    bool at_exit; /* report: asked for by the library at the end of a program: silent without findings */
+    int first;    /* index in argv of the first argument that is no option */
 };
 struct settings_verb {
     const char *name, *arguments, *text, *examples;
-    bool all;         /* every option of the table; else the outputs and --fail-on */
+    bool all;            /* every option of the table; else the outputs and --fail-on */
     const char *formats; /* for --format, or NULL */
-    bool plain;       /* no options but help and colour */
-    int least, most;  /* arguments; most -1: whatever follows the first one belongs to it */
+    bool plain;          /* no options but help and colour */
+    int least, most;     /* arguments; most -1: whatever follows the first one belongs to it */
 };
 /* Returns 0, or -1 when the verb is to end with *status (help was asked for, or the usage is wrong). */
 int settings_parse(struct settings *s, const struct settings_verb *verb, int argc, char **argv, int *status);
@@ -54,8 +55,10 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
 bool output_color(const struct settings *s, int fd);
 /* Checks that the files named can be written; says what cannot and returns false. */
 bool output_check(const struct settings *s);
-/* json and dot files, and per-process ones ("%p"): the document is the whole run's. False when something could not be written (said). */
-bool output_files(const struct settings *s, const json_t *document, json_t *(*of_process)(unsigned number, void *arg), void *arg);
+/* json and dot files, and per-process ones ("%p"): the document is the whole run's. False when something could not be
+ * written (said). */
+bool output_files(const struct settings *s, const json_t *document, json_t *(*of_process)(unsigned number, void *arg),
+                  void *arg);
 /* Text to --log or to a descriptor. */
 bool output_text(const struct settings *s, const char *text, int fd, bool append);
 struct text_options output_text_options(const struct settings *s, int fd);

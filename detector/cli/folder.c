@@ -1,4 +1,5 @@
-/* The run folder: made before the run, removed after it. Called by the verbs run, report and samples. Takes no locks; allocates with malloc. */
+/* The run folder: made before the run, removed after it. Called by the verbs run, report and samples. Takes no locks;
+ * allocates with malloc. */
 #include "folder.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
 /* The watched program as a child process. Called by the verb run. Takes no locks.
  *
- * The child stays in our process group: terminal signals (^C, ^\, hang-up) reach both, so only signals that somebody sent to us alone are
- * forwarded. While it runs all of them are blocked here and taken one by one, so that nothing ends snarl before the results are out.
- * ^Z stops both; when the child stops by itself we stop too, so that the shell gets its terminal back, and wake it when we are woken. */
+ * The child stays in our process group: terminal signals (^C, ^\, hang-up) reach both, so only signals that somebody
+ * sent to us alone are forwarded. While it runs all of them are blocked here and taken one by one, so that nothing ends
+ * snarl before the results are out. ^Z stops both; when the child stops by itself we stop too, so that the shell gets
+ * its terminal back, and wake it when we are woken. */
 #include "launch.h"
 
 #include <errno.h>

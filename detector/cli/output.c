@@ -1,4 +1,5 @@
-/* Where results go: files, logs, the terminal. Called by the verbs run and report. Takes no locks; allocates with malloc. */
+/* Where results go: files, logs, the terminal. Called by the verbs run and report. Takes no locks; allocates with
+ * malloc. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Looks at a program before it is started: where it is, and whether a preloaded library can watch it. Called by the verb run. Takes no
- * locks; allocates with malloc; reads files. */
+/* Looks at a program before it is started: where it is, and whether a preloaded library can watch it. Called by the
+ * verb run. Takes no locks; allocates with malloc; reads files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -149,7 +149,8 @@ static struct traits look_at(int fd)
     return t;
 }
 
-/* The kernel's rule for AT_SECURE, in which the loader ignores LD_PRELOAD: changed user or group, or capabilities from the file. */
+/* The kernel's rule for AT_SECURE, in which the loader ignores LD_PRELOAD: changed user or group, or capabilities from
+ * the file. */
 static bool gains_privileges(int fd)
 {
     struct stat st;

@@ -1,7 +1,8 @@
-/* `snarl run`: starts a program with libsnarl.so, waits for it, reports what was found. Takes no locks; allocates with malloc.
+/* `snarl run`: starts a program with libsnarl.so, waits for it, reports what was found. Takes no locks; allocates with
+ * malloc.
  *
- * The run's arena is mapped here all the time, so a deadlock is told while the program still hangs; and it is read after the end,
- * however the program ended. */
+ * The run's arena is mapped here all the time, so a deadlock is told while the program still hangs; and it is read
+ * after the end, however the program ended. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

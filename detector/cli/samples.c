@@ -1,7 +1,7 @@
 /* `snarl samples`: lists the bundled samples and runs one under the detector. Takes no locks; allocates with malloc.
  *
- * They stand beside the command: build/samples in a build tree, ../lib/snarl/samples once installed. Each folder has an expect.json
- * (samples/README.md) with its title and its programs. */
+ * They stand beside the command: build/samples in a build tree, ../lib/snarl/samples once installed. Each folder has an
+ * expect.json (samples/README.md) with its title and its programs. */
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>

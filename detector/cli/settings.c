@@ -1,6 +1,8 @@
-/* Options of the verbs: the table of model/options.h through argp. Called by the verbs. Takes no locks; allocates with malloc.
+/* Options of the verbs: the table of model/options.h through argp. Called by the verbs. Takes no locks; allocates with
+ * malloc.
  *
- * argp tells of unknown options, but not what was meant; so long options are looked at before it sees them (check_names). */
+ * argp tells of unknown options, but not what was meant; so long options are looked at before it sees them
+ * (check_names). */
 #include <argp.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,15 +1,16 @@
 /* What the watched program synchronises with: locks, and the things that threads wait on without owning them.
  *
- * An object's identity is its record, not its address: when the memory is destroyed, freed, unmapped or initialised again the record dies
- * (uid becomes 0) and the next use of the address makes a new one. Where it was born is kept for naming its class, which happens
- * outside the program (detector/symbol). Process-shared objects have one record for all processes of the run. */
+ * An object's identity is its record, not its address: when the memory is destroyed, freed, unmapped or initialised
+ * again the record dies (uid becomes 0) and the next use of the address makes a new one. Where it was born is kept for
+ * naming its class, which happens outside the program (detector/symbol). Process-shared objects have one record for all
+ * processes of the run. */
 #ifndef SNARL_MODEL_OBJECT_H
 #define SNARL_MODEL_OBJECT_H
 
 #include "base/types.h"
 
 /* X(enumerator, name in results) */
-#define OBJECT_KINDS(X)                                                                                               \
+#define OBJECT_KINDS(X)                                                                                                \
     X(NONE, "none")                                                                                                    \
     X(MUTEX, "mutex")                                                                                                  \
     X(RWLOCK, "rwlock")                                                                                                \
@@ -32,43 +33,57 @@ enum lock_mode { MODE_EXCLUSIVE = 0, MODE_SHARED = 1 };
 
 /* Attributes given when an object is first seen or initialised. */
 enum object_attr {
-    ATTR_SHARED = 1u << 0,         /* process-shared */
+    ATTR_SHARED = 1u << 0, /* process-shared */
     ATTR_RECURSIVE = 1u << 1,
-    ATTR_ERRORCHECK = 1u << 2,     /* relock and foreign unlock return errors: no self-deadlock */
+    ATTR_ERRORCHECK = 1u << 2, /* relock and foreign unlock return errors: no self-deadlock */
     ATTR_ROBUST = 1u << 3,
     ATTR_WRITER_NONRECURSIVE = 1u << 4, /* rwlock: readers queue behind waiting writers */
-    ATTR_LOCKLIKE = 1u << 5,       /* semaphore that started at 1 and was only ever posted by its last taker */
-    ATTR_ONCE = 1u << 6,           /* pthread_once, call_once, __cxa_guard: held while the initialiser runs */
-    ATTR_FILE = 1u << 7,           /* stdio FILE lock (recursive) */
-    ATTR_INTERPRETER = 1u << 8,    /* an interpreter's global lock: modelled, hidden from orders */
-    ATTR_NAMED = 1u << 9,          /* `name` says where it comes from (sem_open name, file path, label) */
-    ATTR_INITIALISED = 1u << 10,   /* an init call was seen; otherwise static or unseen */
+    ATTR_LOCKLIKE = 1u << 5,            /* semaphore that started at 1 and was only ever posted by its last taker */
+    ATTR_ONCE = 1u << 6,                /* pthread_once, call_once, __cxa_guard: held while the initialiser runs */
+    ATTR_FILE = 1u << 7,                /* stdio FILE lock (recursive) */
+    ATTR_INTERPRETER = 1u << 8,         /* an interpreter's global lock: modelled, hidden from orders */
+    ATTR_NAMED = 1u << 9,               /* `name` says where it comes from (sem_open name, file path, label) */
+    ATTR_INITIALISED = 1u << 10,        /* an init call was seen; otherwise static or unseen */
     ATTR_INIT_UNKNOWN_VALUE = 1u << 11, /* semaphore whose initial value was not seen */
-    ATTR_PROCESS_OWNED = 1u << 12, /* the process owns it, any thread may release (fcntl record locks, flock) */
-    ATTR_PYTHON = 1u << 13,        /* a CPython threading lock */
+    ATTR_PROCESS_OWNED = 1u << 12,      /* the process owns it, any thread may release (fcntl record locks, flock) */
+    ATTR_PYTHON = 1u << 13,             /* a CPython threading lock */
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
-    ATTR_THREAD_END = 1u << 17,    /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
-    ATTR_UNTRACKED = 1u << 15,     /* the stand-in when the arena is full: nothing is recorded of it */
-    ATTR_RECORD = 1u << 16,        /* POSIX record lock: threads of one process never keep each other from it, and the kernel answers
+    /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
+    ATTR_THREAD_END = 1u << 17,
+    ATTR_UNTRACKED = 1u << 15, /* the stand-in when the arena is full: nothing is recorded of it */
+    ATTR_RECORD =
+        1u << 16, /* POSIX record lock: threads of one process never keep each other from it, and the kernel answers
                                       EDEADLK to the wait that closes a cycle of such waits */
 };
 
 enum object_state { OBJECT_FREE = 0, OBJECT_LIVE, OBJECT_DEAD /* destroyed or freed, kept for what refers to it */ };
 
-enum object_region { REGION_UNKNOWN = 0, REGION_GLOBAL, REGION_HEAP, REGION_STACK, REGION_SHARED, REGION_FILE, REGION_TLS };
+enum object_region {
+    REGION_UNKNOWN = 0,
+    REGION_GLOBAL,
+    REGION_HEAP,
+    REGION_STACK,
+    REGION_SHARED,
+    REGION_FILE,
+    REGION_TLS
+};
 
 /* Where an object was born; everything that detector/symbol needs to name its class. */
 struct object_birth {
-    ref_t init_stack;  /* stack of the init call, or of the first use seen */
-    ref_t alloc_stack; /* heap: stack (or the one call site known) of the allocation. stack: when the frame is not in init_stack, the one it is in */
-    u8 region;         /* enum object_region */
+    ref_t init_stack; /* stack of the init call, or of the first use seen */
+    /* heap: stack (or the one call site known) of the allocation. stack: when the frame is not in init_stack, the one
+     * it is in */
+    ref_t alloc_stack;
+    u8 region; /* enum object_region */
     u8 init_seen;
-    u16 frame;         /* stack variable: which frame of init_stack holds it (0 = innermost) */
-    ref_t module;      /* global, tls: its module */
-    u64 offset;        /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. tls: in the module's TLS segment. */
-    u64 alloc_size;    /* heap: size as asked for. stack: the return address in that frame, 0 if unknown */
-    ref_t name;        /* arena string, with ATTR_NAMED */
-    ref_t thread;      /* thread that was there */
+    u16 frame;    /* stack variable: which frame of init_stack holds it (0 = innermost) */
+    ref_t module; /* global, tls: its module */
+    /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. tls:
+     * in the module's TLS segment. */
+    u64 offset;
+    u64 alloc_size; /* heap: size as asked for. stack: the return address in that frame, 0 if unknown */
+    ref_t name;     /* arena string, with ATTR_NAMED */
+    ref_t thread;   /* thread that was there */
 };
 
 /* Common head of lock_rec and sync_rec. 32 bytes. */
@@ -77,7 +92,7 @@ struct object_head {
     u32 uid;    /* unique in the run; 0 when the object is dead. Caches hold (ref, uid). */
     u64 addr;   /* in the process that saw it first */
     u8 kind, state;
-    u8 pinned;  /* enum object_pin: something refers to it, the record stays */
+    u8 pinned; /* enum object_pin: something refers to it, the record stays */
     u8 reserved;
     u32 attrs;
     ref_t process; /* 0 for objects shared between processes */
@@ -89,22 +104,23 @@ enum object_pin { PIN_GRAPH = 1, PIN_FINDING = 2, PIN_TABLE = 4, PIN_BUSY = 8 };
 struct lock_rec {
     struct object_head head;
     /* hot: written by the owner only, next to what it has just locked */
-    ref_t owner;       /* thread that holds it exclusively, 0 if none. Cleared before the real unlock, set after the acquire. */
-    ref_t edges_in;    /* reachability: edges that end here (graph lock) */
-    u32 acquisitions;  /* wraps; statistics */
+    /* thread that holds it exclusively, 0 if none. Cleared before the real unlock, set after the acquire. */
+    ref_t owner;
+    ref_t edges_in;   /* reachability: edges that end here (graph lock) */
+    u32 acquisitions; /* wraps; statistics */
     u32 contended;
-    ref_t nodes;       /* order nodes for this lock (graph lock) */
-    u32 rank;          /* position in the incremental topological order, 0 = not in it (graph lock) */
-    ref_t tangle;      /* union-find parent: locks of one strongly connected component (graph lock) */
-    ref_t edges_out;   /* reachability: edges that start here (graph lock) */
+    ref_t nodes;     /* order nodes for this lock (graph lock) */
+    u32 rank;        /* position in the incremental topological order, 0 = not in it (graph lock) */
+    ref_t tangle;    /* union-find parent: locks of one strongly connected component (graph lock) */
+    ref_t edges_out; /* reachability: edges that start here (graph lock) */
     /* semaphores */
     union {
         struct {
             u32 sem_initial, sem_posts, sem_takes;
         };
         struct {
-            /* Not a semaphore: its maker's count of operations and of held locks when it was made, for telling whether anybody else can know
-             * it yet (order.c). born 0: not known. */
+            /* Not a semaphore: its maker's count of operations and of held locks when it was made, for telling whether
+             * anybody else can know it yet (order.c). born 0: not known. */
             u32 born, born_operations, born_held;
         };
     };
@@ -117,13 +133,13 @@ struct lock_rec {
 /* Condition variable or barrier. */
 struct sync_rec {
     struct object_head head;
-    u32 waiters;    /* threads inside wait */
-    u32 tokens;     /* wake-ups sent and not yet consumed (condition) */
-    ref_t mutex;    /* mutex of the current waiters (condition) */
-    u32 needed;     /* barrier: parties */
-    u32 arrived;    /* barrier: in this round */
-    u32 round;      /* barrier: rounds completed */
-    ref_t segment;  /* barrier: must-order join of this round's parties so far */
+    u32 waiters;        /* threads inside wait */
+    u32 tokens;         /* wake-ups sent and not yet consumed (condition) */
+    ref_t mutex;        /* mutex of the current waiters (condition) */
+    u32 needed;         /* barrier: parties */
+    u32 arrived;        /* barrier: in this round */
+    u32 round;          /* barrier: rounds completed */
+    ref_t segment;      /* barrier: must-order join of this round's parties so far */
     ref_t segment_done; /* barrier: the join of the round just completed */
     ref_t last_signaller;
     u32 witness_changes; /* barrier: run's count when the last round ended */

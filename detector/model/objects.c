@@ -1,5 +1,5 @@
-/* Table of synchronisation objects. Called by the engine. Takes RANK_TABLE (private to the process) and, for objects shared between
- * processes, RANK_STACKS around the run-wide table. Allocates arena records and table memory. */
+/* Table of synchronisation objects. Called by the engine. Takes RANK_TABLE (private to the process) and, for objects
+ * shared between processes, RANK_STACKS around the run-wide table. Allocates arena records and table memory. */
 #include "objects.h"
 
 #include "base/arena.h"
@@ -80,8 +80,8 @@ static struct object_head *record_new(u64 addr, enum object_kind kind, u32 attrs
 }
 
 /* Finds or makes the record of a shared object. */
-static struct object_head *shared_make(u64 addr, enum object_kind kind, u32 attrs, const struct object_birth *birth, const u64 *key,
-                                       bool *fresh)
+static struct object_head *shared_make(u64 addr, enum object_kind kind, u32 attrs, const struct object_birth *birth,
+                                       const u64 *key, bool *fresh)
 {
     struct run_state *rs = run();
     struct object_head *o = NULL;
@@ -122,8 +122,8 @@ static struct object_head *shared_make(u64 addr, enum object_kind kind, u32 attr
     return o;
 }
 
-struct object_head *objects_make(u64 addr, enum object_kind kind, u32 attrs, const struct object_birth *birth, const u64 *key,
-                                 bool *fresh)
+struct object_head *objects_make(u64 addr, enum object_kind kind, u32 attrs, const struct object_birth *birth,
+                                 const u64 *key, bool *fresh)
 {
     u64 mask = ilock_acquire(&table_lock);
     struct object_head *o = objects_get(addr);

@@ -22,13 +22,13 @@ extern ref_t objects_process __attribute__((visibility("hidden")));
 /* The record last made for addr in this process (live or destroyed), or NULL. */
 struct object_head *objects_get(u64 addr);
 
-/* Returns the live record of this kind at addr, making it when there is none. `key` (may be NULL): run-wide identity of a shared object.
- * `*fresh` tells whether it was made by this call. NULL when the arena is full. */
-struct object_head *objects_make(u64 addr, enum object_kind kind, u32 attrs, const struct object_birth *birth, const u64 *key,
-                                 bool *fresh);
+/* Returns the live record of this kind at addr, making it when there is none. `key` (may be NULL): run-wide identity of
+ * a shared object. `*fresh` tells whether it was made by this call. NULL when the arena is full. */
+struct object_head *objects_make(u64 addr, enum object_kind kind, u32 attrs, const struct object_birth *birth,
+                                 const u64 *key, bool *fresh);
 
-/* The object is gone (destroyed: its address still answers, with state OBJECT_DEAD; else the address is forgotten too). `busy`: somebody holds
- * it or waits for it, so the record must stay. */
+/* The object is gone (destroyed: its address still answers, with state OBJECT_DEAD; else the address is forgotten too).
+ * `busy`: somebody holds it or waits for it, so the record must stay. */
 void objects_kill(struct object_head *o, bool keep_address, bool busy);
 
 /* Calls fn for every object in [addr, addr + size). fn may kill it. */

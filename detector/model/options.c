@@ -1,5 +1,5 @@
-/* The option table and the parser of SNARL_OPTIONS. Called by the preload library at start-up, before anything else works, and by the
- * command line tool. Takes no locks, allocates nothing, calls nothing of libc. */
+/* The option table and the parser of SNARL_OPTIONS. Called by the preload library at start-up, before anything else
+ * works, and by the command line tool. Takes no locks, allocates nothing, calls nothing of libc. */
 #include "options.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* The options of `snarl run`, which are also the keys of SNARL_OPTIONS ("key=value:key=value"). One table serves the command line, its help,
- * the man page's test and the preload library, so that they cannot drift apart.
+/* The options of `snarl run`, which are also the keys of SNARL_OPTIONS ("key=value:key=value"). One table serves the
+ * command line, its help, the man page's test and the preload library, so that they cannot drift apart.
  *
  * Safe inside any program: no allocation, no libc calls, no locks. */
 #ifndef SNARL_MODEL_OPTIONS_H
@@ -67,7 +67,8 @@ struct option_def {
 
 extern const struct option_def option_table[OPTION_ID_COUNT] __attribute__((visibility("hidden")));
 
-/* What SNARL_OPTIONS and the command line start from. perturb_seed 0 with perturb set means: choose one and say which. */
+/* What SNARL_OPTIONS and the command line start from. perturb_seed 0 with perturb set means: choose one and say
+ * which. */
 void options_default(struct run_options *o);
 
 /* Index into option_table, or -1. */
@@ -75,13 +76,15 @@ int options_find(const char *name, size_t length);
 /* The name that looks most like it, or NULL when none does. Options of later versions are not suggested. */
 const char *options_nearest(const char *name, size_t length);
 
-/* Checks the value of one option (NULL: the name stood alone) and, for SCOPE_PROGRAM, stores it. 0 or -EINVAL with a sentence in err. */
+/* Checks the value of one option (NULL: the name stood alone) and, for SCOPE_PROGRAM, stores it. 0 or -EINVAL with a
+ * sentence in err. */
 int options_set(struct run_options *o, enum option_id id, const char *value, size_t length, char *err, size_t errlen);
 
 /* The sentence for a name that options_find does not know. */
 void options_explain_unknown(const char *name, size_t length, char *err, size_t errlen);
 
-/* Calls `each` for every key of the string; value NULL when there was no '='. A value may be quoted ('…' or "…") to hold a colon. */
+/* Calls `each` for every key of the string; value NULL when there was no '='. A value may be quoted ('…' or "…") to
+ * hold a colon. */
 typedef int (*options_each)(void *context, const char *key, size_t key_length, const char *value, size_t value_length);
 int options_split(const char *s, options_each each, void *context);
 

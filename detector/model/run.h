@@ -44,25 +44,26 @@ struct run_state {
     struct ilock threads_lock, graph_lock, stacks_lock, findings_lock;
     struct run_options options;
     u64 start_ns, end_ns;
-    u32 next_uid;       /* objects */
+    u32 next_uid; /* objects */
     u32 next_thread, next_process, next_module;
     u32 next_segment, next_search;
     u32 ranks_before, ranks_behind; /* of the topological order of locks (analyze/reach.c) */
-    u32 witness_changes; /* bumped when a witness is added or moves to a new segment */
-    u32 segments_full;   /* the must order is incomplete from here on: what cannot be proved unordered counts as ordered */
-    u32 waiting;        /* threads with a published wait, atomic */
+    u32 witness_changes;            /* bumped when a witness is added or moves to a new segment */
+    /* the must order is incomplete from here on: what cannot be proved unordered counts as ordered */
+    u32 segments_full;
+    u32 waiting; /* threads with a published wait, atomic */
     ref_t findings, findings_tail;
     u32 nfindings;
-    u32 news;           /* futex word: bumped when a finding is complete; the CLI waits on it */
-    u32 urgent;         /* findings that the user must hear of at once (observed deadlocks) */
+    u32 news;   /* futex word: bumped when a finding is complete; the CLI waits on it */
+    u32 urgent; /* findings that the user must hear of at once (observed deadlocks) */
     u32 order_epoch;
-    ref_t module_ids;   /* list of first module_rec per id */
+    ref_t module_ids; /* list of first module_rec per id */
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;
     u32 nstacks, nstrings, nnodes, nholds, nshared;
-    u32 zombies;        /* dead locks kept because orders refer to them */
-    ref_t nobody;       /* lock_rec that stands in when the arena is full */
-    ref_t processes;    /* list through next_process */
+    u32 zombies;          /* dead locks kept because orders refer to them */
+    ref_t nobody;         /* lock_rec that stands in when the arena is full */
+    ref_t processes;      /* list through next_process */
     u64 objects_seen[16]; /* per enum object_kind */
     u64 lost[LOSS_COUNT];
 };

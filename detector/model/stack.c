@@ -1,5 +1,6 @@
-/* Interning of stacks and strings in the arena. Called by sensors (through the engine's hooks) and the engine.
- * Takes RANK_STACKS for new entries; looks known ones up without a lock (chains only ever grow at their head). Allocates arena blobs. */
+/* Interning of stacks and strings in the arena. Called by sensors (through the engine's hooks) and the engine. Takes
+ * RANK_STACKS for new entries; looks known ones up without a lock (chains only ever grow at their head). Allocates
+ * arena blobs. */
 #include "stack.h"
 
 #include "base/arena.h"

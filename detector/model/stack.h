@@ -15,7 +15,7 @@
 #define FRAME_PYTHON (1ULL << 63)
 #define FRAME_EXACT (1ULL << 62)
 #define FRAME_MODULE(f) ((u32)(((f) >> 48) & 0x3fff))
-#define FRAME_OFFSET(f) ((f) & 0xffffffffffffULL)
+#define FRAME_OFFSET(f) ((f)&0xffffffffffffULL)
 
 struct stack_rec {
     ref_t next; /* hash chain */

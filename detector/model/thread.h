@@ -1,4 +1,5 @@
-/* Threads and processes: the part that everybody in the run may read (in the arena), and the private part with the caches.
+/* Threads and processes: the part that everybody in the run may read (in the arena), and the private part with the
+ * caches.
  *
  * A thread writes its own record without locks; others read it racily and check again (analyze/waitgraph.c). */
 #ifndef SNARL_MODEL_THREAD_H
@@ -12,15 +13,17 @@ enum thread_state { THREAD_FREE = 0, THREAD_NEW, THREAD_RUNNING, THREAD_ENDED, T
 /* How a lock came to be held or is being asked for. Bits. */
 enum acquire_how {
     HOW_BLOCK = 0,
-    HOW_TRY = 1u << 0,     /* trylock: no incoming edge */
-    HOW_TIMED = 1u << 1,   /* gives up by itself */
-    HOW_PYTRY = 1u << 2,   /* CPython's uncontended take: a try that stands for a blocking acquire (verdict possible) */
-    HOW_REACQUIRE = 1u << 3, /* by returning from a condition wait */
-    HOW_HANDLER = 1u << 4, /* inside a signal handler */
+    HOW_TRY = 1u << 0,   /* trylock: no incoming edge */
+    HOW_TIMED = 1u << 1, /* gives up by itself */
+    HOW_PYTRY = 1u << 2, /* CPython's uncontended take: a try that stands for a blocking acquire (verdict possible) */
+    HOW_REACQUIRE = 1u << 3,  /* by returning from a condition wait */
+    HOW_HANDLER = 1u << 4,    /* inside a signal handler */
     HOW_THREAD_END = 1u << 6, /* the lock stands for the life of the taking thread */
-    HOW_SIGNAL = 1u << 8,    /* the semaphore is known to be no lock: another thread will post it (only at its take, never in a hold) */
+    /* the semaphore is known to be no lock: another thread will post it (only at its take, never in a hold) */
+    HOW_SIGNAL = 1u << 8,
     HOW_PHANTOM = 1u << 5, /* --on-deadlock=break: never really taken; its release is swallowed */
-    HOW_INHERITED = 1u << 7, /* held since before the fork that made this process: fork handlers may initialise it again */
+    /* held since before the fork that made this process: fork handlers may initialise it again */
+    HOW_INHERITED = 1u << 7,
 };
 
 struct held_entry {
@@ -43,7 +46,7 @@ struct wait_rec {
     ref_t object; /* lock_rec, sync_rec or thread_rec */
     ref_t mutex;  /* condition wait: has to be taken again before it returns */
     ref_t stack;
-    u32 round;    /* barrier round it waits for */
+    u32 round; /* barrier round it waits for */
     u64 since_ns;
 };
 
@@ -51,24 +54,24 @@ struct wait_rec {
 
 struct thread_rec {
     ref_t link;
-    u32 number;      /* 1, 2, … over the run, as shown to the user */
+    u32 number; /* 1, 2, … over the run, as shown to the user */
     u32 state;
-    u32 tid;         /* kernel thread id, for looking at /proc only */
+    u32 tid; /* kernel thread id, for looking at /proc only */
     ref_t process;
-    ref_t segment;   /* current must-order segment */
+    ref_t segment; /* current must-order segment */
     u32 nheld;
     u32 held_cap;
-    ref_t held;      /* struct held_entry[held_cap]; own_held at first */
-    u8 pinned;       /* a witness or finding refers to it */
+    ref_t held; /* struct held_entry[held_cap]; own_held at first */
+    u8 pinned;  /* a witness or finding refers to it */
     u8 is_main, detached, in_handler;
     ref_t creator, create_stack;
     ref_t next_in_process;
-    u32 cancelled;   /* pthread_cancel was called for it: a wait at a cancellation point ends by itself */
+    u32 cancelled; /* pthread_cancel was called for it: a wait at a cancellation point ends by itself */
     struct wait_rec wait;
-    u64 operations;  /* lock operations; plain increments by the owner */
+    u64 operations; /* lock operations; plain increments by the owner */
     u64 stack_lo, stack_hi;
     char name[16];
-    u64 start_pc;    /* entry function (absolute address in its process), 0 for main */
+    u64 start_pc; /* entry function (absolute address in its process), 0 for main */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 
@@ -81,17 +84,17 @@ struct process_rec {
     u32 pid;
     u64 start_time; /* from /proc/PID/stat, tells a reused pid */
     ref_t parent;
-    ref_t threads;  /* list through next_in_process */
+    ref_t threads; /* list through next_in_process */
     u32 nthreads_live, nthreads_ever;
-    ref_t modules;  /* list of module_rec of this process */
-    ref_t exe;      /* arena string */
-    u32 handlers;   /* signal handlers of the program installed (interpreter's own do not count) */
-    u32 unseen_wakers; /* timers with threads, raw clones: something we do not see may wake waiters */
-    u32 flags;      /* enum process_flag */
-    u32 python;     /* 0, or version as 0x030b */
-    u64 operations; /* summed from ended threads */
+    ref_t modules;          /* list of module_rec of this process */
+    ref_t exe;              /* arena string */
+    u32 handlers;           /* signal handlers of the program installed (interpreter's own do not count) */
+    u32 unseen_wakers;      /* timers with threads, raw clones: something we do not see may wake waiters */
+    u32 flags;              /* enum process_flag */
+    u32 python;             /* 0, or version as 0x030b */
+    u64 operations;         /* summed from ended threads */
     u32 dropped_in_handler; /* events dropped because a handler interrupted our code */
-    u32 waiting;    /* threads of this process with a published wait, atomic */
+    u32 waiting;            /* threads of this process with a published wait, atomic */
     ref_t next_process;
     ref_t free_threads; /* records of this process to be used again; they stay in its list */
     ref_t end_segment;  /* must order: joins the last segments of all its threads (set when its end was waited for) */
@@ -99,19 +102,19 @@ struct process_rec {
 };
 
 enum process_flag {
-    PROCESS_FUTEX_UNSEEN = 1u << 0,  /* waits on futexes through libraries we do not intercept */
+    PROCESS_FUTEX_UNSEEN = 1u << 0, /* waits on futexes through libraries we do not intercept */
     PROCESS_VFORKED = 1u << 1,
 };
 
 /* Module loaded in a process at some time. Absolute pc - bias = address in the ELF file. */
 struct module_rec {
     ref_t link;
-    ref_t next;    /* older module of the same process */
-    ref_t path;    /* arena string: as the loader opened it, made absolute */
-    ref_t soname;  /* arena string or 0 */
-    u64 lo, hi;    /* mapped range */
+    ref_t next;   /* older module of the same process */
+    ref_t path;   /* arena string: as the loader opened it, made absolute */
+    ref_t soname; /* arena string or 0 */
+    u64 lo, hi;   /* mapped range */
     u64 bias;
-    u32 id;        /* small number used in stack frames, run-wide: same path + build id + bias-free layout = same id */
+    u32 id; /* small number used in stack frames, run-wide: same path + build id + bias-free layout = same id */
     u8 is_main, is_system, gone, build_id_len;
     u8 build_id[32];
     u8 is_snarl, is_libc, is_python, reserved;
@@ -135,33 +138,35 @@ struct order_slot {
 
 struct unwind_memo;
 
-/* Frames of an interpreter's program at the thread's last failed try of a semaphore, for the wait that follows: by then they stand still but
- * can no longer be read (preload/unwind/python.c). */
+/* Frames of an interpreter's program at the thread's last failed try of a semaphore, for the wait that follows: by then
+ * they stand still but can no longer be read (preload/unwind/python.c). */
 #define WAIT_FRAMES 64u
 struct wait_frames {
     u64 sem;        /* 0: none */
     u64 operations; /* the thread's count of lock operations then */
     u32 n;
-    bool waiting;   /* the wait has begun */
+    bool waiting; /* the wait has begun */
     u64 frame[WAIT_FRAMES];
 };
 
-/* The calling thread's private state: own mapping, found through one initial-exec TLS pointer, outlives the TLS destructors. */
+/* The calling thread's private state: own mapping, found through one initial-exec TLS pointer, outlives the TLS
+ * destructors. */
 struct thread {
-    u64 inside;         /* non-zero while snarl's own code runs: stack pointer there. Nested interceptor calls pass through. */
+    /* non-zero while snarl's own code runs: stack pointer there. Nested interceptor calls pass through. */
+    u64 inside;
     struct thread_rec *rec;
     struct held_entry *held; /* rec->held resolved */
     ref_t ref;
-    ref_t node;         /* order node of the innermost hold, 0 = not resolved or nothing held */
-    u8 node_known;      /* node is valid for the present held set */
+    ref_t node;    /* order node of the innermost hold, 0 = not resolved or nothing held */
+    u8 node_known; /* node is valid for the present held set */
     u8 reserved;
     u16 handler_depth;
-    u32 order_epoch;    /* run's epoch when the order cache was last valid */
+    u32 order_epoch; /* run's epoch when the order cache was last valid */
     u64 perturb_state;
     u64 wait_start;
     struct unwind_memo *memo;
     struct thread *next_private; /* free list of private states */
-    void *alloc_notes;  /* recent allocations (preload/intercept/alloc.c) */
+    void *alloc_notes;           /* recent allocations (preload/intercept/alloc.c) */
     /* The creator's stack at the create: return addresses and CFAs, innermost first (preload/locate.c). */
     u32 ncreator;
     u64 creator_sp, creator_pc[CREATOR_FRAMES], creator_cfa[CREATOR_FRAMES];

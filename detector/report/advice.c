@@ -1,5 +1,5 @@
-/* Title, why and fix of deadlocks, lock-order cycles and stuck programs; lock misuse is in advice_misuse.c. Called by collect_finding.c. Takes
- * no locks; allocates with malloc. */
+/* Title, why and fix of deadlocks, lock-order cycles and stuck programs; lock misuse is in advice_misuse.c. Called by
+ * collect_finding.c. Takes no locks; allocates with malloc. */
 #include "advice.h"
 
 #include <stdlib.h>

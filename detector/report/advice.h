@@ -1,4 +1,5 @@
-/* The sentences of a finding, written for somebody who has to act on it: title, why it is a problem, how to fix it. From the JSON alone. */
+/* The sentences of a finding, written for somebody who has to act on it: title, why it is a problem, how to fix it.
+ * From the JSON alone. */
 #ifndef SNARL_REPORT_ADVICE_H
 #define SNARL_REPORT_ADVICE_H
 

@@ -1,7 +1,8 @@
 /* Title, why and fix of lock misuse, one entry per rule. Called by advice.c. Takes no locks; allocates with malloc.
  *
- * In the templates: $L the lock, $T the thread that did it, $W where ("f() at x.c:3"), $O another thread that holds the lock, $H where it was
- * taken, $F "the call returned an error" when it did. A part in {braces} is left out when something in it is unknown. */
+ * In the templates: $L the lock, $T the thread that did it, $W where ("f() at x.c:3"), $O another thread that holds the
+ * lock, $H where it was taken, $F "the call returned an error" when it did. A part in {braces} is left out when
+ * something in it is unknown. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* Decides which findings make the exit status 66. Called by the verbs run and report. Takes no locks; allocates nothing. */
+/* Decides which findings make the exit status 66. Called by the verbs run and report. Takes no locks; allocates
+ * nothing. */
 #include "classify.h"
 
 #include <errno.h>

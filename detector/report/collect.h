@@ -1,4 +1,5 @@
-/* A run's arena -> the result document (schema snarl/1). The arena is the one that is mapped at present (arena_open_read, or the live one). */
+/* A run's arena -> the result document (schema snarl/1). The arena is the one that is mapped at present
+ * (arena_open_read, or the live one). */
 #ifndef SNARL_REPORT_COLLECT_H
 #define SNARL_REPORT_COLLECT_H
 
@@ -15,7 +16,8 @@ struct collect_input {
     bool without_graph;    /* for a report while the program still runs */
 };
 
-/* Never NULL. Findings have their ids and texts, are merged by id and sorted; `counts` is still to be decided (classify.h). */
+/* Never NULL. Findings have their ids and texts, are merged by id and sorted; `counts` is still to be decided
+ * (classify.h). */
 json_t *collect_document(const struct collect_input *in);
 
 /* Numbers and pids of the run's processes: array of objects {"process", "pid"}. */

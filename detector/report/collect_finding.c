@@ -1,5 +1,5 @@
-/* One raw finding of the arena -> its JSON object, without id and texts (identity.c, advice.c add them). Called by collect.c. Takes no
- * locks; allocates with malloc. */
+/* One raw finding of the arena -> its JSON object, without id and texts (identity.c, advice.c add them). Called by
+ * collect.c. Takes no locks; allocates with malloc. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -312,8 +312,8 @@ static void sort_locks(json_t *finding)
     json_object_set_new(finding, "locks", sorted);
 }
 
-/* What the engine could not know when the order was new: a semaphore turned out to be no lock, or nobody ever write-locked the lock whose
- * waiting writers would have made the readers queue. */
+/* What the engine could not know when the order was new: a semaphore turned out to be no lock, or nobody ever
+ * write-locked the lock whose waiting writers would have made the readers queue. */
 static bool cycle_is_void(const struct finding_rec *f)
 {
     struct view_object o;

@@ -1,11 +1,12 @@
-/* The lock-order graph of the arena, by class: "lock_graph" of the document. Called by collect.c. Takes no locks; allocates with malloc.
+/* The lock-order graph of the arena, by class: "lock_graph" of the document. Called by collect.c. Takes no locks;
+ * allocates with malloc.
  *
- * The engine keeps a tree of held sets (model/order.h): a node is a lock taken while the locks on its path to the root were held. Each
- * acquired node gives an edge from every class on its path to its own, and each of its witnesses a context. Locks that were never nested
- * are not part of the graph.
+ * The engine keeps a tree of held sets (model/order.h): a node is a lock taken while the locks on its path to the root
+ * were held. Each acquired node gives an edge from every class on its path to its own, and each of its witnesses a
+ * context. Locks that were never nested are not part of the graph.
  *
- * Ten thousand locks held at once would make fifty million edges. So the edges from the innermost held lock come first, those from the
- * outer ones as long as there is room; what was left out is counted ("cut"). */
+ * Ten thousand locks held at once would make fifty million edges. So the edges from the innermost held lock come first,
+ * those from the outer ones as long as there is room; what was left out is counted ("cut"). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -287,7 +288,8 @@ static json_t *edges_json(const struct graph *g)
     return list;
 }
 
-/* The must order behind the contexts' segments, so that a reader can tell what comes before what. Grows while it is written. */
+/* The must order behind the contexts' segments, so that a reader can tell what comes before what. Grows while it is
+ * written. */
 static json_t *segments_json(struct graph *g)
 {
     json_t *list = json_array();

@@ -1,7 +1,7 @@
 /* Reading, checking and writing of result files. Called by the verbs. Takes no locks; allocates with malloc.
  *
- * jansson tells where the syntax is broken, but not where a value stands that has the wrong type; that place is found by walking the
- * text again (locate). */
+ * jansson tells where the syntax is broken, but not where a value stands that has the wrong type; that place is found
+ * by walking the text again (locate). */
 #include "document.h"
 
 #include <errno.h>

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Reads and checks a result. On failure NULL, and "file:line:column: what is wrong" in err. All strings come back harmless (escape.h). */
+/* Reads and checks a result. On failure NULL, and "file:line:column: what is wrong" in err. All strings come back
+ * harmless (escape.h). */
 json_t *document_load(const char *path, char *err, size_t errlen);
 /* The same for a text in memory; `name` stands for the file in messages. */
 json_t *document_parse(const char *text, size_t n, const char *name, char *err, size_t errlen);

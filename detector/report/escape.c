@@ -1,5 +1,5 @@
-/* Makes foreign text harmless. Called wherever text enters a document and again where it leaves for a terminal, since documents are loaded
- * from files too. Takes no locks; allocates with malloc. */
+/* Makes foreign text harmless. Called wherever text enters a document and again where it leaves for a terminal, since
+ * documents are loaded from files too. Takes no locks; allocates with malloc. */
 #include "escape.h"
 
 #include <stdbool.h>

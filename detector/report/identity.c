@@ -1,7 +1,8 @@
 /* Ids of findings. Called by collect_finding.c. Takes no locks; allocates with malloc.
  *
- * What goes in must be the same whether the bug struck (deadlock: HOLD and WAIT) or not (lock-order: HOLD and ACQUIRE), however often it was
- * seen, whichever thread came first, and how long the cycle over instances of one class happened to be:
+ * What goes in must be the same whether the bug struck (deadlock: HOLD and WAIT) or not (lock-order: HOLD and ACQUIRE),
+ * however often it was seen, whichever thread came first, and how long the cycle over instances of one class happened
+ * to be:
  *
  *   family    deadlock and lock-order are "order"; others are kind and rule
  *   classes   sorted, each once, without the main program's module; what a join waits for counts as a class

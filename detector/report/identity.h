@@ -12,8 +12,8 @@ void identity_set(json_t *finding);
 /* Hash of a cycle's locks (their instances in this run) and of the functions that take them, without their callers. */
 u64 identity_cycle(const json_t *finding);
 
-/* A function's name as ids use it, malloc'd: without parameters, template arguments, compiler suffixes (.part.0, [clone …]) and with lambdas
- * named alike. */
+/* A function's name as ids use it, malloc'd: without parameters, template arguments, compiler suffixes (.part.0, [clone
+ * …]) and with lambdas named alike. */
 char *identity_function(const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* Names for people. Called by advice*.c and text*.c. Takes no locks; allocates with malloc. Documents may come from a file: nothing is taken for
- * granted. */
+/* Names for people. Called by advice*.c and text*.c. Takes no locks; allocates with malloc. Documents may come from a
+ * file: nothing is taken for granted. */
 #include "label.h"
 
 #include <ctype.h>

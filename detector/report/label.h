@@ -1,4 +1,5 @@
-/* What people call the things in a finding: locks as the programmer names them, threads, places. Reads the JSON only. */
+/* What people call the things in a finding: locks as the programmer names them, threads, places. Reads the JSON
+ * only. */
 #ifndef SNARL_REPORT_LABEL_H
 #define SNARL_REPORT_LABEL_H
 
@@ -14,7 +15,8 @@ json_int_t label_number(const json_t *object, const char *key);
 #define LABEL_THREAD_END "python:thread's end"
 
 /* All malloc'd. */
-/* "cache.lock"; the whole class where two locks of the finding would look alike, "(1)", "(2)" for instances of one class. */
+/* "cache.lock"; the whole class where two locks of the finding would look alike, "(1)", "(2)" for instances of one
+ * class. */
 char *label_lock(const json_t *finding, const char *class, json_int_t instance);
 /* The lock (or condition, thread, …) that an event is about; "" when it has none. */
 char *label_object(const json_t *finding, const json_t *event);

@@ -1,4 +1,5 @@
-/* Open addressing with linear probing, at most half full. Called by the collector. Takes no locks; allocates with malloc. */
+/* Open addressing with linear probing, at most half full. Called by the collector. Takes no locks; allocates with
+ * malloc. */
 #include "map.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Hash map from a 64-bit key to a 64-bit value, for the collector's caches. Key and value 0 are allowed. Not thread-safe. */
+/* Hash map from a 64-bit key to a 64-bit value, for the collector's caches. Key and value 0 are allowed. Not
+ * thread-safe. */
 #ifndef SNARL_REPORT_MAP_H
 #define SNARL_REPORT_MAP_H
 

@@ -1,5 +1,5 @@
-/* What the arena's references are called: stacks as functions and lines, locks as classes, threads. The only part of the report that asks
- * detector/symbol. Everything is cached; equal stacks and frames share their JSON. */
+/* What the arena's references are called: stacks as functions and lines, locks as classes, threads. The only part of
+ * the report that asks detector/symbol. Everything is cached; equal stacks and frames share their JSON. */
 #ifndef SNARL_REPORT_NAMES_H
 #define SNARL_REPORT_NAMES_H
 
@@ -15,8 +15,8 @@ void names_free(struct names *n);
 
 /* A frame as it stands in the arena, looked up. New reference to an array: inlined calls make several. */
 json_t *names_frame(struct names *n, u64 frame);
-/* Frames of a stack, innermost first; of the call site alone when there is no stack (site is an absolute address in `process`). Never NULL;
- * an empty array when nothing is known. snarl's own frames are left out. */
+/* Frames of a stack, innermost first; of the call site alone when there is no stack (site is an absolute address in
+ * `process`). Never NULL; an empty array when nothing is known. snarl's own frames are left out. */
 json_t *names_stack(struct names *n, ref_t stack, u64 site, ref_t process);
 /* The function at an absolute address, malloc'd; NULL when unknown. */
 char *names_function_at(struct names *n, u64 address, ref_t process);

@@ -76,8 +76,8 @@ static const char *stable_name(const char *path)
     return base;
 }
 
-/* Names given by the program: a semaphore's, a file's path, an annotation's. Folders differ from machine to machine, so a path's class is its
- * last part. */
+/* Names given by the program: a semaphore's, a file's path, an annotation's. Folders differ from machine to machine, so
+ * a path's class is its last part. */
 static void named_class(struct class_name *c, const struct view_object *o, char *name)
 {
     const char *path = name + (strncmp(name, "FILE ", 5) == 0 ? 5 : 0);

@@ -1,8 +1,9 @@
-/* Classes of Python locks: what the program calls them, read from the line that makes them. Called by names_lock.c. Takes no locks;
- * allocates with malloc; reads .py files.
+/* Classes of Python locks: what the program calls them, read from the line that makes them. Called by names_lock.c.
+ * Takes no locks; allocates with malloc; reads .py files.
  *
  * `lock_a = threading.Lock()` at a module's top level is "file.py:lock_a", `self.lock = Lock()` in Account.__init__ is
- * "file.py:Account.lock" ("file.py:self.lock" where only the bare name of the function is known). Without a readable source line the function stands with the line's rank within it: "file.py:make#1". */
+ * "file.py:Account.lock" ("file.py:self.lock" where only the bare name of the function is known). Without a readable
+ * source line the function stands with the line's rank within it: "file.py:make#1". */
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@ bool names_python_library(const char *file)
     return lib && !strstr(lib, "/site-packages/") && !strstr(lib, "/dist-packages/");
 }
 
-/* The whole file, malloc'd; NULL when it cannot be read. Never blocks: what the name stands for may be anything by now. */
+/* The whole file, malloc'd; NULL when it cannot be read. Never blocks: what the name stands for may be anything by
+ * now. */
 static char *source_text(const char *path)
 {
     struct stat st;
@@ -84,7 +86,8 @@ static bool in_line(const char *line, const char *word)
     return hit && (!end || hit < end);
 }
 
-/* Which of the function's lines that make a lock this one is, from 1: edits elsewhere do not change it. 0 without the source. */
+/* Which of the function's lines that make a lock this one is, from 1: edits elsewhere do not change it. 0 without the
+ * source. */
 static u32 rank_in_function(const char *text, u32 line, const char *function)
 {
     const char *dot = strrchr(function, '.');
@@ -99,8 +102,8 @@ static u32 rank_in_function(const char *text, u32 line, const char *function)
     return rank;
 }
 
-/* Whose lock it is: the innermost frame of the program's own, unless the lock is made by importing a library, or by importing as such. Without
- * either the innermost one. */
+/* Whose lock it is: the innermost frame of the program's own, unless the lock is made by importing a library, or by
+ * importing as such. Without either the innermost one. */
 static bool maker_frame(const struct view_stack *s, struct py_frame *out)
 {
     bool found = false, final = false;
@@ -128,8 +131,8 @@ static size_t indent_of(const char *line)
     return n;
 }
 
-/* The class that the method of this line stands in, for interpreters that do not tell (before 3.11): the nearest "class" line above that is
- * indented less than the "def" above. NULL without one. */
+/* The class that the method of this line stands in, for interpreters that do not tell (before 3.11): the nearest
+ * "class" line above that is indented less than the "def" above. NULL without one. */
 static char *enclosing_class(const char *text, u32 line)
 {
     size_t def = 0;
@@ -151,7 +154,8 @@ static char *enclosing_class(const char *text, u32 line)
     return NULL;
 }
 
-/* "make.<locals>.<listcomp>" -> "make": what a comprehension makes belongs to the function that it stands in. In place. */
+/* "make.<locals>.<listcomp>" -> "make": what a comprehension makes belongs to the function that it stands in. In
+ * place. */
 static void plain_function(char *name)
 {
     static const char *const inner[] = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<locals>"};

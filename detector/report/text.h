@@ -1,5 +1,5 @@
-/* The text report, from a result document alone (so that `snarl report FILE` gives what `snarl run` gave). The document's strings must be
- * harmless: as collected, or as document_load hands them out. */
+/* The text report, from a result document alone (so that `snarl report FILE` gives what `snarl run` gave). The
+ * document's strings must be harmless: as collected, or as document_load hands them out. */
 #ifndef SNARL_REPORT_TEXT_H
 #define SNARL_REPORT_TEXT_H
 

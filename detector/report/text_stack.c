@@ -86,8 +86,8 @@ static void put_skipped(struct text *t, size_t n, const char *what, unsigned ind
     free(line);
 }
 
-/* Frames that are left out: the interpreter's own where Python frames tell the story, runs of library frames before and between the
- * program's own, start code at the end. */
+/* Frames that are left out: the interpreter's own where Python frames tell the story, runs of library frames before and
+ * between the program's own, start code at the end. */
 void text_stack(struct text *t, const json_t *stack, unsigned indent)
 {
     size_t n = json_array_size(stack), shown = 0;

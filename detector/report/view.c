@@ -1,5 +1,5 @@
-/* Copies records out of an arena that may be damaged or still changing. Called by collect*.c and names.c, in the command only. Takes no
- * locks; allocates with malloc. */
+/* Copies records out of an arena that may be damaged or still changing. Called by collect*.c and names.c, in the
+ * command only. Takes no locks; allocates with malloc. */
 #include "view.h"
 
 #include <stdlib.h>

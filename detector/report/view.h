@@ -1,5 +1,5 @@
-/* Safe reading of a run's arena. A stray write of the watched program may have hit any byte of it, and with a live run it changes
- * while it is read: everything is copied out once, checked, and every walk has an end. */
+/* Safe reading of a run's arena. A stray write of the watched program may have hit any byte of it, and with a live run
+ * it changes while it is read: everything is copied out once, checked, and every walk has an end. */
 #ifndef SNARL_REPORT_VIEW_H
 #define SNARL_REPORT_VIEW_H
 
@@ -22,7 +22,8 @@ void *view_items(ref_t r, u64 n, size_t size);
 /* The run's state; false when the arena has none. */
 bool view_run(struct run_state *out);
 
-/* A malloc'd, escaped copy of an arena string, cut at VIEW_MAX_STRING; "" for 0 and for what is no string. Never NULL. */
+/* A malloc'd, escaped copy of an arena string, cut at VIEW_MAX_STRING; "" for 0 and for what is no string. Never
+ * NULL. */
 char *view_string(ref_t r);
 /* The same without escaping, for opening a file by that name. */
 char *view_string_raw(ref_t r);

@@ -1,8 +1,9 @@
 /* Walking DWARF entries with bounds, and reading their attributes.
  * Called by unit, frames, variable, types, typepath, stackvar. Takes no locks, allocates from the pool only.
  *
- * libdw checks that what it reads lies in the file, not that it makes sense: references may form cycles, siblings may point back,
- * nesting may be as deep as the file is long. So nothing here recurses without a limit, and siblings only go forward. */
+ * libdw checks that what it reads lies in the file, not that it makes sense: references may form cycles, siblings may
+ * point back, nesting may be as deep as the file is long. So nothing here recurses without a limit, and siblings only
+ * go forward. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -229,7 +230,8 @@ const struct function_name *die_function(struct symbol_module *m, Dwarf_Die *die
     return f;
 }
 
-/* Appends a path without "//", "/./" and "x/../": by its text only, which a symbolic link may contradict; it is for people. */
+/* Appends a path without "//", "/./" and "x/../": by its text only, which a symbolic link may contradict; it is for
+ * people. */
 static void add_normal(struct text *t, const char *s)
 {
     if (*s == '/' && !t->len)

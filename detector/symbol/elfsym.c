@@ -8,7 +8,8 @@
 #define SYMBOLS_MAX 20000000 /* per module */
 #define SECTIONS_MAX 65536
 
-/* Of several symbols at one address the one that people use: exported before weak before local, then fewer leading underscores. */
+/* Of several symbols at one address the one that people use: exported before weak before local, then fewer leading
+ * underscores. */
 static u8 symbol_rank(const GElf_Sym *sym, const char *name)
 {
     unsigned bind = GELF_ST_BIND(sym->st_info);
@@ -177,8 +178,8 @@ static void load_relocations(struct symbol_module *m, Elf_Scn *scn, const GElf_S
     }
 }
 
-/* PLT entries: an indirect jump through a GOT slot, perhaps behind endbr64 or with a bnd prefix. They are found by that jump,
- * whatever the section is called (.plt, .plt.sec, .plt.got). */
+/* PLT entries: an indirect jump through a GOT slot, perhaps behind endbr64 or with a bnd prefix. They are found by that
+ * jump, whatever the section is called (.plt, .plt.sec, .plt.got). */
 static void load_stubs(struct symbol_module *m, Elf_Scn *scn, const GElf_Shdr *sh)
 {
     Elf_Data *data = elf_getdata(scn, NULL);

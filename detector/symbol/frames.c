@@ -1,5 +1,5 @@
-/* symbol_lookup: functions, lines and inlined calls at an address.
- * Called by detector/report, and by sites.c. Takes no locks, allocates. Answers are kept per address, so asking again is one probe. */
+/* symbol_lookup: functions, lines and inlined calls at an address. Called by detector/report, and by sites.c. Takes no
+ * locks, allocates. Answers are kept per address, so asking again is one probe. */
 #include "internal.h"
 
 #include <string.h>

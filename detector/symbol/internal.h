@@ -119,7 +119,8 @@ struct type_entry {
     bool flexible; /* ends with an array of no fixed length */
 };
 
-/* A compilation unit. `die` has the contents (the split unit's where there is one), `skeleton` the addresses and lines. */
+/* A compilation unit. `die` has the contents (the split unit's where there is one), `skeleton` the addresses and
+ * lines. */
 struct unit {
     Dwarf_Die die, skeleton;
     struct function_range *functions;
@@ -229,8 +230,8 @@ void die_scopes_free(struct symbol_module *m);
 void die_qualified(struct symbol_module *m, Dwarf_Die *die, struct text *out);
 /* Names of a subprogram or inlined subroutine; symbol: ELF symbol at its entry, or NULL. */
 const struct function_name *die_function(struct symbol_module *m, Dwarf_Die *die, const char *symbol);
-/* The file that an attribute (declaration, call) names, and the unit it is relative to. libdw's own function takes file 0 for none,
- * which in DWARF 5 is the unit's main file. */
+/* The file that an attribute (declaration, call) names, and the unit it is relative to. libdw's own function takes file
+ * 0 for none, which in DWARF 5 is the unit's main file. */
 const char *die_file(Dwarf_Die *die, unsigned attribute, Dwarf_Die *unit);
 /* Where it was declared. */
 void die_declared(struct symbol_module *m, Dwarf_Die *die, struct variable_name *out);
@@ -242,13 +243,15 @@ const char *die_unit_file(Dwarf_Die *die);
 /* --- unit.c --- */
 
 void units_load(struct symbol_module *m);
-/* Unit and function that contain the address (bias-free). unit NULL: none. function may be missing though the unit is known. */
+/* Unit and function that contain the address (bias-free). unit NULL: none. function may be missing though the unit is
+ * known. */
 struct unit *unit_at(struct symbol_module *m, u64 address, Dwarf_Die **function);
 /* Functions at the address: chain[0] the one in the code, then what was inlined, innermost last. */
 size_t inline_chain(Dwarf_Die *function, u64 address, Dwarf_Die *chain, size_t max);
 /* The unit in which an entry was written; NULL for partial and type units. */
 struct unit *unit_of(struct symbol_module *m, Dwarf_Die *die);
-/* die_walk over a unit and the partial units (dwz) that it imports, but for those in `seen`, to which they are added. */
+/* die_walk over a unit and the partial units (dwz) that it imports, but for those in `seen`, to which they are
+ * added. */
 void unit_walk(struct symbol_module *m, struct unit *u, walk_fn fn, void *context, struct map *seen);
 /* Fills u->types. */
 void unit_types(struct symbol_module *m, struct unit *u);

@@ -1,9 +1,9 @@
 /* Opens a module's file and its debug information, and says what is missing.
  * Called by symbol_lookup and the variable functions at the first use of a module. Takes no locks, allocates.
  *
- * libdwfl finds separate debug files (build id, .gnu_debuglink, dwz's .gnu_debugaltlink, .gnu_debugdata, debuginfod). Each module
- * has a Dwfl of its own at its link-time addresses, so that modules cannot overlap. A file whose build id is not that of what ran
- * is never used: its lines would be wrong in a believable way. */
+ * libdwfl finds separate debug files (build id, .gnu_debuglink, dwz's .gnu_debugaltlink, .gnu_debugdata, debuginfod).
+ * Each module has a Dwfl of its own at its link-time addresses, so that modules cannot overlap. A file whose build id
+ * is not that of what ran is never used: its lines would be wrong in a believable way. */
 #include "internal.h"
 
 #include "base/hash.h"
@@ -22,8 +22,8 @@
 #define SYSTEM_DEBUG_PATH "/usr/lib/debug"
 #define DEBUGINFOD_PATIENCE 30 /* seconds in all that may pass without an answer */
 
-/* Folders in front of libdwfl's default: the module's own folder, .debug in it, /usr/lib/debug. Made absolute, as libdwfl takes
- * relative ones to be beside each module. */
+/* Folders in front of libdwfl's default: the module's own folder, .debug in it, /usr/lib/debug. Made absolute, as
+ * libdwfl takes relative ones to be beside each module. */
 static char *debug_path_make(const char *folders)
 {
     size_t size = strlen(folders) + 1;
@@ -62,7 +62,8 @@ struct symbolizer *symbolizer_new(const char *debug_path)
     s->callbacks.find_debuginfo = dwfl_standard_find_debuginfo;
     s->callbacks.section_address = dwfl_offline_section_address;
     s->callbacks.debuginfo_path = s->debug_path ? &s->debug_path : NULL;
-    /* libdwfl asks debuginfod by itself when its variable is set. Its patience of 90 s per file is too much for a report. */
+    /* libdwfl asks debuginfod by itself when its variable is set. Its patience of 90 s per file is too much for a
+     * report. */
     s->ask_debuginfod = getenv("DEBUGINFOD_URLS") != NULL;
     if (s->ask_debuginfod)
         setenv("DEBUGINFOD_TIMEOUT", "15", 0);
@@ -208,7 +209,8 @@ static bool try_file(struct symbol_module *m, const char *path, enum symbol_file
     return true;
 }
 
-/* The file at its path is gone or another one: a debug file with the build id has symbols, lines and types all the same. */
+/* The file at its path is gone or another one: a debug file with the build id has symbols, lines and types all the
+ * same. */
 static bool try_build_id(struct symbol_module *m)
 {
     char path[PATH_MAX];

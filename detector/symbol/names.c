@@ -1,7 +1,8 @@
-/* Names as people write them: demangling, functions without their parameters, modules, languages, and which functions are
- * allocators. Called by frames, variable, types and sites. Takes no locks, may allocate.
+/* Names as people write them: demangling, functions without their parameters, modules, languages, and which functions
+ * are allocators. Called by frames, variable, types and sites. Takes no locks, may allocate.
  *
- * The demangler is the C++ runtime's own (__cxa_demangle), so Rust's old mangling comes out as well but for its hash. */
+ * The demangler is the C++ runtime's own (__cxa_demangle), so Rust's old mangling comes out as well but for its
+ * hash. */
 #include "internal.h"
 
 #include <ctype.h>
@@ -34,8 +35,8 @@ static bool ends(const char *s, const char *with)
     return n >= w && strcasecmp(s + n - w, with) == 0;
 }
 
-/* Length of the bracketed group that s begins with, 0 if it does not close. Angle brackets count only outside of round ones,
- * where they may be comparisons, and not as part of "->". */
+/* Length of the bracketed group that s begins with, 0 if it does not close. Angle brackets count only outside of round
+ * ones, where they may be comparisons, and not as part of "->". */
 static size_t group_length(const char *s)
 {
     char open[128];
@@ -111,8 +112,8 @@ static size_t lambda_length(const char *s)
     return digits ? 2 + digits : 0;
 }
 
-/* One left-to-right pass: groups in <> and {} belong to the name, groups in () are parameters and go, and what stood before a
- * space was a return type. */
+/* One left-to-right pass: groups in <> and {} belong to the name, groups in () are parameters and go, and what stood
+ * before a space was a return type. */
 bool name_plain(const char *s, char *out, size_t size)
 {
     struct text t = {out, size, 0};
@@ -173,7 +174,8 @@ void name_from_linkage(struct pool *p, const char *linkage, struct function_name
     size_t n = strnlen(linkage, NAME_MAX_LENGTH);
     char mangled[NAME_MAX_LENGTH + 1], plain[NAME_MAX_LENGTH];
     out->linkage = pool_string_n(p, linkage, n);
-    /* Clones (.constprop.0, .isra.0, .part.0, .cold) are still that function; what a version script appends goes too. */
+    /* Clones (.constprop.0, .isra.0, .part.0, .cold) are still that function; what a version script appends goes
+     * too. */
     size_t root = strcspn(linkage, ".@");
     if (!root || n == NAME_MAX_LENGTH)
         root = n;

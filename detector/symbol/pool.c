@@ -1,6 +1,6 @@
-/* Memory of the symbolizer: a pool that is freed as one, interned strings, a map from numbers to pointers, bounded text.
- * Called by all of detector/symbol. Takes no locks; allocates with malloc. Running out of memory gives NULL, "" or false: names
- * get poorer, nothing ends. */
+/* Memory of the symbolizer: a pool that is freed as one, interned strings, a map from numbers to pointers, bounded
+ * text. Called by all of detector/symbol. Takes no locks; allocates with malloc. Running out of memory gives NULL, ""
+ * or false: names get poorer, nothing ends. */
 #include "internal.h"
 
 #include "base/hash.h"

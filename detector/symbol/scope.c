@@ -1,8 +1,8 @@
 /* What is around a DWARF entry: namespaces, classes, functions; and the qualified names that follow from it.
  * Called by all that names something. Takes no locks, allocates.
  *
- * Entries do not know their parents, and finding them means walking the unit. So a unit is walked once, and its scopes are kept as
- * intervals in the order of the file. */
+ * Entries do not know their parents, and finding them means walking the unit. So a unit is walked once, and its scopes
+ * are kept as intervals in the order of the file. */
 #include "internal.h"
 
 #include <stdlib.h>

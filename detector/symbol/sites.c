@@ -1,9 +1,10 @@
 /* function#n: a place in the code as the name of what is born there.
  * Called by heap_class. Takes no locks, allocates.
  *
- * n must not change when code elsewhere changes, and should follow the source, not the compiler's layout. So the calls in the
- * function are found (a call to a known entry is five or six bytes whose target is right; by chance that does not happen), those that allocate
- * or initialise are kept, and they are ordered by line and column; copies of one call (inlining, unrolling) count once. */
+ * n must not change when code elsewhere changes, and should follow the source, not the compiler's layout. So the calls
+ * in the function are found (a call to a known entry is five or six bytes whose target is right; by chance that does
+ * not happen), those that allocate or initialise are kept, and they are ordered by line and column; copies of one call
+ * (inlining, unrolling) count once. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -22,7 +23,8 @@ struct calls {
     size_t n;
 };
 
-/* What the instruction before a return address calls: the address, or a GOT slot (indirect). 0: through a register, or unknown. */
+/* What the instruction before a return address calls: the address, or a GOT slot (indirect). 0: through a register, or
+ * unknown. */
 static u64 call_target(const u8 *code, size_t length, u64 at, bool *slot)
 {
     int32_t distance;

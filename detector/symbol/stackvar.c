@@ -1,8 +1,8 @@
 /* stack_class: the variable that lies at a place in a stack frame: function:variable.
  * Called by detector/report. Takes no locks, allocates.
  *
- * Compilers write a variable's place relative to the frame base, which is the CFA (gcc) or a register (clang); in the latter case the call
- * frame information says where that register stands relative to the CFA at this pc. */
+ * Compilers write a variable's place relative to the frame base, which is the CFA (gcc) or a register (clang); in the
+ * latter case the call frame information says where that register stands relative to the CFA at this pc. */
 #include "internal.h"
 
 #include <stdlib.h>

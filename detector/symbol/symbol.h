@@ -1,11 +1,13 @@
-/* Module + address -> functions, files, lines, inlined calls. Outside the watched program only: uses malloc, files and libdw.
+/* Module + address -> functions, files, lines, inlined calls. Outside the watched program only: uses malloc, files and
+ * libdw.
  *
- * Addresses are those of the ELF file (link-time, "bias-free"): absolute address - load bias, as struct module_rec and the stack
- * frames of model/stack.h have them. Takes plain values, knows nothing of the arena. Not for several threads at once.
+ * Addresses are those of the ELF file (link-time, "bias-free"): absolute address - load bias, as struct module_rec and
+ * the stack frames of model/stack.h have them. Takes plain values, knows nothing of the arena. Not for several threads
+ * at once.
  *
- * Everything handed out (strings, frames, status) lives until symbolizer_free. Whatever the files contain, calls return: what is
- * unreadable, hostile or missing gives frames without names, and a status that says why. Names are as the files have them: they
- * may contain control characters, which the renderers have to escape. */
+ * Everything handed out (strings, frames, status) lives until symbolizer_free. Whatever the files contain, calls
+ * return: what is unreadable, hostile or missing gives frames without names, and a status that says why. Names are as
+ * the files have them: they may contain control characters, which the renderers have to escape. */
 #ifndef SNARL_SYMBOL_SYMBOL_H
 #define SNARL_SYMBOL_SYMBOL_H
 
@@ -14,15 +16,15 @@
 struct symbolizer;
 struct symbol_module;
 
-/* debug_path: further folders for separate debug files, separated by ':' (NULL: $SNARL_DEBUG_PATH), searched before .debug beside
- * the module and /usr/lib/debug. Debug files are found by build id (FOLDER/.build-id/xx/yyyy.debug), then by .gnu_debuglink.
- * debuginfod is asked only if $DEBUGINFOD_URLS is set, for 15 s per file unless $DEBUGINFOD_TIMEOUT says otherwise, and no more
- * once 30 s have passed in vain (the variable is unset then).
- * NULL when out of memory. */
+/* debug_path: further folders for separate debug files, separated by ':' (NULL: $SNARL_DEBUG_PATH), searched before
+ * .debug beside the module and /usr/lib/debug. Debug files are found by build id (FOLDER/.build-id/xx/yyyy.debug), then
+ * by .gnu_debuglink. debuginfod is asked only if $DEBUGINFOD_URLS is set, for 15 s per file unless $DEBUGINFOD_TIMEOUT
+ * says otherwise, and no more once 30 s have passed in vain (the variable is unset then). NULL when out of memory. */
 struct symbolizer *symbolizer_new(const char *debug_path);
 void symbolizer_free(struct symbolizer *s);
 
-/* Registers a module; cheap, files are opened at the first lookup. The same path and build id give the same module again.
+/* Registers a module; cheap, files are opened at the first lookup. The same path and build id give the same module
+ * again.
  *   soname: as the loader saw it, or NULL (then the file's own is taken)
  *   build_id: of what ran. If the file at `path` has another one it was rebuilt since and is not used.
  * NULL only when out of memory; every call below takes NULL as "a module of which nothing is known". */
@@ -50,12 +52,12 @@ struct symbol_frames {
     const struct symbol_frame *frame;
 };
 
-/* Frames at an address, innermost first: inlined functions, and last the function that contains the address.
- * call_site: the address is a return address; the call before it is looked up. Repeated lookups are answered from a cache. */
+/* Frames at an address, innermost first: inlined functions, and last the function that contains the address. call_site:
+ * the address is a return address; the call before it is looked up. Repeated lookups are answered from a cache. */
 const struct symbol_frames *symbol_lookup(struct symbolizer *s, struct symbol_module *m, u64 address, bool call_site);
 
-/* The module's name in lock classes: SONAME without version ("libfoo.so.1.2" -> "libfoo"), the file's base name for the main
- * program. "?" for NULL. */
+/* The module's name in lock classes: SONAME without version ("libfoo.so.1.2" -> "libfoo"), the file's base name for the
+ * main program. "?" for NULL. */
 const char *symbol_module_name(struct symbol_module *m);
 
 /* The same without a file: never empty, always terminated, cut if `size` is too small. soname may be NULL. */
@@ -81,13 +83,14 @@ struct symbol_status {
     const char *build_id;   /* hex of what ran, else of the file; "" if there is none */
     const char *debug_file; /* separate debug file in use, NULL if none */
     const char *
-        missing_file; /* debug file that the module names (.gnu_debuglink, .gnu_debugaltlink) and that was not found, or NULL */
+        /* debug file that the module names (.gnu_debuglink, .gnu_debugaltlink) and that was not found, or NULL */
+        missing_file;
 };
 /* Opens the module's files. Never NULL. */
 const struct symbol_status *symbol_module_status(struct symbolizer *s, struct symbol_module *m);
 
-/* One or two sentences for the report: why names or lines of this module are missing and how to get them. NULL if there is
- * nothing to say. */
+/* One or two sentences for the report: why names or lines of this module are missing and how to get them. NULL if there
+ * is nothing to say. */
 const char *symbol_module_advice(struct symbolizer *s, struct symbol_module *m);
 
 #endif

@@ -1,8 +1,8 @@
 /* From an offset in a type to the member there: .field, [n].
  * Called by variable, types, stackvar. Takes no locks, allocates from the pool only.
  *
- * Two ways: down to a type that is known to be a lock (so that a mutex at offset 0 of a struct is found, not the struct), and for
- * locks without a known type to the outermost object that begins at the place. */
+ * Two ways: down to a type that is known to be a lock (so that a mutex at offset 0 of a struct is found, not the
+ * struct), and for locks without a known type to the outermost object that begins at the place. */
 #include "internal.h"
 
 #include <ctype.h>
@@ -94,7 +94,8 @@ static bool internal_name(const char *name)
            (name[0] == '_' && name[1] == '_' && isalpha((unsigned char)name[2]) && name[strlen(name) - 1] == '_');
 }
 
-/* libstdc++ stores elements of nodes, control blocks and the like in raw storage that knows its type as template argument. */
+/* libstdc++ stores elements of nodes, control blocks and the like in raw storage that knows its type as template
+ * argument. */
 static bool storage_of(Dwarf_Die *type, Dwarf_Die *element)
 {
     const char *name = die_text(type, DW_AT_name);
@@ -114,8 +115,8 @@ static bool library_type(const char *name)
     return strncmp(name, "std::", 5) == 0 || strncmp(name, "__gnu_cxx::", 11) == 0;
 }
 
-/* The class is named after the innermost type around the lock that is not the standard library's, from the outermost such on:
- * Session.lock for a lock in a node of map<int, Session>, not std::_Rb_tree_node<…>._M_storage.second.lock. */
+/* The class is named after the innermost type around the lock that is not the standard library's, from the outermost
+ * such on: Session.lock for a lock in a node of map<int, Session>, not std::_Rb_tree_node<…>._M_storage.second.lock. */
 static void begin_base(struct symbol_module *m, Dwarf_Die *type, struct type_path *out)
 {
     if (!out->want_base || (out->base && !library_type(out->base)))

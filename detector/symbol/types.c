@@ -1,9 +1,9 @@
 /* heap_class: the struct that an allocation holds, from its size, the lock's offset in it, and the code that allocated.
  * Called by detector/report. Takes no locks, allocates; answers are kept, as many locks come from one place.
  *
- * Debug information does not say what a malloc is for. A struct of the very size that has such a lock at the very offset is
- * strong evidence already; a pointer to it in the allocating function (variable, parameter, result, template argument) makes it
- * certain enough. Where two fit equally well, neither is taken. */
+ * Debug information does not say what a malloc is for. A struct of the very size that has such a lock at the very
+ * offset is strong evidence already; a pointer to it in the allocating function (variable, parameter, result, template
+ * argument) makes it certain enough. Where two fit equally well, neither is taken. */
 #include "internal.h"
 
 #include "base/hash.h"
@@ -262,7 +262,8 @@ static void add_site(struct sites *s, struct symbol_module *m, struct unit *u, D
     s->at[s->n++].address = address;
 }
 
-/* With link-time optimisation the types are in the units of the sources, the code is in others: those of the origins count, too. */
+/* With link-time optimisation the types are in the units of the sources, the code is in others: those of the origins
+ * count, too. */
 static void add_sites(struct sites *s, const struct symbol_site *from, size_t n)
 {
     for (size_t i = 0; i < n && i < SITES_MAX; i++) {

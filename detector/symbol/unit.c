@@ -1,6 +1,6 @@
-/* Compilation units: which one an address belongs to, its functions, its struct types. Each unit is read when an address leads to
- * it; opening a module reads only the units' headers and ranges (not .debug_aranges, which clang does not write).
- * Called by module_open, frames, variable, types, sites, stackvar. Takes no locks, allocates. */
+/* Compilation units: which one an address belongs to, its functions, its struct types. Each unit is read when an
+ * address leads to it; opening a module reads only the units' headers and ranges (not .debug_aranges, which clang does
+ * not write). Called by module_open, frames, variable, types, sites, stackvar. Takes no locks, allocates. */
 #include "internal.h"
 
 #include <stdlib.h>

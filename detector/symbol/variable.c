@@ -1,8 +1,9 @@
 /* Names of global, static and thread-local locks: module:symbol, module:file.c:symbol, with the path to the member.
  * Called by detector/report. Takes no locks, allocates.
  *
- * DWARF has no index from data addresses to variables, so units are searched: that of the symbol's source file first, then all,
- * and what was seen is kept. Function bodies are searched only when the symbol may be a static in a function. */
+ * DWARF has no index from data addresses to variables, so units are searched: that of the symbol's source file first,
+ * then all, and what was seen is kept. Function bodies are searched only when the symbol may be a static in a
+ * function. */
 #include "internal.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* Names of locks: the class grammar of docs (module:symbol, type.field, function#n, function:variable) from link-time addresses,
- * allocation sites and stack frames. Same rules as symbol.h: outside the watched program, plain values, nothing crashes on what a
- * file contains, strings live until symbolizer_free.
+/* Names of locks: the class grammar of docs (module:symbol, type.field, function#n, function:variable) from link-time
+ * addresses, allocation sites and stack frames. Same rules as symbol.h: outside the watched program, plain values,
+ * nothing crashes on what a file contains, strings live until symbolizer_free.
  *
  * Forms:
  *   global, exported      module:symbol                       app:cache.lock   libfoo:table[3].mutex   app:ns::Pool::guard
@@ -15,14 +15,16 @@
  *   heap, type not found  function#n   (see heap_class)
  *   stack                 function:variable   worker:ctx.lock   main:locks[2]
  *   stack, no variable    function:stack-0x58 (distance below the frame's CFA)
- * Members of base classes and of anonymous structs add nothing to a path; nor do reserved members of the standard library
- * (std::array<std::mutex, 4> a: "a[1]"). A path ends at the lock itself, never inside pthread_mutex_t and its like. */
+ * Members of base classes and of anonymous structs add nothing to a path; nor do reserved members of the standard
+ * library (std::array<std::mutex, 4> a: "a[1]"). A path ends at the lock itself, never inside pthread_mutex_t and its
+ * like. */
 #ifndef SNARL_SYMBOL_VARIABLE_H
 #define SNARL_SYMBOL_VARIABLE_H
 
 #include "symbol.h"
 
-/* What is looked for at the place: decides which types count as the lock in a path, and which struct fits an allocation. */
+/* What is looked for at the place: decides which types count as the lock in a path, and which struct fits an
+ * allocation. */
 enum lock_type {
     LOCK_TYPE_ANY = 0, /* any of those below */
     LOCK_TYPE_MUTEX,   /* pthread_mutex_t, mtx_t, std::mutex and friends, GMutex, GRecMutex, omp_lock_t */
@@ -76,16 +78,17 @@ struct symbol_site {
  *   first use
  *   alloc_size: as asked for; 0 if unknown (then the class is a site). offset: of the lock in the block.
  *
- * type.field: the structs and classes that the units of these frames know, of that size (or the size's n-th part, or with a
- * trailing array) with such a lock at that offset. If several fit, those that the frame's function has a pointer to (variable,
- * parameter, result, template argument) are preferred; if still not one, the site names the class. Blocks that are nothing but a lock
- * are named by site, too. C++: new, std::make_shared, std::make_unique, containers; the class is the innermost user type.
+ * type.field: the structs and classes that the units of these frames know, of that size (or the size's n-th part, or
+ * with a trailing array) with such a lock at that offset. If several fit, those that the frame's function has a pointer
+ * to (variable, parameter, result, template argument) are preferred; if still not one, the site names the class. Blocks
+ * that are nothing but a lock are named by site, too. C++: new, std::make_shared, std::make_unique, containers; the
+ * class is the innermost user type.
  *
- * function#n: the first function outwards that is not an allocator (malloc, operator new, std::, g_malloc, …), else that of the
- * initialisation, else the allocator itself, else the first use, which differs between runs.
- * n counts, from 1, the calls in that function that allocate or initialise (calls to functions with such names, and to the one
- * called here), in source order: line, column; by address without line information. Edits elsewhere do not change it. Without a
- * symbol: module+0x…. */
+ * function#n: the first function outwards that is not an allocator (malloc, operator new, std::, g_malloc, …), else
+ * that of the initialisation, else the allocator itself, else the first use, which differs between runs. n counts, from
+ * 1, the calls in that function that allocate or initialise (calls to functions with such names, and to the one called
+ * here), in source order: line, column; by address without line information. Edits elsewhere do not change it. Without
+ * a symbol: module+0x…. */
 void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
                 size_t ninit, bool init_seen, u64 alloc_size, u64 offset, enum lock_type type,
                 struct variable_name *out);

@@ -1,10 +1,10 @@
-/* Starting programs: the exec family, posix_spawn, system, popen. Called by the watched program, often in a vfork child: then nothing
- * but the environment is seen to. Takes the engine's locks through the engine only; memory only for a large environment that has
- * to change (sys_map).
+/* Starting programs: the exec family, posix_spawn, system, popen. Called by the watched program, often in a vfork
+ * child: then nothing but the environment is seen to. Takes the engine's locks through the engine only; memory only for
+ * a large environment that has to change (sys_map).
  *
- * The new program joins the run by its environment, whatever the caller passes; a program that our library cannot be loaded into gets one
- * without us, so that its loader has nothing to complain about, and is counted. vfork itself is not intercepted: a function that
- * wraps it returns twice on one stack frame. */
+ * The new program joins the run by its environment, whatever the caller passes; a program that our library cannot be
+ * loaded into gets one without us, so that its loader has nothing to complain about, and is counted. vfork itself is
+ * not intercepted: a function that wraps it returns twice on one stack frame. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -23,8 +23,8 @@ struct exec_call {
     struct thread *t; /* was told to the engine */
 };
 
-/* The target is known: its environment, and the count of what cannot be seen. A script or static program without rights of its own may
- * still start others that can be. */
+/* The target is known: its environment, and the count of what cannot be seen. A script or static program without rights
+ * of its own may still start others that can be. */
 static char *const *prepare(struct child_env *env, char *const *envp, enum exec_target target)
 {
     bool joins = target < TARGET_FOREIGN && run()->options.follow;
@@ -233,7 +233,8 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
     return spawn(REAL(posix_spawnp), search_for(file), pid, file, actions, attr, argv, envp);
 }
 
-/* libc waits for children of system and pclose by itself; whoever began since then and is not even a zombie any more was waited for. */
+/* libc waits for children of system and pclose by itself; whoever began since then and is not even a zombie any more
+ * was waited for. */
 static void children_gone(u32 first_number, const u64 *fp)
 {
     struct thread *t = interceptor_enter(fp);
@@ -263,7 +264,8 @@ EXPORT int system(const char *command)
     return r;
 }
 
-/* Which process belongs to a stream is known to libc alone: pclose looks at all that began since the oldest stream still open. */
+/* Which process belongs to a stream is known to libc alone: pclose looks at all that began since the oldest stream
+ * still open. */
 static u32 streams_open, streams_first;
 
 EXPORT FILE *popen(const char *command, const char *mode)

@@ -1,7 +1,8 @@
-/* Joining, detaching and cancelling threads, pthread's and C11's. Called by the watched program. Takes RANK_PRELOAD and the engine's locks;
- * allocates nothing.
+/* Joining, detaching and cancelling threads, pthread's and C11's. Called by the watched program. Takes RANK_PRELOAD and
+ * the engine's locks; allocates nothing.
  *
- * A join first tries; only one that would block is published as a wait. Like glibc's, it is a cancellation point only when it blocks. */
+ * A join first tries; only one that would block is published as a wait. Like glibc's, it is a cancellation point only
+ * when it blocks. */
 #include "blocking.h"
 #include "thread_map.h"
 

@@ -1,9 +1,10 @@
-/* The memory that snarl has mapped must not show in what the program does about its own: the limit of address space, and locking all memory.
- * The run's arena is a sparse file mapping of many gigabytes of which little is ever touched. Called by the watched program; takes no
- * lock, allocates nothing.
+/* The memory that snarl has mapped must not show in what the program does about its own: the limit of address space,
+ * and locking all memory. The run's arena is a sparse file mapping of many gigabytes of which little is ever touched.
+ * Called by the watched program; takes no lock, allocates nothing.
  *
- * A limit that the program sets is meant for its own memory, so ours comes on top of it, and is taken off when the limit is read
- * back. mlockall would fill the whole mapping: it locks on fault only, then every mapping but ours is locked as asked. */
+ * A limit that the program sets is meant for its own memory, so ours comes on top of it, and is taken off when the
+ * limit is read back. mlockall would fill the whole mapping: it locks on fault only, then every mapping but ours is
+ * locked as asked. */
 #include <errno.h>
 #include <fcntl.h>
 

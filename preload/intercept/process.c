@@ -1,10 +1,12 @@
-/* Processes: fork, their end, and waiting for children. Called by the watched program, and by the C library around each fork.
+/* Processes: fork, their end, and waiting for children. Called by the watched program, and by the C library around each
+ * fork.
  *
- * fork is recorded by handlers of pthread_atfork that are registered before anybody else's: so ours run last before the fork and first
- * after it, and no code of the program runs in between. Across the real fork RANK_PRELOAD (here) and the engine's locks are held.
- * Should somebody have come before us (an allocator that was used by the loader), what its handlers do is not recorded.
- * _Fork and clone run no handlers: recorded around the call. vfork and raw system calls are left alone; their children share or copy this memory, so
- * whatever writes our state asks start_same_process() first where such children are likely to call it. Allocates nothing. */
+ * fork is recorded by handlers of pthread_atfork that are registered before anybody else's: so ours run last before the
+ * fork and first after it, and no code of the program runs in between. Across the real fork RANK_PRELOAD (here) and the
+ * engine's locks are held. Should somebody have come before us (an allocator that was used by the loader), what its
+ * handlers do is not recorded. _Fork and clone run no handlers: recorded around the call. vfork and raw system calls
+ * are left alone; their children share or copy this memory, so whatever writes our state asks start_same_process()
+ * first where such children are likely to call it. Allocates nothing. */
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/wait.h>

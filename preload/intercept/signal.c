@@ -1,13 +1,14 @@
-/* Signal handlers of the program: run through a trampoline, so that snarl knows when a handler runs, in which it may have interrupted
- * snarl's own code, and whether a handler may post a semaphore. Called by the watched program and by the kernel (the
- * trampoline). Takes no lock; a thread in which a handler runs gets one page (sys_map).
+/* Signal handlers of the program: run through a trampoline, so that snarl knows when a handler runs, in which it may
+ * have interrupted snarl's own code, and whether a handler may post a semaphore. Called by the watched program and by
+ * the kernel (the trampoline). Takes no lock; a thread in which a handler runs gets one page (sys_map).
  *
- * The kernel's flags and mask are exactly the program's, and the handler gets all three arguments as the kernel gave them; what the
- * program reads back is what it has set. sigset() is not intercepted: it may show the trampoline, which is understood when it
- * comes back as a handler.
+ * The kernel's flags and mask are exactly the program's, and the handler gets all three arguments as the kernel gave
+ * them; what the program reads back is what it has set. sigset() is not intercepted: it may show the trampoline, which
+ * is understood when it comes back as a handler.
  *
- * A handler may be left by longjmp, so nothing counts on its return: frames of handlers are kept per thread with the stack they
- * are on, and the next interceptor that is called from a shallower frame takes the stale ones away (interceptor_unusual). */
+ * A handler may be left by longjmp, so nothing counts on its return: frames of handlers are kept per thread with the
+ * stack they are on, and the next interceptor that is called from a shallower frame takes the stale ones away
+ * (interceptor_unusual). */
 #include "interceptor.h"
 #include "modules.h"
 #include "start.h"
@@ -150,7 +151,8 @@ static bool watched(int sig)
     return snarl_on && sig > 0 && sig < SIGNALS;
 }
 
-/* handler is about to be set for sig: what to give to the real call instead. *before: what the trampoline stood for so far. */
+/* handler is about to be set for sig: what to give to the real call instead. *before: what the trampoline stood for so
+ * far. */
 static void *handler_in(int sig, void *handler, void **before)
 {
     *before = __atomic_load_n(&handlers[sig], __ATOMIC_RELAXED);

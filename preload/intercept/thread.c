@@ -1,14 +1,15 @@
 /* Threads: create, names, and the end of a thread; C11's the same. (join.c: join, detach, cancel.)
  *
- * Called by the watched program, and by the C library at thread start and end. Takes RANK_PRELOAD and the engine's locks; memory for births
- * comes from sys_map.
+ * Called by the watched program, and by the C library at thread start and end. Takes RANK_PRELOAD and the engine's
+ * locks; memory for births comes from sys_map.
  *
- * Birth: the child's state exists, ordered after what the creator did, before the real thread does. Both sides then know the handle
- * (pthread_t): whoever comes first stores it for the program and into the map. It cannot be read from the program's variable
- * later: the child may have freed that.
+ * Birth: the child's state exists, ordered after what the creator did, before the real thread does. Both sides then
+ * know the handle (pthread_t): whoever comes first stores it for the program and into the map. It cannot be read from
+ * the program's variable later: the child may have freed that.
  *
- * End: a thread-specific key whose destructor re-arms itself until the last round, so that it runs after C++ thread_local destructors and
- * after the destructors of the program's own keys. Then the thread's state is gone for good (SNARL_THREAD_ENDED). */
+ * End: a thread-specific key whose destructor re-arms itself until the last round, so that it runs after C++
+ * thread_local destructors and after the destructors of the program's own keys. Then the thread's state is gone for
+ * good (SNARL_THREAD_ENDED). */
 #include <limits.h>
 #include <linux/seccomp.h>
 #include <stdarg.h>
@@ -75,8 +76,8 @@ static u64 main_stack_low(u64 hi)
     return size < hi ? hi - size : 0;
 }
 
-/* The C library puts a thread's descriptor, which pthread_t points to, and its thread-locals at the top of its stack. Within a page of the
- * true lower end, on the safe side: what lies below may belong to others. */
+/* The C library puts a thread's descriptor, which pthread_t points to, and its thread-locals at the top of its stack.
+ * Within a page of the true lower end, on the safe side: what lies below may belong to others. */
 static u64 stack_low(u64 hi, const struct birth *b)
 {
     return b->stack_lo ? b->stack_lo : b->stack_size + 4096 < hi ? hi - b->stack_size + 4096 : hi;

@@ -16,7 +16,8 @@ struct common {                 /* CIE */
     bool augmented, signal;
 };
 
-/* Starts reading an entry: its end goes to r->end. Returns the id field's address, 0 at the end of the section or when bad. */
+/* Starts reading an entry: its end goes to r->end. Returns the id field's address, 0 at the end of the section or when
+ * bad. */
 static u64 entry_begin(struct cfi_reader *r, const struct cfi_memory *m, u64 at)
 {
     cfi_reader_at(r, m, at, m->hi);

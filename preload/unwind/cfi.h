@@ -1,7 +1,8 @@
 /* Reading .eh_frame: how the caller's registers are found from a place in code.
  *
- * Everything read is bounded by the range given, so damaged tables yield an error, never a fault or an endless loop. No lock, no
- * allocation, about 2 KiB of stack. The format is the Linux Standard Base's .eh_frame (LSB core 5.0, 10.6) over DWARF 4, 6.4. */
+ * Everything read is bounded by the range given, so damaged tables yield an error, never a fault or an endless loop. No
+ * lock, no allocation, about 2 KiB of stack. The format is the Linux Standard Base's .eh_frame (LSB core 5.0, 10.6)
+ * over DWARF 4, 6.4. */
 #ifndef SNARL_PRELOAD_UNWIND_CFI_H
 #define SNARL_PRELOAD_UNWIND_CFI_H
 
@@ -52,7 +53,8 @@ struct cfi_rule {
 struct cfi_row {
     struct cfi_rule cfa, reg[CFI_REGS];
     bool
-        signal; /* the frame of a signal handler's return: the caller's address is an instruction that was interrupted */
+        /* the frame of a signal handler's return: the caller's address is an instruction that was interrupted */
+        signal;
 };
 
 /* The row at pc (an instruction's address; for a return address pass pc - 1), from the .eh_frame_hdr at hdr.

@@ -1,4 +1,5 @@
-/* Bytes and numbers of unwind tables, within bounds. Called by cfi.c, expression.c and recipe.c. Takes no lock, allocates nothing. */
+/* Bytes and numbers of unwind tables, within bounds. Called by cfi.c, expression.c and recipe.c. Takes no lock,
+ * allocates nothing. */
 #include "cfi.h"
 
 void cfi_reader_at(struct cfi_reader *r, const struct cfi_memory *m, u64 at, u64 end)

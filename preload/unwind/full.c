@@ -1,8 +1,8 @@
-/* The walk with all registers, for frames that no recipe describes: CFA or saved registers given by longer expressions, or relative
- * to registers other than rsp and rbp. Called by memo.c and unwind.c when walk_fast met such a frame.
+/* The walk with all registers, for frames that no recipe describes: CFA or saved registers given by longer expressions,
+ * or relative to registers other than rsp and rbp. Called by memo.c and unwind.c when walk_fast met such a frame.
  *
- * Registers that the program's frames have saved may still be in the processor, or saved by our own functions in between. So the
- * walk begins here, in this function, and goes through our own frames until it stands in the program's.
+ * Registers that the program's frames have saved may still be in the processor, or saved by our own functions in
+ * between. So the walk begins here, in this function, and goes through our own frames until it stands in the program's.
  * Takes no lock (modules_read_enter per frame), allocates nothing. */
 #include "internal.h"
 

@@ -1,6 +1,7 @@
-/* The CPython adapter: the interpreter lock and the frames. Called by the start code, then through unwind_interpreter (each capture), by
- * python_takes.c and through the engine's interpreter hooks. Takes RANK_STACKS through interning; private tables are guarded by the
- * interpreter lock itself, as frames are read only while the caller holds it. Allocates arena strings and blobs. */
+/* The CPython adapter: the interpreter lock and the frames. Called by the start code, then through unwind_interpreter
+ * (each capture), by python_takes.c and through the engine's interpreter hooks. Takes RANK_STACKS through interning;
+ * private tables are guarded by the interpreter lock itself, as frames are read only while the caller holds it.
+ * Allocates arena strings and blobs. */
 #include "python.h"
 
 #include <pthread.h>
@@ -67,8 +68,8 @@ static bool plausible_frame(u64 f)
            safe_read(code + python.layout->co_lines, &lines) && has_type(lines, python.bytes_type);
 }
 
-/* An interpreter that was built otherwise than its version says must not lead us into nowhere: until a whole frame has been found where the
- * layout says, every step is asked for first. */
+/* An interpreter that was built otherwise than its version says must not lead us into nowhere: until a whole frame has
+ * been found where the layout says, every step is asked for first. */
 static bool prove(u64 state)
 {
     u64 f;
@@ -91,8 +92,8 @@ static bool prove(u64 state)
     return false;
 }
 
-/* The caller's thread state, if it holds the interpreter lock: only then do its frames stand still. Another thread's state may be freed at any
- * moment, so only what is known to be the caller's own is looked at without asking. */
+/* The caller's thread state, if it holds the interpreter lock: only then do its frames stand still. Another thread's
+ * state may be freed at any moment, so only what is known to be the caller's own is looked at without asking. */
 u64 python_own_state(void)
 {
     static __thread u64 known_state __attribute__((tls_model("initial-exec")));
@@ -175,8 +176,8 @@ static ref_t string_of(u64 object)
 
 /* ---- frames ---- */
 
-/* What was learnt of (code object, instruction). The code object may be freed and another one made in its place: the pointers and the
- * string objects' own content hashes are compared too. */
+/* What was learnt of (code object, instruction). The code object may be freed and another one made in its place: the
+ * pointers and the string objects' own content hashes are compared too. */
 struct known_frame {
     u64 code, last;
     u64 filename, name, filename_hash, name_hash, lines;
@@ -280,8 +281,8 @@ u32 python_frames(u64 state, u64 *out, u32 max)
     return n;
 }
 
-/* Python's frames stand for the interpreter's own, and go where those begin: in front stay the innermost native frames outside of it, behind
- * those of other modules (extensions that called back, the thread's start). */
+/* Python's frames stand for the interpreter's own, and go where those begin: in front stay the innermost native frames
+ * outside of it, behind those of other modules (extensions that called back, the thread's start). */
 static u32 insert_frames(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u32 max)
 {
     u64 own[WAIT_FRAMES];
@@ -313,8 +314,8 @@ static u32 insert_frames(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u
 
 /* ---- start ---- */
 
-/* From 3.13 on the interpreter tells most offsets itself (_Py_DebugOffsets, at the start of its state; here counted in words): they must be
- * those of the layout, and it must not be the build without interpreter lock. */
+/* From 3.13 on the interpreter tells most offsets itself (_Py_DebugOffsets, at the start of its state; here counted in
+ * words): they must be those of the layout, and it must not be the build without interpreter lock. */
 static bool offsets_agree(const struct python_layout *l)
 {
     const u64 *d = (const u64 *)python.runtime;

@@ -1,4 +1,5 @@
-/* The CPython adapter's parts, among themselves: python.c (the interpreter lock, frames) and python_takes.c (semaphores that are locks). */
+/* The CPython adapter's parts, among themselves: python.c (the interpreter lock, frames) and python_takes.c (semaphores
+ * that are locks). */
 #ifndef SNARL_UNWIND_PYTHON_INTERNAL_H
 #define SNARL_UNWIND_PYTHON_INTERNAL_H
 

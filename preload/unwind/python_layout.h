@@ -1,6 +1,6 @@
-/* Where things lie in CPython's structures, per version. The layouts are those of release builds on 64-bit; they do not change within a
- * minor version (the ABI of frames is internal, but offsets were compared over the micro releases by compiling offsetof against
- * their headers). Units: bytes. */
+/* Where things lie in CPython's structures, per version. The layouts are those of release builds on 64-bit; they do not
+ * change within a minor version (the ABI of frames is internal, but offsets were compared over the micro releases by
+ * compiling offsetof against their headers). Units: bytes. */
 #ifndef SNARL_UNWIND_PYTHON_LAYOUT_H
 #define SNARL_UNWIND_PYTHON_LAYOUT_H
 
@@ -28,7 +28,9 @@ struct python_layout {
     u8 op_load_const;
     u8 op_load_const_fast; /* what the former becomes before a LOAD_FAST in code that has run a while; 0: nothing */
     u8 op_kw_names;        /* the latter has the index of a constant: the names of a call's keyword arguments */
-    u8 call_gap; /* code units between a call's last argument (or its keywords' names) and what a frame has as its last instruction */
+    /* code units between a call's last argument (or its keywords' names) and what a frame has as its last
+     * instruction */
+    u8 call_gap;
 };
 
 /* Same in all: PyVarObject.ob_size, PyObject.ob_type, PyBytesObject.ob_sval, _gil_runtime_state's members. */
@@ -161,8 +163,8 @@ static const struct python_layout python_layouts[] = {
      .call_gap = 0},
 };
 
-/* Line of the instruction at byte offset `at` of a code object that begins at first_line. The table's bytes may be anything: it is read
- * within its bounds, and what makes no sense ends the search with the line so far. */
+/* Line of the instruction at byte offset `at` of a code object that begins at first_line. The table's bytes may be
+ * anything: it is read within its bounds, and what makes no sense ends the search with the line so far. */
 u32 python_line(enum python_lines form, const u8 *table, u64 size, u32 first_line, u64 at);
 
 #endif

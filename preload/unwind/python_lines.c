@@ -1,5 +1,5 @@
-/* CPython's three forms of line tables (Objects/lnotab_notes.txt and Objects/locations.md of its sources describe them). Called by python.c
- * and its tests. Pure functions: no lock, no allocation. */
+/* CPython's three forms of line tables (Objects/lnotab_notes.txt and Objects/locations.md of its sources describe
+ * them). Called by python.c and its tests. Pure functions: no lock, no allocation. */
 #include "python_layout.h"
 
 /* 3.9: pairs (instruction delta, signed line delta). */
@@ -52,7 +52,8 @@ static u32 svarint(struct bytes *b)
     return v & 1 ? 0u - (v >> 1) : v >> 1;
 }
 
-/* 3.11 on: entries of a first byte (bit 7 set, 4 bits of kind, 3 bits of length - 1 in code units) and what the kind has behind it. */
+/* 3.11 on: entries of a first byte (bit 7 set, 4 bits of kind, 3 bits of length - 1 in code units) and what the kind
+ * has behind it. */
 static u32 line_locations(const u8 *p, u64 size, u32 line, u64 at)
 {
     struct bytes b = {p, p + size};

@@ -1,5 +1,6 @@
-/* Semaphores that are CPython's locks: what an uncontended take stands for, and the frames of a contended one. Called by the semaphore
- * interceptors through sem_interpreter. Takes RANK_STACKS through interning; allocates arena strings and blobs. */
+/* Semaphores that are CPython's locks: what an uncontended take stands for, and the frames of a contended one. Called
+ * by the semaphore interceptors through sem_interpreter. Takes RANK_STACKS through interning; allocates arena strings
+ * and blobs. */
 #include "model/stack.h"
 #include "python_internal.h"
 
@@ -42,8 +43,8 @@ static bool names_timeout(u64 names)
     return false;
 }
 
-/* What the program asks for, as far as its constants say: lock.acquire(False) and lock.acquire(blocking=False) try, lock.acquire(timeout=x) and
- * lock.acquire(True, x) give up by themselves. */
+/* What the program asks for, as far as its constants say: lock.acquire(False) and lock.acquire(blocking=False) try,
+ * lock.acquire(timeout=x) and lock.acquire(True, x) give up by themselves. */
 static u32 how_asked(u64 state)
 {
     u64 f = python_first_frame(state), code = f ? python_frame_code(f) : 0;
@@ -92,9 +93,9 @@ static u32 arguments_of_call(u64 frame, u64 code)
 
 /* Locks of threading.py that mean something else, by the method that takes them.
  *
- * Up to 3.12 a thread takes a lock of its own at its start, in one of two methods (the second is for the thread that a fork has left); the
- * interpreter gives it back at the thread's very end, and join() is taking it. Condition.wait makes a lock and takes it twice: the second time
- * it waits for the one who notifies to release it. */
+ * Up to 3.12 a thread takes a lock of its own at its start, in one of two methods (the second is for the thread that a
+ * fork has left); the interpreter gives it back at the thread's very end, and join() is taking it. Condition.wait makes
+ * a lock and takes it twice: the second time it waits for the one who notifies to release it. */
 static u32 special_lock(u64 state)
 {
     u64 f = python_first_frame(state), code = f ? python_frame_code(f) : 0;
@@ -127,8 +128,9 @@ static u32 lock_attrs(const u64 *fp)
 
 /* ---- contended takes ---- */
 
-/* Giving up the interpreter lock takes its mutex, and sometimes the one for switching. Taking it again takes both, and they count as lock
- * operations though they are hidden: a thread that has made at most so many cannot have had the interpreter lock in between. */
+/* Giving up the interpreter lock takes its mutex, and sometimes the one for switching. Taking it again takes both, and
+ * they count as lock operations though they are hidden: a thread that has made at most so many cannot have had the
+ * interpreter lock in between. */
 #define OPERATIONS_OF_GIVING_UP 2u
 
 static void try_busy(struct thread *t, u64 sem, const u64 *fp)

@@ -1,9 +1,11 @@
-/* Recipes: for each return address met on a stack, the step to the caller's frame in one word, made from the unwind tables once.
- * Called by the walkers. Takes no lock (modules_read_enter blocks signals while a recipe is made); allocates its table with sys_map.
+/* Recipes: for each return address met on a stack, the step to the caller's frame in one word, made from the unwind
+ * tables once. Called by the walkers. Takes no lock (modules_read_enter blocks signals while a recipe is made);
+ * allocates its table with sys_map.
  *
- * The table is open addressing; a key is set once and stays, its recipe may be taken back when the module goes away and made again.
- * That happens while nobody makes recipes (modules.c waits for them), so no recipe of an old module is ever stored for a new one. A
- * full table is replaced by a larger one; the old one stays for its readers: in all at most as much again as the last one. */
+ * The table is open addressing; a key is set once and stays, its recipe may be taken back when the module goes away and
+ * made again. That happens while nobody makes recipes (modules.c waits for them), so no recipe of an old module is ever
+ * stored for a new one. A full table is replaced by a larger one; the old one stays for its readers: in all at most as
+ * much again as the last one. */
 #include "internal.h"
 
 #include <errno.h>
@@ -168,7 +170,8 @@ static u64 recipe_from(const struct cfi_memory *m, const struct cfi_row *row)
         return RECIPE_SET | (u64)RECIPE_END << 1;
     u64 bits = cfa_bits(m, row);
     u32 sp_rule = row->reg[REG_RSP].kind;
-    /* The caller's rsp is the CFA; a signal frame says so in another way (it restores rsp from where its CFA stands too). */
+    /* The caller's rsp is the CFA; a signal frame says so in another way (it restores rsp from where its CFA stands
+     * too). */
     if (!bits || (sp_rule != CFI_UNSET && !row->signal) || !bp_bits(m, &row->reg[REG_RBP], &bits) ||
         !ra_bits(m, row, &bits))
         return complex;
@@ -195,8 +198,8 @@ static u64 recipe_at(const struct module *m, u64 pc, bool exact)
     if (!has_tables(m))
         return none;
     int err = cfi_find(&memory, m->eh_hdr, exact ? pc : pc - 1, &row);
-    /* A return address where a function begins was put there by hand, by makecontext for one: nothing has called that function, the
-     * stack is complete. */
+    /* A return address where a function begins was put there by hand, by makecontext for one: nothing has called that
+     * function, the stack is complete. */
     if (err == -ENOENT && !exact && !cfi_find(&memory, m->eh_hdr, pc, &row))
         return RECIPE_SET | (u64)RECIPE_END << 1;
     return err ? none : recipe_from(&memory, &row);

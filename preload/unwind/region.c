@@ -1,15 +1,16 @@
 /* Which addresses of a stack can be read. Called by the walkers. Takes no lock, allocates nothing.
  *
- * A thread's stack between its stack pointer and its end is always mapped, and so is the main one up to the strings that the kernel put
- * at its top. Of any other (coroutines, alternate signal stacks) only the page in use is certain: further ones are asked for,
- * page by page, at each walk, since nobody tells when such memory goes away. */
+ * A thread's stack between its stack pointer and its end is always mapped, and so is the main one up to the strings
+ * that the kernel put at its top. Of any other (coroutines, alternate signal stacks) only the page in use is certain:
+ * further ones are asked for, page by page, at each walk, since nobody tells when such memory goes away. */
 #include <sys/auxv.h>
 
 #include "internal.h"
 #include "safe.h"
 
 #define PAGE 4096ULL
-/* The kernel maps nothing within this distance below the main stack's end but that stack (mmap_base, arch/x86/mm/mmap.c). */
+/* The kernel maps nothing within this distance below the main stack's end but that stack (mmap_base,
+ * arch/x86/mm/mmap.c). */
 #define MAIN_REACH (128ULL << 20)
 #define MAX_PROBES 512u
 

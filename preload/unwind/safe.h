@@ -1,4 +1,5 @@
-/* Looking at memory that may not be there, without a fault. One raw system call that no sandbox forbids: async-signal-safe, no lock. */
+/* Looking at memory that may not be there, without a fault. One raw system call that no sandbox forbids:
+ * async-signal-safe, no lock. */
 #ifndef SNARL_PRELOAD_UNWIND_SAFE_H
 #define SNARL_PRELOAD_UNWIND_SAFE_H
 
@@ -6,8 +7,8 @@
 
 #include "base/sys.h"
 
-/* Whether the page around addr can be read. Asks rt_sigprocmask to take a mask from there for a `how` that does not exist: the kernel
- * answers EFAULT or EINVAL and changes nothing. */
+/* Whether the page around addr can be read. Asks rt_sigprocmask to take a mask from there for a `how` that does not
+ * exist: the kernel answers EFAULT or EINVAL and changes nothing. */
 static inline bool safe_readable(u64 addr)
 {
     return sys_call6(SYS_rt_sigprocmask, ~0, (long)(addr & ~7ULL), 0, sizeof(u64), 0, 0) != -EFAULT;

@@ -1,11 +1,13 @@
-/* Capturing a stack: the per-thread memo in front of the walkers. Called by the engine's hooks, and by locate.c (unwind_frames).
- * Takes no lock itself; stack_intern takes RANK_STACKS for a stack that is new. Allocates one mapping per thread that captures.
+/* Capturing a stack: the per-thread memo in front of the walkers. Called by the engine's hooks, and by locate.c
+ * (unwind_frames). Takes no lock itself; stack_intern takes RANK_STACKS for a stack that is new. Allocates one mapping
+ * per thread that captures.
  *
- * The memo. Unwinding is a function: of the return address, the stack pointer and (sometimes) rbp to begin with, of the words it reads
- * from the stack, and of the unwind tables. So when a walk is remembered together with all words that it has read, and a later capture
- * begins with the same registers and finds the same words in place, it would end in the same stack; looking is enough. Tables change
- * only when modules go away, which empties the memo (modules_epoch). Walks whose outcome depends on anything else (memory that could
- * not be read, code outside of all modules, signal frames, full_walk) are not remembered. */
+ * The memo. Unwinding is a function: of the return address, the stack pointer and (sometimes) rbp to begin with, of the
+ * words it reads from the stack, and of the unwind tables. So when a walk is remembered together with all words that it
+ * has read, and a later capture begins with the same registers and finds the same words in place, it would end in the
+ * same stack; looking is enough. Tables change only when modules go away, which empties the memo (modules_epoch). Walks
+ * whose outcome depends on anything else (memory that could not be read, code outside of all modules, signal frames,
+ * full_walk) are not remembered. */
 #include "internal.h"
 
 #include "base/sys.h"
@@ -23,8 +25,9 @@ struct memo_entry {
     u64 words[]; /* value[n], then u32 offset[n], then u8 kind[n] */
 };
 
-/* Entries are found by (pc, sp). A function that wraps a lock call is entered at one stack pointer from many places: where an entry
- * for that key is not the one, the word that it had read first (the wrapper's return address) makes up the next key, and so on. */
+/* Entries are found by (pc, sp). A function that wraps a lock call is entered at one stack pointer from many places:
+ * where an entry for that key is not the one, the word that it had read first (the wrapper's return address) makes up
+ * the next key, and so on. */
 #define MEMO_LEVELS 4u
 
 /* What a capture touches comes first: a thread that captures a few stacks pays for two pages. */
@@ -118,8 +121,9 @@ static SNARL_HOT const struct memo_entry *memo_find(const struct thread *t, cons
     return NULL;
 }
 
-/* A signal handler may interrupt the writing of a memo and leave by longjmp, so what is half done must never answer: an entry is written
- * whole before a slot or its own key leads to it. The compiler's order is enough, as only this thread looks. */
+/* A signal handler may interrupt the writing of a memo and leave by longjmp, so what is half done must never answer: an
+ * entry is written whole before a slot or its own key leads to it. The compiler's order is enough, as only this thread
+ * looks. */
 #define IN_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 static void memo_empty(struct unwind_memo *m, u32 epoch)
@@ -130,7 +134,8 @@ static void memo_empty(struct unwind_memo *m, u32 epoch)
     m->epoch = epoch;
 }
 
-/* The slot for a new entry: the first on its way that is empty, or belongs to another key or (at the last level) to nobody better. */
+/* The slot for a new entry: the first on its way that is empty, or belongs to another key or (at the last level) to
+ * nobody better. */
 static u16 *memo_place(struct unwind_memo *m, u64 pc, u64 sp, const struct walk_words *w)
 {
     u64 hash = memo_hash(pc, sp);
@@ -188,8 +193,8 @@ static ref_t intern(const u64 *frames, u32 n, u32 flags)
     return r;
 }
 
-/* The native stack. For an interpreter's adapter with its return addresses in m->pcs, and whole: most of it is the interpreter's own and will
- * be left out. */
+/* The native stack. For an interpreter's adapter with its return addresses in m->pcs, and whole: most of it is the
+ * interpreter's own and will be left out. */
 static ref_t capture_new(struct thread *t, struct unwind_memo *m, const u64 *fp, bool want_pcs, u32 *n)
 {
     u32 epoch = __atomic_load_n(&modules_epoch, __ATOMIC_SEQ_CST);

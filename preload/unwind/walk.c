@@ -1,8 +1,9 @@
 /* The walk by recipes. Called by memo.c and unwind.c. Takes no lock, allocates nothing.
  *
- * Besides the frames it notes every word of the stack that decides where the walk goes: return addresses, and saved values of rbp where
- * a frame's place is computed from rbp. rbp's own value at the beginning counts only if it is used before a saved one replaces it:
- * optimised code keeps any data in rbp, which must not make equal stacks look different. So rbp is read lazily. */
+ * Besides the frames it notes every word of the stack that decides where the walk goes: return addresses, and saved
+ * values of rbp where a frame's place is computed from rbp. rbp's own value at the beginning counts only if it is used
+ * before a saved one replaces it: optimised code keeps any data in rbp, which must not make equal stacks look
+ * different. So rbp is read lazily. */
 #include "internal.h"
 
 struct walk {

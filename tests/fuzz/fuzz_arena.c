@@ -1,7 +1,8 @@
 /* A run's arena that the watched program has written over: the command reads it, reports what is left, and never falls.
  *
- * The arena of a small run is made once, with the engine. An input is a list of patches to it, eight bytes each: a place (4 bytes) and
- * a word to put there (4 bytes); most places are among the words that are not zero. After each input the arena is as before. */
+ * The arena of a small run is made once, with the engine. An input is a list of patches to it, eight bytes each: a
+ * place (4 bytes) and a word to put there (4 bytes); most places are among the words that are not zero. After each
+ * input the arena is as before. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,8 @@ static void give(struct thread *t, int n)
     engine_release(t, engine_lock_peek((u64)&memory[64 * n]), NULL);
 }
 
-/* Two threads with opposite orders, a read-write lock, a condition, a barrier, and a lock that is destroyed while it is held. */
+/* Two threads with opposite orders, a read-write lock, a condition, a barrier, and a lock that is destroyed while it is
+ * held. */
 static void make_run(void)
 {
     struct thread *t = engine_thread_adopt(1, true);
@@ -76,7 +78,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
     file = mkstemp(path);
     unlink(path); /* arena_create wants to make the file itself */
-    if (file < 0 || close(file) || arena_create(path, ARENA_BYTES) || engine_create_run(&options) || engine_start(&hooks, 0, "fuzz"))
+    if (file < 0 || close(file) || arena_create(path, ARENA_BYTES) || engine_create_run(&options) ||
+        engine_start(&hooks, 0, "fuzz"))
         abort();
     make_run();
     words = arena_used() / sizeof *original;

@@ -1,8 +1,8 @@
-/* Unwind tables with anything in them. They belong to the watched program, and are read inside it: the reader must stay within the
- * range that it was given and come to an end.
+/* Unwind tables with anything in them. They belong to the watched program, and are read inside it: the reader must stay
+ * within the range that it was given and come to an end.
  *
- * Input: how to begin (4 bytes), the place in code relative to the tables (4 bytes, signed), the tables. They are copied to memory of just
- * that size, so that one byte beyond is a fault. */
+ * Input: how to begin (4 bytes), the place in code relative to the tables (4 bytes, signed), the tables. They are
+ * copied to memory of just that size, so that one byte beyond is a fault. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* SNARL_OPTIONS with anything in it: the parser, which also runs inside watched programs, must read it, say what is wrong, and stay
- * within its buffers. */
+/* SNARL_OPTIONS with anything in it: the parser, which also runs inside watched programs, must read it, say what is
+ * wrong, and stay within its buffers. */
 #include <stdlib.h>
 #include <string.h>
 

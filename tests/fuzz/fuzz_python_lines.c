@@ -1,8 +1,8 @@
-/* CPython's line tables with anything in them. They belong to the watched program, and are read inside it: the reader must stay within the
- * table and come to an end.
+/* CPython's line tables with anything in them. They belong to the watched program, and are read inside it: the reader
+ * must stay within the table and come to an end.
  *
- * Input: the form (1 byte), the instruction's offset (3 bytes), the table. It is copied to memory of just that size, so that one byte
- * beyond is a fault. */
+ * Input: the form (1 byte), the instruction's offset (3 bytes), the table. It is copied to memory of just that size, so
+ * that one byte beyond is a fault. */
 #include <stdlib.h>
 #include <string.h>
 

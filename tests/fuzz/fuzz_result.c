@@ -1,5 +1,5 @@
-/* A damaged or hostile result file, as `snarl report` and `snarl graph` are given it: it is refused with a message or rendered, and what
- * is rendered holds no control characters but line ends. */
+/* A damaged or hostile result file, as `snarl report` and `snarl graph` are given it: it is refused with a message or
+ * rendered, and what is rendered holds no control characters but line ends. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* A module that is no good ELF file any more: looking up addresses, variables, allocation sites and stack slots in it gives names or
- * none, and returns. */
+/* A module that is no good ELF file any more: looking up addresses, variables, allocation sites and stack slots in it
+ * gives names or none, and returns. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* A run of the engine without threads or a preload: tests call the engine as sensors would, with made-up threads and lock addresses. */
+/* A run of the engine without threads or a preload: tests call the engine as sensors would, with made-up threads and
+ * lock addresses. */
 #ifndef SNARL_TESTS_ENGINE_FIXTURE_H
 #define SNARL_TESTS_ENGINE_FIXTURE_H
 

@@ -43,7 +43,8 @@ static json_t *rf_event(int thread, const char *action, const char *class, int i
                      action, "object", class, "instance", instance, "held", "stack", stack);
 }
 
-/* The textbook cycle: T2 holds a and asks for b in first(), T3 the other way round in second(). Without id and texts. */
+/* The textbook cycle: T2 holds a and asks for b in first(), T3 the other way round in second(). Without id and
+ * texts. */
 static json_t *rf_cycle(const char *kind, const char *verdict, const char *module)
 {
     char a[64], b[64];

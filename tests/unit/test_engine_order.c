@@ -178,7 +178,8 @@ static void timedlock(void)
 static void recursive(void)
 {
     begin();
-    fx_lock_as(t1, 1, OBJ_MUTEX, 0, 0, ATTR_RECURSIVE), fx_lock(t1, 2), fx_lock_as(t1, 1, OBJ_MUTEX, 0, 0, ATTR_RECURSIVE);
+    fx_lock_as(t1, 1, OBJ_MUTEX, 0, 0, ATTR_RECURSIVE), fx_lock(t1, 2),
+        fx_lock_as(t1, 1, OBJ_MUTEX, 0, 0, ATTR_RECURSIVE);
     CU_ASSERT_EQUAL(t1->rec->nheld, 2);
     fx_unlock(t1, 1), fx_unlock(t1, 2);
     CU_ASSERT_EQUAL(t1->rec->nheld, 1);

@@ -60,7 +60,8 @@ static void break_phantom_condition(void)
     fx_lock(t1, 1), fx_lock(t2, 2);
     waits(t1, 2, MODE_EXCLUSIVE, 0);
     CU_ASSERT_EQUAL(waits(t2, 1, MODE_EXCLUSIVE, 0), EDEADLK);
-    CU_ASSERT_EQUAL(engine_cond_wait_begin(t2, LOCK(30), engine_lock_peek(LOCK(1)), false, 0, NULL), ENGINE_COND_SWALLOW);
+    CU_ASSERT_EQUAL(engine_cond_wait_begin(t2, LOCK(30), engine_lock_peek(LOCK(1)), false, 0, NULL),
+                    ENGINE_COND_SWALLOW);
 }
 
 static void abba_timed(void)
@@ -207,7 +208,8 @@ static void semaphores_as_locks(void)
 
 static void wait_on_own_semaphore(void)
 {
-    begin(ON_DEADLOCK_REPORT); /* CPython's Condition.wait: takes a lock, then takes it again; another thread releases it */
+    /* CPython's Condition.wait: takes a lock, then takes it again; another thread releases it */
+    begin(ON_DEADLOCK_REPORT);
     engine_lock_init(m, LOCK(1), OBJ_SEM, 0, 1, NULL);
     struct lock_rec *s = engine_lock_peek(LOCK(1));
     engine_sem_taken(t1, s, 0, NULL);
@@ -321,8 +323,8 @@ UNIT_TESTS("waits and misuse", {"abba", abba}, {"abba_abort", abba_abort}, {"abb
            {"recursive_read_behind_writer", recursive_read_behind_writer}, {"owner_ended", owner_ended},
            {"condition_needs_its_mutex", condition_needs_its_mutex}, {"lost_wakeup", lost_wakeup},
            {"wakeup_on_its_way", wakeup_on_its_way}, {"timed_waiter_keeps_all_alive", timed_waiter_keeps_all_alive},
-           {"semaphore_never_posted", semaphore_never_posted}, {"semaphore_handler_may_post", semaphore_handler_may_post},
-           {"semaphores_as_locks", semaphores_as_locks}, {"wait_on_own_semaphore", wait_on_own_semaphore},
-           {"barrier_cannot_fill", barrier_cannot_fill}, {"last_runner_ends", last_runner_ends}, {"relock", relock},
-           {"unlocks", unlocks}, {"destroys", destroys}, {"condition_rules", condition_rules},
-           {"fork_left_locked", fork_left_locked})
+           {"semaphore_never_posted", semaphore_never_posted},
+           {"semaphore_handler_may_post", semaphore_handler_may_post}, {"semaphores_as_locks", semaphores_as_locks},
+           {"wait_on_own_semaphore", wait_on_own_semaphore}, {"barrier_cannot_fill", barrier_cannot_fill},
+           {"last_runner_ends", last_runner_ends}, {"relock", relock}, {"unlocks", unlocks}, {"destroys", destroys},
+           {"condition_rules", condition_rules}, {"fork_left_locked", fork_left_locked})

@@ -196,8 +196,8 @@ static __attribute__((noinline)) u64 call_loaded(void *h)
     return (u64)f;
 }
 
-/* A frame of one library, then, at the same address and stack pointer, one of the other. Their unwind rules differ: with what was kept of
- * the first, the second stack would end in nonsense. */
+/* A frame of one library, then, at the same address and stack pointer, one of the other. Their unwind rules differ:
+ * with what was kept of the first, the second stack would end in nonsense. */
 static void other_library_same_address(void)
 {
     u64 last = 0;

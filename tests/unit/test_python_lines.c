@@ -1,5 +1,5 @@
-/* CPython's line tables: tables that the interpreters themselves made, with the lines that they tell for each instruction
- * (code.co_lines(), before 3.10 dis.findlinestarts()), and tables that make no sense. */
+/* CPython's line tables: tables that the interpreters themselves made, with the lines that they tell for each
+ * instruction (code.co_lines(), before 3.10 dis.findlinestarts()), and tables that make no sense. */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,7 +21,8 @@ struct line_table {
     u32 nlines;
 };
 
-/* "body": statements over several lines, blank lines, loops, with, a comprehension, try and finally. "far": lines hundreds apart, backwards too.
+/* "body": statements over several lines, blank lines, loops, with, a comprehension, try and finally. "far": lines
+ * hundreds apart, backwards too.
  */
 /* clang-format off */
 static const u8 body_39[] = {

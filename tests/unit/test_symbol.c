@@ -1,5 +1,5 @@
-/* Symbolisation of real programs: fixtures in tests/unit/symbol are compiled in many ways, run, and print where their locks and
- * call sites are and what they have to be called. */
+/* Symbolisation of real programs: fixtures in tests/unit/symbol are compiled in many ways, run, and print where their
+ * locks and call sites are and what they have to be called. */
 #include "symbol/fixture.h"
 
 static void c_gcc(void)

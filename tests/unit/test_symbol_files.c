@@ -1,5 +1,5 @@
-/* Where the symboliser gets its names from: separate debug files in every place, stripped and rebuilt modules, broken files; and
- * the names themselves. */
+/* Where the symboliser gets its names from: separate debug files in every place, stripped and rebuilt modules, broken
+ * files; and the names themselves. */
 #include "symbol/fixture.h"
 
 #include "symbol/internal.h"

@@ -1,5 +1,5 @@
-/* Captured stacks against what libunwind and the compiler's own unwinder say of the same place, over the shapes that code takes on; and
- * the memo against itself: equal beginnings with different callers must give different stacks. */
+/* Captured stacks against what libunwind and the compiler's own unwinder say of the same place, over the shapes that
+ * code takes on; and the memo against itself: equal beginnings with different callers must give different stacks. */
 #define UNW_LOCAL_ONLY
 #include <alloca.h>
 #include <libunwind.h>
@@ -59,8 +59,8 @@ static void trace_libunwind(struct trace *t, unw_context_t *context)
     }
 }
 
-/* Both give the frames behind the one that asks; the compiler's starts with that one or a frame deeper. Ends that only one of them
- * goes beyond (start code) are not compared. */
+/* Both give the frames behind the one that asks; the compiler's starts with that one or a frame deeper. Ends that only
+ * one of them goes beyond (start code) are not compared. */
 static u32 agree(const u64 *ours, u32 n, const struct trace *t)
 {
     u32 skip = 0;

@@ -1,4 +1,5 @@
-/* What every unit test shares: a table of named tests, run by CUnit's basic interface, and a main that fails when one fails.
+/* What every unit test shares: a table of named tests, run by CUnit's basic interface, and a main that fails when one
+ * fails.
  *
  *     static void abba(void) { CU_ASSERT_EQUAL(1 + 1, 2); }
  *     UNIT_TESTS("lock order", {"abba", abba}, {"abba_gate", abba_gate})

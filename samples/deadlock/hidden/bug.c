@@ -1,13 +1,14 @@
 /* Deadlock in hiding: no function takes two locks, and yet two threads take two locks in opposite order.
  *
- * The section teaches: in real programs locks sit in structures and are taken by the functions that belong to these. Each of them is
- * right by itself. The order comes from who calls whom while holding what, and no single function shows it.
+ * The section teaches: in real programs locks sit in structures and are taken by the functions that belong to these.
+ * Each of them is right by itself. The order comes from who calls whom while holding what, and no single function shows
+ * it.
  *
- * What goes wrong: storing a page holds the cache's lock and calls into the index, which takes its own. Rebuilding the index holds the
- * index's lock and calls into the cache, which takes its own.
+ * What goes wrong: storing a page holds the cache's lock and calls into the index, which takes its own. Rebuilding the
+ * index holds the index's lock and calls into the cache, which takes its own.
  *
- * What to look for: the program ends well, because the index happens to be rebuilt when the page is stored. `snarl run` reports the
- * cycle of cache.lock and index.lock; the stacks show the calls that nobody sees in the source.
+ * What to look for: the program ends well, because the index happens to be rebuilt when the page is stored. `snarl run`
+ * reports the cycle of cache.lock and index.lock; the stacks show the calls that nobody sees in the source.
  *
  * Usage: bug */
 #include <pthread.h>

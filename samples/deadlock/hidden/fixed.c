@@ -1,7 +1,7 @@
 /* Deadlock in hiding, fixed: rebuilding asks the cache before it takes the index's own lock.
  *
- * The section teaches: keep no lock while calling into another part that has locks of its own, or write the one allowed order down
- * where both parts see it. Here the order is cache before index.
+ * The section teaches: keep no lock while calling into another part that has locks of its own, or write the one allowed
+ * order down where both parts see it. Here the order is cache before index.
  *
  * What to look for: the same structures, the same helper functions, the same work; snarl has nothing to report.
  *

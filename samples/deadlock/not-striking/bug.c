@@ -1,13 +1,14 @@
 /* Deadlock that does not strike: two threads take two locks in opposite order, but in this run one after the other.
  *
- * The section teaches: whether a deadlock strikes depends on the schedule, and tests mostly run the lucky one. The bug is in the
- * orders, and these show in every run.
+ * The section teaches: whether a deadlock strikes depends on the schedule, and tests mostly run the lucky one. The bug
+ * is in the orders, and these show in every run.
  *
- * What goes wrong: `first` takes lock a and then lock b, `second` takes lock b and then lock a. Here `second` happens to start its
- * work when `first` is done with its own, because the one tells the other; nothing keeps the next version from dropping that line.
+ * What goes wrong: `first` takes lock a and then lock b, `second` takes lock b and then lock a. Here `second` happens
+ * to start its work when `first` is done with its own, because the one tells the other; nothing keeps the next version
+ * from dropping that line.
  *
- * What to look for: the program ends well, every time. `snarl run` reports the cycle of the two orders all the same (lock-order), with
- * the same id as if the deadlock had struck: it is the same bug.
+ * What to look for: the program ends well, every time. `snarl run` reports the cycle of the two orders all the same
+ * (lock-order), with the same id as if the deadlock had struck: it is the same bug.
  *
  * Usage: bug [SECONDS]    how long each thread works between its two locks, 1 */
 #include <pthread.h>

@@ -1,9 +1,10 @@
 /* Deadlock that does not strike, fixed: the thread that comes second really does come second.
  *
- * The section teaches: one way out of a deadlock is not to run the two at the same time at all. What makes that safe is an order that
- * holds in every schedule: here `second` is created only when `first` has been joined.
+ * The section teaches: one way out of a deadlock is not to run the two at the same time at all. What makes that safe is
+ * an order that holds in every schedule: here `second` is created only when `first` has been joined.
  *
- * What to look for: the same two orders as in bug.c, and no report: a thread that has ended cannot meet one that was not yet there.
+ * What to look for: the same two orders as in bug.c, and no report: a thread that has ended cannot meet one that was
+ * not yet there.
  *
  * Usage: fixed [SECONDS]    how long each thread works between its two locks, 1 */
 #include <pthread.h>

@@ -1,13 +1,14 @@
 /* Deadlock in a ring: five philosophers at a round table, five forks, and each takes the left fork first.
  *
- * The section teaches: a deadlock needs no two threads that disagree about two locks. Every pair of neighbours shares one fork only;
- * it is all five together who wait in a circle.
+ * The section teaches: a deadlock needs no two threads that disagree about two locks. Every pair of neighbours shares
+ * one fork only; it is all five together who wait in a circle.
  *
- * What goes wrong: philosopher n takes fork n and then fork n + 1, the last one fork 4 and then fork 0. When all of them have their
- * left fork, nobody will ever get a right one.
+ * What goes wrong: philosopher n takes fork n and then fork n + 1, the last one fork 4 and then fork 0. When all of
+ * them have their left fork, nobody will ever get a right one.
  *
- * What to look for: `snarl run` shows the circle of five, each with the fork in hand and the one waited for. With "in-turn" the
- * philosophers eat one after the other and the run ends well: snarl reports the same circle as a lock-order finding.
+ * What to look for: `snarl run` shows the circle of five, each with the fork in hand and the one waited for. With
+ * "in-turn" the philosophers eat one after the other and the run ends well: snarl reports the same circle as a
+ * lock-order finding.
  *
  * Usage: bug [SECONDS [in-turn]]    how long each philosopher thinks between the two forks, 1 */
 #include <pthread.h>

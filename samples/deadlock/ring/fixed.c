@@ -1,7 +1,7 @@
 /* Deadlock in a ring, fixed: every philosopher takes the fork with the lower number first.
  *
- * The section teaches: one order for all locks breaks every ring, however long. Only one philosopher has to change: the last one, who
- * now takes fork 0 before fork 4, and so takes nothing while somebody else has fork 0.
+ * The section teaches: one order for all locks breaks every ring, however long. Only one philosopher has to change: the
+ * last one, who now takes fork 0 before fork 4, and so takes nothing while somebody else has fork 0.
  *
  * What to look for: all five eat, and snarl has nothing to report: every order goes from a lower to a higher number.
  *

@@ -1,13 +1,13 @@
 /* Deadlock between processes: two processes take two locks in shared memory in opposite order.
  *
- * The section teaches: processes share nothing by themselves, so they cannot race on each other's variables. Give them shared memory
- * and locks in it, and they can wait for each other just like threads.
+ * The section teaches: processes share nothing by themselves, so they cannot race on each other's variables. Give them
+ * shared memory and locks in it, and they can wait for each other just like threads.
  *
- * What goes wrong: the child `first` takes lock a and then lock b, the child `second` takes lock b and then lock a, with a second's
- * work between. The parent waits for both of them, so it hangs too.
+ * What goes wrong: the child `first` takes lock a and then lock b, the child `second` takes lock b and then lock a,
+ * with a second's work between. The parent waits for both of them, so it hangs too.
  *
- * What to look for: `snarl run` ends the two children at the moment they block for good, and the report shows both processes, the
- * locks they hold and the ones they wait for.
+ * What to look for: `snarl run` ends the two children at the moment they block for good, and the report shows both
+ * processes, the locks they hold and the ones they wait for.
  *
  * Usage: bug [SECONDS]    how long each process works between its two locks, 1 */
 #include <pthread.h>

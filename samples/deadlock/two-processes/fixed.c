@@ -1,9 +1,10 @@
 /* Deadlock between processes, fixed by one order: both take lock a before lock b.
  *
- * The section teaches: the rule is the same as for threads. Locks that are held together are taken in one order by everybody, in
- * whatever process they live.
+ * The section teaches: the rule is the same as for threads. Locks that are held together are taken in one order by
+ * everybody, in whatever process they live.
  *
- * What to look for: the second process waits for lock a before it has anything, both end, and snarl has nothing to report.
+ * What to look for: the second process waits for lock a before it has anything, both end, and snarl has nothing to
+ * report.
  *
  * Usage: fixed [SECONDS]    how long each process works between its two locks, 1 */
 #include <pthread.h>

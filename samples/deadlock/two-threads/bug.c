@@ -1,12 +1,15 @@
 /* Deadlock: two threads take two locks in opposite order.
  *
- * The section teaches: a thread that holds one lock and waits for another makes everybody who needs the first one wait as well. When
- * two threads do that the other way round, each waits for what the other holds, and neither will ever go on.
+ * The section teaches: a thread that holds one lock and waits for another makes everybody who needs the first one wait
+ * as well. When two threads do that the other way round, each waits for what the other holds, and neither will ever go
+ * on.
  *
- * What goes wrong: `first` takes lock a and then lock b, `second` takes lock b and then lock a, with a second's work between.
+ * What goes wrong: `first` takes lock a and then lock b, `second` takes lock b and then lock a, with a second's work
+ * between.
  *
- * What to look for: the program prints that each thread has its first lock, and then nothing more, for ever. Under `snarl run` it is
- * ended at that moment, and the report shows for both threads which lock they hold since where, and which one they wait for.
+ * What to look for: the program prints that each thread has its first lock, and then nothing more, for ever. Under
+ * `snarl run` it is ended at that moment, and the report shows for both threads which lock they hold since where, and
+ * which one they wait for.
  *
  * Usage: bug [SECONDS]    how long each thread works between its two locks, 1 */
 #include <pthread.h>
@@ -21,8 +24,8 @@ static pthread_mutex_t lock_b = PTHREAD_MUTEX_INITIALIZER;
 static unsigned seconds = 1;
 static atomic_int holding;
 
-/* A second is long enough for the other thread to get its lock, nearly always. Waiting for it makes that certain, on a busy
- * machine too: this program is here to fail. */
+/* A second is long enough for the other thread to get its lock, nearly always. Waiting for it makes that certain, on a
+ * busy machine too: this program is here to fail. */
 static void work(void)
 {
     sleep(seconds);

@@ -1,10 +1,10 @@
 /* Deadlock, fixed by one order: both threads take lock a before lock b.
  *
- * The section teaches: when all threads take the locks that they hold together in one order, none of them can wait for a thread that
- * waits for it: the one that has the last lock of the order never waits at all.
+ * The section teaches: when all threads take the locks that they hold together in one order, none of them can wait for
+ * a thread that waits for it: the one that has the last lock of the order never waits at all.
  *
- * What to look for: the second thread waits for lock a before it has anything, so the first one gets lock b and both end. snarl
- * has nothing to report: the only order that it saw is a before b.
+ * What to look for: the second thread waits for lock a before it has anything, so the first one gets lock b and both
+ * end. snarl has nothing to report: the only order that it saw is a before b.
  *
  * Usage: fixed [SECONDS]    how long each thread works between its two locks, 1 */
 #include <pthread.h>

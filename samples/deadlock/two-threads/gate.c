@@ -1,10 +1,11 @@
 /* Deadlock, fixed by a gate: whoever wants both locks first takes a third one.
  *
- * The section teaches: the circle needs two threads that are both on their way from one lock to the next. A gate lets one of them
- * in at a time. It costs the parallelism of all who need both locks, and nothing for those who need only one.
+ * The section teaches: the circle needs two threads that are both on their way from one lock to the next. A gate lets
+ * one of them in at a time. It costs the parallelism of all who need both locks, and nothing for those who need only
+ * one.
  *
- * What to look for: the orders are still opposite, and a tool that looks at pairs of locks only would warn. snarl has nothing to
- * report: both orders were seen under the same gate, so they cannot meet.
+ * What to look for: the orders are still opposite, and a tool that looks at pairs of locks only would warn. snarl has
+ * nothing to report: both orders were seen under the same gate, so they cannot meet.
  *
  * Usage: gate [SECONDS]    how long each thread works between its two locks, 1 */
 #include <pthread.h>

@@ -1,10 +1,12 @@
-/* Deadlock, fixed by trying: a thread that cannot have its second lock at once gives the first one back and starts again.
+/* Deadlock, fixed by trying: a thread that cannot have its second lock at once gives the first one back and starts
+ * again.
  *
- * The section teaches: nobody waits for ever who holds nothing while waiting. Where one order for all is out of reach, because the
- * locks come from different places, `pthread_mutex_trylock` and backing off break the circle instead.
+ * The section teaches: nobody waits for ever who holds nothing while waiting. Where one order for all is out of reach,
+ * because the locks come from different places, `pthread_mutex_trylock` and backing off break the circle instead.
  *
- * What to look for: the threads still want the locks in opposite order, and say how often they had to back off. The pause is random:
- * with equal pauses they could go on giving way to each other (a livelock). snarl has nothing to report: a try never waits.
+ * What to look for: the threads still want the locks in opposite order, and say how often they had to back off. The
+ * pause is random: with equal pauses they could go on giving way to each other (a livelock). snarl has nothing to
+ * report: a try never waits.
  *
  * Usage: trylock [SECONDS]    how long each thread works between its two locks, 1 */
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* What one lock operation costs. One row of the benchmark a run: bench ROW ITERATIONS [N]
  *
- * Prints "ns per pair" (one acquire and its release), the smallest of several measurements, and the resident memory in kB. Run natively,
- * under a pass-through shim, under snarl and under other tools by run.py. */
+ * Prints "ns per pair" (one acquire and its release), the smallest of several measurements, and the resident memory in
+ * kB. Run natively, under a pass-through shim, under snarl and under other tools by run.py. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <semaphore.h>
@@ -229,7 +229,8 @@ static const struct row {
     {"live", row_many, 1},
 };
 
-/* A second thread that only sleeps: glibc locks without atomic instructions while there is one thread, which nobody needs to measure. */
+/* A second thread that only sleeps: glibc locks without atomic instructions while there is one thread, which nobody
+ * needs to measure. */
 static void *sleeps(void *arg)
 {
     for (;;)

@@ -1,5 +1,5 @@
-/* The cheapest thing a preload can do: counts lock operations in thread-local memory and passes them on. The floor that snarl is measured
- * against. Preloaded by run.py only. */
+/* The cheapest thing a preload can do: counts lock operations in thread-local memory and passes them on. The floor that
+ * snarl is measured against. Preloaded by run.py only. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>

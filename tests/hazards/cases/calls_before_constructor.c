@@ -1,4 +1,5 @@
-/* Calls before our constructor has run and after the program's own end: the program's earliest and latest code takes locks.
+/* Calls before our constructor has run and after the program's own end: the program's earliest and latest code takes
+ * locks.
  *
  * @case calls_before_our_constructor x
  * @clean

@@ -1,4 +1,5 @@
-/* Two mutexes in opposite order, one thread after the other, so that nothing ever blocks; and everything that makes it harmless.
+/* Two mutexes in opposite order, one thread after the other, so that nothing ever blocks; and everything that makes it
+ * harmless.
  *
  * @case abba free
  * @finding lock-order locks=a,b side=one side=two marks=one-a,one-b,two-b,two-a counts=yes
@@ -50,7 +51,8 @@
  * @case abba_barrier_ordered barrier_ordered
  * @clean
  *
- * What only this schedule ordered orders nothing: a condition or a semaphore hands over in this run, another run may not wait.
+ * What only this schedule ordered orders nothing: a condition or a semaphore hands over in this run, another run may
+ * not wait.
  * @case abba_cond_handoff cond_handoff
  * @finding lock-order locks=a,b side=one side=two
  * @case abba_sem_handoff sem_handoff

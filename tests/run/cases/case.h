@@ -1,7 +1,8 @@
 /* What the case programs share: threads that meet at steps the detector cannot see.
  *
- * The interleaving of a case is forced, never hoped for. Steps are plain futex words in shared memory, so they make no lock order, no
- * happens-before edge and no waiter for snarl, and they work between processes as well as between threads. */
+ * The interleaving of a case is forced, never hoped for. Steps are plain futex words in shared memory, so they make no
+ * lock order, no happens-before edge and no waiter for snarl, and they work between processes as well as between
+ * threads. */
 #ifndef CASE_H
 #define CASE_H
 

@@ -84,7 +84,8 @@
  * @hangs
  * @status 66
  *
- * --on-deadlock=break: the last acquisition fails with EDEADLK; a program that does not look goes on, and its unlock does no harm.
+ * --on-deadlock=break: the last acquisition fails with EDEADLK; a program that does not look goes on, and its unlock
+ * does no harm.
  * @case deadlock_break break
  * @snarl --on-deadlock=break
  * @finding deadlock verdict=observed locks=lk[0],lk[1] side=unlocks_blindly side=unlocks_blindly

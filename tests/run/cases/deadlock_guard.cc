@@ -1,4 +1,5 @@
-/* The constructor of a function's static object waits for a lock whose holder waits for the object; and std::mutex throws when broken out.
+/* The constructor of a function's static object waits for a lock whose holder waits for the object; and std::mutex
+ * throws when broken out.
  *
  * @case deadlock_static_guard guard
  * @finding deadlock verdict=observed locks=*,m side=constructs side=asks

@@ -1,4 +1,5 @@
-/* Initialisation that runs once holds everybody else: taking a lock inside it, and asking for it with that lock held, is an inversion.
+/* Initialisation that runs once holds everybody else: taking a lock inside it, and asking for it with that lock held,
+ * is an inversion.
  *
  * @case once_and_mutex once
  * @finding lock-order locks=o,m side=one side=two

@@ -1,4 +1,5 @@
-/* An object locked while it is put into a table cannot be known to anybody else yet: that order closes no cycle. Once it is known, it does.
+/* An object locked while it is put into a table cannot be known to anybody else yet: that order closes no cycle. Once
+ * it is known, it does.
  *
  * @case not_yet_published fresh
  * @clean

@@ -15,7 +15,8 @@
  * @clean
  * @case reused_stack_frame_init stack_init
  * @clean
- * A frame was left and another one entered, and no call tells of it: without seeing memory accesses that can be suspected at most.
+ * A frame was left and another one entered, and no call tells of it: without seeing memory accesses that can be
+ * suspected at most.
  * @case reused_stack_frame_static stack_static
  * @finding lock-order locks=*local,b verdict=possible counts=no min=0 max=1
  * @case reused_thread_stack thread_stack

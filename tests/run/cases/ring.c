@@ -1,4 +1,5 @@
-/* Philosophers: thread i takes fork i, then fork i+1, one thread after the other. Found without ever blocking, whatever the size.
+/* Philosophers: thread i takes fork i, then fork i+1, one thread after the other. Found without ever blocking, whatever
+ * the size.
  *
  * @case ring3 3 around
  * @finding lock-order locks=fork_lock[0],fork_lock[1],fork_lock[2]

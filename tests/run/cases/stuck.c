@@ -40,7 +40,8 @@
  * @status 66
  * @output went on\n
  *
- * Somebody will wake them: a thread that sleeps first, one that waits for input, a handler, a timer, another process, a time limit.
+ * Somebody will wake them: a thread that sleeps first, one that waits for input, a handler, a timer, another process, a
+ * time limit.
  * @case waits_for_sleeper sleeper
  * @clean
  * @case waits_for_reader reader

@@ -1,5 +1,5 @@
-/* Attempts: a try never waits, so nothing can close a cycle there; what was taken by a try is held all the same. An attempt with a time
- * limit waits, though not for ever: against one without it, it makes both stall.
+/* Attempts: a try never waits, so nothing can close a cycle there; what was taken by a try is held all the same. An
+ * attempt with a time limit waits, though not for ever: against one without it, it makes both stall.
  *
  * @case trylock_backoff backoff
  * @clean

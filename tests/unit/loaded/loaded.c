@@ -1,5 +1,5 @@
-/* A library for test_modules.c to open and close. Built twice: the same layout to the byte, another size of the one frame, so
- * that what was learnt of one is wrong for the other at the same address. */
+/* A library for test_modules.c to open and close. Built twice: the same layout to the byte, another size of the one
+ * frame, so that what was learnt of one is wrong for the other at the same address. */
 #include <stdlib.h>
 
 #ifndef LOADED_FRAME
@@ -8,7 +8,8 @@
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
-/* Calls f from a frame of LOADED_FRAME bytes; the instructions have the longest form, so that their size does not depend on it. */
+/* Calls f from a frame of LOADED_FRAME bytes; the instructions have the longest form, so that their size does not
+ * depend on it. */
 void loaded_call(void (*f)(void));
 __asm__(".text\n.globl loaded_call\n.type loaded_call, @function\n.balign 16\nloaded_call:\n"
         ".cfi_startproc\n"

@@ -1,5 +1,5 @@
-/* What test_symbol and test_symbol_files share: building fixtures, running them, and comparing what they say of their locks and call
- * sites with what the symboliser says. */
+/* What test_symbol and test_symbol_files share: building fixtures, running them, and comparing what they say of their
+ * locks and call sites with what the symboliser says. */
 #ifndef SYMBOL_FIXTURE_H
 #define SYMBOL_FIXTURE_H
 

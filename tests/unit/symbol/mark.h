@@ -1,5 +1,5 @@
-/* What the fixtures of test_symbol use to say where something is and what the symboliser has to call it. Each mark prints one line of
- * fields separated by tabs, which the test compares with its own answers:
+/* What the fixtures of test_symbol use to say where something is and what the symboliser has to call it. Each mark
+ * prints one line of fields separated by tabs, which the test compares with its own answers:
  *   kind  expected class  expected functions (innermost first, '/' between)  line  lock type  object  size  offset  alloc stack  stack
  * Places are path@offset, offsets relative to the load bias. */
 #ifndef MARK_H
