@@ -1,56 +1,33 @@
-/* Open addressing with linear probing, at most half full. Called by the collector. Takes no locks; allocates with
- * malloc. */
+/* Hash map of the collector. Called by everything in report/ that remembers what it has seen. Takes no locks; allocates with malloc. */
 #include "map.h"
 
-#include <stdlib.h>
-
-#include "base/hash.h"
 #include "view.h"
-
-static struct refmap_slot *probe(const struct refmap *m, u64 key)
-{
-    size_t i = (size_t)hash_mix64(key) & (m->size - 1);
-    while (m->slot[i].used && m->slot[i].key != key)
-        i = (i + 1) & (m->size - 1);
-    return &m->slot[i];
-}
 
 u64 *refmap_get(const struct refmap *m, u64 key)
 {
-    if (!m->size)
-        return NULL;
-    struct refmap_slot *s = probe(m, key);
-    return s->used ? &s->value : NULL;
-}
-
-static void grow(struct refmap *m)
-{
-    struct refmap bigger = {NULL, m->size ? m->size * 2 : 64, m->used};
-    bigger.slot = view_alloc(bigger.size * sizeof *bigger.slot);
-    for (size_t i = 0; i < m->size; i++)
-        if (m->slot[i].used)
-            *probe(&bigger, m->slot[i].key) = m->slot[i];
-    free(m->slot);
-    *m = bigger;
+    struct refmap_item *item;
+    HASH_FIND(hh, m->items, &key, sizeof key, item);
+    return item ? &item->value : NULL;
 }
 
 u64 *refmap_put(struct refmap *m, u64 key, bool *fresh)
 {
-    if (m->used * 2 >= m->size)
-        grow(m);
-    struct refmap_slot *s = probe(m, key);
+    u64 *known = refmap_get(m, key);
     if (fresh)
-        *fresh = !s->used;
-    if (!s->used) {
-        s->used = true;
-        s->key = key;
-        m->used++;
-    }
-    return &s->value;
+        *fresh = !known;
+    if (known)
+        return known;
+    struct refmap_item *item = view_alloc(sizeof *item);
+    item->key = key;
+    HASH_ADD(hh, m->items, key, sizeof item->key, item);
+    return &item->value;
 }
 
 void refmap_free(struct refmap *m)
 {
-    free(m->slot);
-    *m = (struct refmap){0};
+    struct refmap_item *item, *next;
+    HASH_ITER (hh, m->items, item, next) {
+        HASH_DEL(m->items, item);
+        free(item);
+    }
 }

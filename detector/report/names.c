@@ -54,9 +54,8 @@ struct names *names_new(void)
 
 static void free_documents(struct refmap *m)
 {
-    for (size_t i = 0; i < m->size; i++)
-        if (m->slot[i].used)
-            json_decref((json_t *)(uintptr_t)m->slot[i].value);
+    for (const struct refmap_item *i = refmap_next(m, NULL); i; i = refmap_next(m, i))
+        json_decref((json_t *)(uintptr_t)i->value);
     refmap_free(m);
 }
 
@@ -221,11 +220,10 @@ char *names_function_at(struct names *n, u64 address, ref_t process)
 json_t *names_advice(struct names *n)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < n->frames.size; i++) {
-        const struct refmap_slot *slot = &n->frames.slot[i];
-        if (!slot->used || (slot->key & FRAME_PYTHON))
+    for (const struct refmap_item *i = refmap_next(&n->frames, NULL); i; i = refmap_next(&n->frames, i)) {
+        if (i->key & FRAME_PYTHON)
             continue;
-        struct named_module *m = &n->module[FRAME_MODULE(slot->key)];
+        struct named_module *m = &n->module[FRAME_MODULE(i->key)];
         if (!m->symbols || m->advised || m->is_system)
             continue;
         m->advised = true;

@@ -231,12 +231,11 @@ const struct lock_name *names_lock(struct names *n, ref_t lock)
 
 void names_free_locks(struct names *n)
 {
-    for (size_t i = 0; i < n->locks.size; i++)
-        if (n->locks.slot[i].used)
-            free((void *)(uintptr_t)n->locks.slot[i].value);
-    for (size_t i = 0; i < n->births.size; i++) {
-        struct class_name *c = (struct class_name *)(uintptr_t)n->births.slot[i].value;
-        if (!n->births.slot[i].used || !c)
+    for (const struct refmap_item *i = refmap_next(&n->locks, NULL); i; i = refmap_next(&n->locks, i))
+        free((void *)(uintptr_t)i->value);
+    for (const struct refmap_item *i = refmap_next(&n->births, NULL); i; i = refmap_next(&n->births, i)) {
+        struct class_name *c = (struct class_name *)(uintptr_t)i->value;
+        if (!c)
             continue;
         free(c->class);
         free(c->local);

@@ -178,11 +178,16 @@ static void on_signal(int s)
 {
     (void)s;
 }
-static void *interrupt_when_asleep(void *arg)
+/* Until one signal has hit the wait itself. */
+static int interrupted;
+static void *interrupts(void *arg)
 {
     pid_t tid = *(pid_t *)arg;
-    wait_until_asleep(getpid(), tid);
-    syscall(SYS_tgkill, getpid(), tid, SIGUSR1);
+    while (!__atomic_load_n(&interrupted, __ATOMIC_SEQ_CST)) {
+        wait_until_asleep(getpid(), tid);
+        syscall(SYS_tgkill, getpid(), tid, SIGUSR1);
+        nap_ms(1);
+    }
     return NULL;
 }
 static int value_of(sem_t *s)
@@ -215,8 +220,10 @@ static void semaphore_unnamed(int shared, unsigned value)
     pthread_t t = start(post_when_asleep, &self);
     SAY(sem_wait(&sem));
     join(t);
-    t = start(interrupt_when_asleep, &self);
+    interrupted = 0;
+    t = start(interrupts, &self);
     SAY(sem_wait(&sem));
+    word_set(&interrupted, 1);
     join(t);
     SAY(value_of(&sem));
     SAY(sem_destroy(&sem));

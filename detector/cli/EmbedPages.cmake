@@ -17,5 +17,5 @@ foreach(page IN LISTS PAGES)
     math(EXPR count "${count} + 1")
 endforeach()
 file(WRITE ${OUTPUT}
-     "/* Generated from docs/explain/ by cmake/EmbedPages.cmake. */\n#include \"cli/pages.h\"\n\n${arrays}"
+     "/* Generated from docs/explain/ by detector/cli/EmbedPages.cmake. */\n#include \"cli/pages.h\"\n\n${arrays}"
      "const struct explain_page explain_pages[] = {\n${table}    {0, 0, 0},\n};\nconst size_t explain_page_count = ${count};\n")
