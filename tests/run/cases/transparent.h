@@ -88,10 +88,6 @@ UNUSED static void worker_do(struct worker *w, void (*order)(void *), void *arg)
     worker_begin(w, order, arg);
     word_wait(&w->word, done);
 }
-UNUSED static void worker_asleep(struct worker *w)
-{
-    wait_until_asleep(getpid(), w->tid);
-}
 UNUSED static void worker_end(struct worker *w)
 {
     worker_begin(w, NULL, NULL);
