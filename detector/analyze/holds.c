@@ -177,7 +177,7 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
 }
 
 /* In an order that this thread has reported before, or with nothing held. False: nothing was done. */
-static bool acquired_known(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
+static bool acquired_known(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
     u32 n = t->rec->nheld;
     ref_t node = 0;
@@ -187,19 +187,20 @@ static bool acquired_known(struct thread *t, struct lock_rec *l, enum lock_mode 
         ref_t parent = t->node;
         if (snarl_unlikely(t->order_epoch != run()->order_epoch))
             return false;
+        struct held_entry *h = &t->held[0];
         if (!parent && n == 1)
-            parent = t->held[0].node = t->node = order_cached(t, 0, t->held[0].lock, t->held[0].mode);
-        if (snarl_unlikely(!parent || !(node = order_cached(t, parent, arena_ref(l), order_way(mode, HOW_BLOCK)))))
+            parent = h->node = t->node = order_cached(t, 0, h->lock, order_way(h->mode, h->how));
+        if (snarl_unlikely(!parent || !(node = order_cached(t, parent, arena_ref(l), order_way(mode, how)))))
             return false;
     }
-    hold_push_plain(t, l, mode, node, acquire_is_noted(l) ? capture(t, fp) : 0, fp);
+    hold_push_plain(t, l, mode, how, node, acquire_is_noted(l) ? capture(t, fp) : 0, fp);
     return true;
 }
 
-void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
+void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
-    if (snarl_unlikely(!acquired_known(t, l, mode, fp)))
-        engine_acquired_slow(t, l, mode, HOW_BLOCK, fp);
+    if (snarl_unlikely(!acquired_known(t, l, mode, how, fp)))
+        engine_acquired_slow(t, l, mode, how, fp);
 }
 
 /* The lock is not in this thread's held set: is the release a bug? The program's unlock goes on in any case. */

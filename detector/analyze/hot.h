@@ -10,6 +10,8 @@
 #include "base/hash.h"
 #include "model/objects.h"
 
+/* Ways to take a lock that mean nothing but themselves. */
+#define HOW_PLAIN ((u32)(HOW_BLOCK | HOW_TRY | HOW_TIMED | HOW_PYTRY))
 /* Acquires of one lock whose stack is captured although no order is known of it yet. */
 #define CAPTURE_FIRST 64u
 
@@ -42,7 +44,7 @@ static inline u32 order_cache_index(ref_t parent, ref_t lock, u32 seg_mode)
  * (order_way), in this segment; else 0. */
 static inline u32 order_way(u32 mode, u32 how)
 {
-    return mode | (how & (HOW_TRY | HOW_TIMED | HOW_PYTRY)) << 1;
+    return mode | (how & HOW_PLAIN) << 1;
 }
 /* The same in the thread's larger table; order.c. */
 ref_t order_recall(struct thread *t, ref_t parent, ref_t lock, u32 seg_mode);
@@ -65,8 +67,8 @@ static SNARL_HOT bool acquire_is_noted(const struct lock_rec *l)
 }
 
 /* Puts a lock that the thread did not hold into its held set; there must be room. */
-static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum lock_mode mode, ref_t node,
-                                      ref_t stack, const u64 *fp)
+static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how,
+                                      ref_t node, ref_t stack, const u64 *fp)
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
@@ -77,7 +79,7 @@ static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum
     h->stack = stack;
     h->depth = 1;
     h->mode = (u8)mode;
-    h->how = HOW_BLOCK;
+    h->how = (u8)how;
     h->site_pc = fp ? fp[1] : 0;
     t->node = node;
     l->acquisitions++;
@@ -89,24 +91,24 @@ static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum
 
 /* The plainest acquire, inline: nothing else is held and the lock stands in no order. False: nothing was done, and
  * engine_acquired_noted has to. Only this much is inline because more would cost the interceptors saved registers. */
-static SNARL_HOT bool acquired_alone(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
+static SNARL_HOT bool acquired_alone(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
     if (snarl_unlikely(t->rec->nheld || l->owner || acquire_is_noted(l) || (l->head.attrs & ATTRS_SLOW)))
         return false;
-    hold_push_plain(t, l, mode, 0, 0, fp);
+    hold_push_plain(t, l, mode, how, 0, 0, fp);
     return true;
 }
 
-/* Any acquire with how = HOW_BLOCK: known orders cost a look into the thread's cache, others go on to
+/* Any plain acquire (HOW_PLAIN): known orders cost a look into the thread's cache, others go on to
  * engine_acquired_slow. */
-void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp);
+void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp);
 
 static SNARL_HOT void engine_acquired(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
-    if (snarl_unlikely(how))
+    if (snarl_unlikely(how & ~HOW_PLAIN))
         engine_acquired_slow(t, l, mode, how, fp);
-    else if (snarl_unlikely(!acquired_alone(t, l, mode, fp)))
-        engine_acquired_noted(t, l, mode, fp);
+    else if (snarl_unlikely(!acquired_alone(t, l, mode, how, fp)))
+        engine_acquired_noted(t, l, mode, how, fp);
 }
 
 /* The innermost hold, if it is of the object at addr; else NULL. (An object shared between processes may have another
@@ -128,7 +130,7 @@ static SNARL_HOT bool released_plainly(struct thread *t, struct lock_rec *l, con
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
-    if (snarl_unlikely(h->depth != 1 || h->how || (h->mode == MODE_EXCLUSIVE && l->owner != t->ref)))
+    if (snarl_unlikely(h->depth != 1 || (h->how & HOW_PHANTOM) || (h->mode == MODE_EXCLUSIVE && l->owner != t->ref)))
         return false;
     t->node = n > 1 ? h[-1].node : 0;
     if (h->mode == MODE_EXCLUSIVE)

@@ -149,7 +149,7 @@ static __attribute__((noinline)) int mutex_lock_rest(struct thread *t, struct lo
         struct mutex_call c = {m, CALL_PLAIN, 0, NULL};
         return mutex_not_taken(t, l, &c, r, fp);
     }
-    engine_acquired_noted(t, l, MODE_EXCLUSIVE, fp);
+    engine_acquired_noted(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
     interceptor_leave(t);
     return 0;
 }
@@ -164,7 +164,7 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
         return mutex_lock_general(m, FAST_FP());
     interceptor_again(t, FAST_FP());
     int r = REAL(pthread_mutex_trylock)(m);
-    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, MODE_EXCLUSIVE, FAST_FP())))
+    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, MODE_EXCLUSIVE, HOW_BLOCK, FAST_FP())))
         return mutex_lock_rest(t, l, m, r, FAST_FP());
     interceptor_leave(t);
     return 0;

@@ -129,7 +129,7 @@ static __attribute__((noinline)) int rwlock_lock_rest(struct thread *t, struct l
         struct rwlock_call c = {rw, mode, CALL_PLAIN, 0, NULL};
         return rwlock_not_taken(t, l, &c, r, fp);
     }
-    engine_acquired_noted(t, l, mode, fp);
+    engine_acquired_noted(t, l, mode, HOW_BLOCK, fp);
     interceptor_leave(t);
     return 0;
 }
@@ -144,7 +144,7 @@ static SNARL_HOT int rwlock_lock(pthread_rwlock_t *rw, enum lock_mode mode, cons
         return rwlock_lock_general(rw, mode, fp);
     interceptor_again(t, fp);
     int r = mode == MODE_EXCLUSIVE ? REAL(pthread_rwlock_trywrlock)(rw) : REAL(pthread_rwlock_tryrdlock)(rw);
-    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, mode, fp)))
+    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, mode, HOW_BLOCK, fp)))
         return rwlock_lock_rest(t, l, rw, mode, r, fp);
     interceptor_leave(t);
     return 0;

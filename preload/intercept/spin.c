@@ -8,6 +8,18 @@
 #define SPIN_TRIES 200
 #define SPIN_FREE 1 /* x86-64: what init and unlock store; zeroed memory is a lock that is held for ever */
 
+/* glibc's own operations in place: its inline form of them long was part of its interface, and the call would cost as
+ * much as the lock. */
+static SNARL_HOT int spin_try(pthread_spinlock_t *s)
+{
+    return snarl_likely(__atomic_exchange_n(s, 0, __ATOMIC_ACQUIRE) == SPIN_FREE) ? 0 : EBUSY;
+}
+static SNARL_HOT int spin_free(pthread_spinlock_t *s)
+{
+    __atomic_store_n(s, SPIN_FREE, __ATOMIC_RELEASE);
+    return 0;
+}
+
 /* Never initialised as far as this process has seen, and not free: only the first use can tell. */
 static SNARL_COLD struct lock_rec *spin_find(struct thread *t, const pthread_spinlock_t *s, const u64 *fp)
 {
@@ -34,7 +46,7 @@ static __attribute__((noinline)) int spin_block(struct thread *t, struct lock_re
     for (int i = 0; r == EBUSY && i < SPIN_TRIES && l->owner != t->ref; i++) {
         __builtin_ia32_pause();
         if (*s == SPIN_FREE)
-            r = REAL(pthread_spin_trylock)(s);
+            r = spin_try(s);
     }
     if (r) {
         r = engine_lock_wait(t, l, MODE_EXCLUSIVE, call_how(t, CALL_PLAIN), fp);
@@ -59,7 +71,7 @@ static __attribute__((noinline)) int spin_lock_general(pthread_spinlock_t *s, co
     if (snarl_unlikely(!t))
         return REAL(pthread_spin_lock)(s);
     struct lock_rec *l = spin_rec(t, s, fp);
-    if (snarl_unlikely(REAL(pthread_spin_trylock)(s)))
+    if (snarl_unlikely(spin_try(s)))
         return spin_block(t, l, s, fp);
     engine_acquired(t, l, MODE_EXCLUSIVE, call_how(t, CALL_PLAIN), fp);
     interceptor_leave(t);
@@ -72,7 +84,7 @@ static __attribute__((noinline)) int spin_lock_rest(struct thread *t, struct loc
 {
     if (snarl_unlikely(r))
         return spin_block(t, l, s, fp);
-    engine_acquired_noted(t, l, MODE_EXCLUSIVE, fp);
+    engine_acquired_noted(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
     interceptor_leave(t);
     return 0;
 }
@@ -86,8 +98,8 @@ EXPORT int pthread_spin_lock(pthread_spinlock_t *s)
     if (snarl_unlikely(!l))
         return spin_lock_general(s, FAST_FP());
     interceptor_again(t, FAST_FP());
-    int r = REAL(pthread_spin_trylock)(s);
-    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, MODE_EXCLUSIVE, FAST_FP())))
+    int r = spin_try(s);
+    if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, MODE_EXCLUSIVE, HOW_BLOCK, FAST_FP())))
         return spin_lock_rest(t, l, s, r, FAST_FP());
     interceptor_leave(t);
     return 0;
@@ -100,7 +112,7 @@ EXPORT int pthread_spin_trylock(pthread_spinlock_t *s)
     if (snarl_unlikely(!t))
         return REAL(pthread_spin_trylock)(s);
     struct lock_rec *l = spin_rec(t, s, fp);
-    int r = REAL(pthread_spin_trylock)(s);
+    int r = spin_try(s);
     if (r == 0)
         engine_acquired(t, l, MODE_EXCLUSIVE, how_here(t, HOW_TRY), fp);
     else
@@ -117,7 +129,7 @@ static __attribute__((noinline)) int spin_unlock_general(pthread_spinlock_t *s, 
     struct lock_rec *l = spin_rec(t, s, fp);
     int swallow = engine_release(t, l, fp);
     interceptor_leave(t);
-    return snarl_unlikely(swallow) ? 0 : REAL(pthread_spin_unlock)(s);
+    return snarl_unlikely(swallow) ? 0 : spin_free(s);
 }
 
 EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
@@ -130,7 +142,7 @@ EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
     interceptor_again(t, FAST_FP());
     bool released = released_plainly(t, l, h);
     interceptor_leave(t);
-    return snarl_likely(released) ? REAL(pthread_spin_unlock)(s) : spin_unlock_general(s, FAST_FP());
+    return snarl_likely(released) ? spin_free(s) : spin_unlock_general(s, FAST_FP());
 }
 
 EXPORT int pthread_spin_init(pthread_spinlock_t *s, int shared)

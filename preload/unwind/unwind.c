@@ -91,17 +91,22 @@ static SNARL_HOT bool entry_holds(const struct memo_entry *e)
     return !(one | two);
 }
 
-static SNARL_HOT bool span_readable(const struct thread *t, u64 sp, u32 span)
+static SNARL_HOT bool span_surely_readable(const struct thread *t, u64 sp, u32 span)
 {
     const struct thread_rec *r = t->rec;
-    if (snarl_likely(sp >= r->stack_lo && sp + span <= r->stack_hi) || ((sp & 4095) + span <= 4096))
+    return snarl_likely(sp >= r->stack_lo && sp + span <= r->stack_hi) || ((sp & 4095) + span <= 4096);
+}
+
+static bool span_readable(const struct thread *t, u64 sp, u32 span)
+{
+    if (span_surely_readable(t, sp, span))
         return true;
     struct stack_region g;
     region_at(&g, t, sp, true);
     return region_holds(&g, sp, span);
 }
 
-static SNARL_HOT const struct memo_entry *memo_find(const struct thread *t, const u64 *fp)
+static const struct memo_entry *memo_find(const struct thread *t, const u64 *fp)
 {
     struct unwind_memo *m = t->memo;
     u64 pc = fp[1], sp = (u64)(fp + 2), hash = memo_hash(pc, sp);
@@ -253,6 +258,7 @@ static SNARL_COLD ref_t site_only(const u64 *fp)
     return intern(&r.frame, 1, STACK_SITE_ONLY);
 }
 
+/* All that unwind_capture does not do itself. */
 static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 *fp)
 {
     u32 n;
@@ -262,15 +268,21 @@ static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 
         return site_only(fp);
     if (unwind_interpreter)
         return capture_interpreted(t, t->memo, fp);
-    return capture_new(t, t->memo, fp, false, &n);
+    const struct memo_entry *e = memo_find(t, fp);
+    return e ? e->stack : capture_new(t, t->memo, fp, false, &n);
 }
 
+/* The memo's first level, in registers alone. */
 ref_t unwind_capture(struct thread *t, const u64 *fp)
 {
-    const struct unwind_memo *m = t->memo;
-    if (snarl_likely(m && fp && !unwind_interpreter)) {
-        const struct memo_entry *e = memo_find(t, fp);
-        if (snarl_likely(e != NULL))
+    struct unwind_memo *m = t->memo;
+    if (snarl_likely(m && fp && !unwind_interpreter) &&
+        snarl_likely(m->epoch == __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED))) {
+        u64 pc = fp[1], sp = (u64)(fp + 2);
+        u16 slot = *memo_slot(m, memo_hash(pc, sp));
+        const struct memo_entry *e = memo_at(m, slot);
+        if (snarl_likely(slot && e->pc == pc && e->sp == sp && span_surely_readable(t, sp, e->span)) &&
+            snarl_likely(entry_holds(e) && (!e->bp_used || e->bp == fp[0])))
             return e->stack;
     }
     return capture_slow(t, fp);
