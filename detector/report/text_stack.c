@@ -163,9 +163,9 @@ static void put_notes(struct text *t, const json_t *list, const char *before)
     json_array_foreach (list, i, note) {
         const char *s = json_is_string(note) ? json_string_value(note) : label_text(note, "text");
         struct buffer b = {0};
-        if (label_number(note, "count"))
-            buffer_print(&b, "%lld ", (long long)label_number(note, "count"));
         buffer_print(&b, "%s", s);
+        if (label_number(note, "count"))
+            buffer_print(&b, ": %lld", (long long)label_number(note, "count"));
         char *line = buffer_take(&b);
         text_put(t, STYLE_STRONG, "snarl: ");
         buffer_put(&t->out, before);

@@ -180,6 +180,23 @@ class Builds(Base):
         p, doc = self.watch("/bin/sh", "-c", program + "; exit 0")
         self.assertEqual((p.returncode, p.stdout), (0, b"ran\n"), p.stderr)
 
+    def test_child_of_another_user_is_counted(self):
+        """Its capabilities let the parent reach the run after it gave up its user; they end with exec."""
+        if os.geteuid() or not shutil.which("setpriv"):
+            self.skipTest("only root can become another user")
+        program = self.build()
+        os.chmod(self.folder, 0o755)
+        p, doc = self.watch("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program)
+        if b"ermission denied" in p.stderr:
+            self.skipTest("the program is not reachable for other users")
+        self.assertEqual((p.returncode, p.stdout, doc["findings"]), (0, b"ran\n", []), p.stderr)
+        self.assertEqual([(x["name"], x["count"]) for x in doc["run"]["losses"]], [("process_unwatched", 1)])
+
+    def test_child_of_another_group_is_watched(self):
+        if os.geteuid() or not shutil.which("setpriv"):
+            self.skipTest("only root can become another group")
+        self.one_inversion(*self.watch("setpriv", "--regid=65534", "--clear-groups", self.build()))
+
     def test_name_with_control_characters(self):
         program = self.build()
         odd = self.path("odd\x1b[31m\nname")

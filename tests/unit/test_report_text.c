@@ -80,7 +80,7 @@ static void losses_are_told(void)
         json_pack("[{s:s,s:i,s:s}]", "name", "stack_cut", "count", 12, "text", "stacks cut at the depth limit"));
     json_object_set_new(run, "notes", json_pack("[s]", "something is not seen"));
     expect(text_report(d, &wide), "snarl: no findings; 3 threads, 2 locks, 8 lock operations\n"
-                                  "snarl: not complete: 12 stacks cut at the depth limit\n"
+                                  "snarl: not complete: stacks cut at the depth limit: 12\n"
                                   "snarl: something is not seen\n");
     json_decref(d);
 }
