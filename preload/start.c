@@ -17,7 +17,6 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "child_env.h"
@@ -228,7 +227,8 @@ bool start_run_reachable(void)
     if (fd < 0)
         return false;
     sys_close(fd);
-    return getuid() != geteuid() || sys_call3(SYS_access, (long)path, R_OK | W_OK, 0) == 0;
+    return sys_call3(SYS_getuid, 0, 0, 0) != sys_call3(SYS_geteuid, 0, 0, 0) ||
+           sys_call3(SYS_access, (long)path, R_OK | W_OK, 0) == 0;
 }
 
 /* Joins the run that SNARL_RUN names. A run that is over has taken its folder away, and one of another user is closed

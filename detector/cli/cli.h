@@ -55,6 +55,8 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
 bool output_color(const struct settings *s, int fd);
 /* Checks that the files named can be written; says what cannot and returns false. */
 bool output_check(const struct settings *s);
+/* Anything but text is asked for. Text shows no lock graph, and naming its locks is what costs a report its time. */
+bool output_wants_graph(const struct settings *s);
 /* json and dot files, and per-process ones ("%p"): the document is the whole run's. False when something could not be
  * written (said). */
 bool output_files(const struct settings *s, const json_t *document, json_t *(*of_process)(unsigned number, void *arg),

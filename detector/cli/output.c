@@ -107,6 +107,11 @@ static bool write_all(const char *option, const char *pattern, const json_t *doc
     return good;
 }
 
+bool output_wants_graph(const struct settings *s)
+{
+    return s->json || s->dot || (s->format && strcmp(s->format, "text") != 0);
+}
+
 bool output_files(const struct settings *s, const json_t *document, json_t *(*of_process)(unsigned, void *), void *arg)
 {
     bool json = write_all("json", s->json, document, false, of_process, arg);

@@ -42,14 +42,14 @@ static json_t *document_of_process(unsigned process, void *arg)
 }
 
 /* The document behind a path; NULL when it is neither kind of result (said). */
-static struct source load(const char *path)
+static struct source load(const char *path, bool with_graph)
 {
     struct source from = {NULL, false};
     char err[600];
     bool json = strcmp(path, "-") == 0 || document_looks_like_json(path);
     int bad = json ? -EPROTO : folder_open(path);
     if (bad == 0) {
-        struct collect_input in = {.only_process = 0};
+        struct collect_input in = {.without_graph = !with_graph};
         from = (struct source){collect_document(&in), true};
     } else if (bad == -EPROTO || bad == -EINVAL) {
         from.document = document_load(path, err, sizeof err);
@@ -106,7 +106,7 @@ int cli_report(int argc, char **argv)
         return status;
     if (!known_format(s.format))
         return STATUS_USAGE;
-    struct source from = load(argv[s.first]);
+    struct source from = load(argv[s.first], output_wants_graph(&s));
     if (!from.document)
         return STATUS_USAGE;
     size_t counting = fail_on_apply(&s.fail_on, from.document);

@@ -170,7 +170,7 @@ static void mark_shown(json_t *document, const json_t *shown)
 static int finish(struct run_context *c)
 {
     size_t counting;
-    json_t *d = document_of(c, 0, false);
+    json_t *d = document_of(c, 0, !output_wants_graph(c->s));
     counting = fail_on_apply(&c->s->fail_on, d);
     bool good = output_files(c->s, d, document_of_process, c);
     struct text_options o = output_text_options(c->s, c->s->log ? -1 : 2);

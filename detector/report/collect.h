@@ -13,7 +13,7 @@ struct collect_input {
     int status;            /* as waitpid gives it */
     double duration_s;     /* 0: from the arena */
     u32 only_process;      /* number of the one process wanted; 0: all */
-    bool without_graph;    /* for a report while the program still runs */
+    bool without_graph;    /* for a report that does not show it */
 };
 
 /* Never NULL. Findings have their ids and texts, are merged by id and sorted; `counts` is still to be decided
