@@ -1,13 +1,16 @@
 /* pthread_mutex_*: every kind glibc has, every way to take one. Called by the watched program and its libraries.
  * Takes the engine's locks in slow paths only; arena records may be made at first sight of a mutex.
  *
- * Only the type field of a mutex is read, nothing is written. A real try comes first; in every kind (robust, priority
+ * Only the type field of a mutex is read (and, while there is one thread, whether it is free); nothing is written. A
+ * real try comes first; in every kind (robust, priority
  * inheritance, priority ceiling) it makes the same checks with the same answers as the blocking call, so any answer
  * but "busy" is final. Asking again would not do: a refused ceiling has side effects in glibc. For robust mutexes the
  * try is a timed lock whose deadline has passed: glibc's trylock leaves one that is not recoverable locked for ever.
  * pthread_mutex_consistent changes nothing of what we record (the mutex is held before and after) and is not
  * intercepted. */
 #include "mutex.h"
+
+#include <sys/single_threaded.h>
 
 #define KIND_TYPE 0x3 /* normal, recursive, error-checking, adaptive */
 #define KIND_ROBUST 0x10
@@ -154,6 +157,16 @@ static __attribute__((noinline)) int mutex_lock_rest(struct thread *t, struct lo
     return 0;
 }
 
+/* The real call for a mutex that is probably free. Where there is one thread, glibc's lock does without a locked
+ * instruction, its try does not; and what is free then stays so, unless other processes know it. */
+static SNARL_HOT int mutex_take(pthread_mutex_t *m)
+{
+    if (__libc_single_threaded && !__atomic_load_n(&m->__data.__lock, __ATOMIC_RELAXED) &&
+        !(mutex_kind(m) & KIND_SHARED))
+        return REAL(pthread_mutex_lock)(m);
+    return REAL(pthread_mutex_trylock)(m);
+}
+
 EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
 {
     struct thread *t = interceptor_usual();
@@ -163,7 +176,7 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
     if (snarl_unlikely(!l) || snarl_unlikely(l->head.attrs & ATTR_ROBUST))
         return mutex_lock_general(m, FAST_FP());
     interceptor_again(t, FAST_FP());
-    int r = REAL(pthread_mutex_trylock)(m);
+    int r = mutex_take(m);
     if (snarl_unlikely(r) || snarl_unlikely(!acquired_alone(t, l, MODE_EXCLUSIVE, HOW_BLOCK, FAST_FP())))
         return mutex_lock_rest(t, l, m, r, FAST_FP());
     interceptor_leave(t);
