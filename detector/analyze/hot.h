@@ -67,8 +67,8 @@ static SNARL_HOT bool acquire_is_noted(const struct lock_rec *l)
 }
 
 /* Puts a lock that the thread did not hold into its held set; there must be room. */
-static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how,
-                                      ref_t node, ref_t stack, const u64 *fp)
+static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, ref_t node,
+                                      ref_t stack, const u64 *fp)
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
