@@ -3,151 +3,21 @@
  * made at first sight.
  *
  * libgomp and libomp offer the same omp_* names; both sit on futexes or spin, so this is where they are seen. What
- * one of these calls calls in turn is kept quiet: libomp's GOMP_critical_start is its __kmpc_critical. Run-time
- * libraries may be loaded late.
+ * one of these calls calls in turn is kept quiet: libomp's GOMP_critical_start is its __kmpc_critical.
  *
  * Critical sections have no try. Each lock counts the threads between the begin of an acquire and the end of the
  * section (`claims`, by hash of the lock: neighbours only make a wait more often published than needed): who comes
  * first cannot block, everybody else publishes a wait. */
-#include "blocking.h"
+#include "library_lock.h"
 
-#define OMP(name) (snarl_likely(REAL(name) != NULL) || real_late(#name, (void **)&REAL(name)))
+#define OMP_LOCK ((struct library_lock){OBJ_MUTEX, MODE_EXCLUSIVE, 0})
+#define OMP_NEST_LOCK ((struct library_lock){OBJ_MUTEX, MODE_EXCLUSIVE, ATTR_RECURSIVE})
 
-typedef void omp_call(void *);
-typedef int omp_try(void *);
+LIBRARY_LIFE(omp_init_lock, omp_destroy_lock, OMP_LOCK)
+LIBRARY_LOCK(omp_set_lock, omp_test_lock, omp_unset_lock, OMP_LOCK)
 
-static SNARL_HOT struct lock_rec *omp_rec(struct thread *t, void *lock, u32 attrs, const u64 *fp)
-{
-    return engine_lock(t, (u64)lock, OBJ_MUTEX, attrs, fp);
-}
-
-/* ---- simple and nestable locks ---- */
-
-/* Inside; leaves. */
-static __attribute__((noinline)) void omp_block(struct thread *t, struct lock_rec *l, void *lock, omp_call *real,
-                                                const u64 *fp)
-{
-    int r = engine_lock_wait(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
-    interceptor_leave(t);
-    if (r)
-        return; /* broken deadlock: its unset will be swallowed */
-    interceptor_quiet(t, fp);
-    UNWOUND_THROUGH(blocked_unwound);
-    real(lock);
-    interceptor_again(t, fp);
-    engine_wait_end(t);
-    engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
-    interceptor_leave(t);
-}
-
-static SNARL_HOT int omp_test(struct thread *t, void *lock, omp_try *try, const u64 *fp)
-{
-    interceptor_quiet(t, fp);
-    int taken = try(lock);
-    interceptor_again(t, fp);
-    return taken;
-}
-
-static SNARL_HOT void omp_set(void *lock, u32 attrs, omp_call *real, omp_try *try, const u64 *fp)
-{
-    perturb_point();
-    struct thread *t = interceptor_enter(fp);
-    if (snarl_unlikely(!t)) {
-        real(lock);
-        return;
-    }
-    struct lock_rec *l = omp_rec(t, lock, attrs, fp);
-    if (snarl_unlikely(!omp_test(t, lock, try, fp))) {
-        omp_block(t, l, lock, real, fp);
-        return;
-    }
-    engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
-    interceptor_leave(t);
-}
-
-static SNARL_HOT int omp_try_set(void *lock, u32 attrs, omp_try *try, const u64 *fp)
-{
-    struct thread *t = interceptor_enter(fp);
-    if (snarl_unlikely(!t))
-        return try(lock);
-    struct lock_rec *l = omp_rec(t, lock, attrs, fp);
-    int taken = omp_test(t, lock, try, fp);
-    if (taken)
-        engine_acquired(t, l, MODE_EXCLUSIVE, HOW_TRY, fp);
-    else
-        engine_lock_busy(t, l, fp);
-    interceptor_leave(t);
-    return taken;
-}
-
-static SNARL_HOT void omp_unset(void *lock, u32 attrs, omp_call *real, const u64 *fp)
-{
-    struct thread *t = interceptor_enter(fp);
-    if (snarl_unlikely(!t)) {
-        real(lock);
-        return;
-    }
-    if (!engine_release(t, omp_rec(t, lock, attrs, fp), fp)) {
-        interceptor_quiet(t, fp);
-        real(lock);
-    }
-    interceptor_leave(t);
-}
-
-static void omp_init(void *lock, u32 attrs, omp_call *real, const u64 *fp)
-{
-    struct thread *t = interceptor_enter(fp);
-    if (t) {
-        engine_lock_init(t, (u64)lock, OBJ_MUTEX, attrs, 0, fp);
-        interceptor_quiet(t, fp);
-    }
-    real(lock);
-    if (t)
-        interceptor_leave(t);
-}
-
-/* The lock may be four bytes: it ends like freed memory, so that nothing of it is read later. */
-static void omp_destroy(void *lock, omp_call *real, const u64 *fp)
-{
-    struct thread *t = interceptor_enter(fp);
-    if (t) {
-        engine_memory_gone(t, (u64)lock, 1, fp);
-        interceptor_quiet(t, fp);
-    }
-    real(lock);
-    if (t)
-        interceptor_leave(t);
-}
-
-#define OMP_LOCK(init, destroy, set, unset, test, attrs)                                                               \
-    EXPORT void init(void *lock)                                                                                       \
-    {                                                                                                                  \
-        if (OMP(init))                                                                                                 \
-            omp_init(lock, attrs, REAL(init), INTERCEPTOR_FP());                                                       \
-    }                                                                                                                  \
-    EXPORT void destroy(void *lock)                                                                                    \
-    {                                                                                                                  \
-        if (OMP(destroy))                                                                                              \
-            omp_destroy(lock, REAL(destroy), INTERCEPTOR_FP());                                                        \
-    }                                                                                                                  \
-    EXPORT void set(void *lock)                                                                                        \
-    {                                                                                                                  \
-        if (OMP(set) && OMP(test))                                                                                     \
-            omp_set(lock, attrs, REAL(set), REAL(test), INTERCEPTOR_FP());                                             \
-    }                                                                                                                  \
-    EXPORT void unset(void *lock)                                                                                      \
-    {                                                                                                                  \
-        if (OMP(unset))                                                                                                \
-            omp_unset(lock, attrs, REAL(unset), INTERCEPTOR_FP());                                                     \
-    }                                                                                                                  \
-    EXPORT int test(void *lock)                                                                                        \
-    {                                                                                                                  \
-        return OMP(test) ? omp_try_set(lock, attrs, REAL(test), INTERCEPTOR_FP()) : 1;                                 \
-    }
-
-OMP_LOCK(omp_init_lock, omp_destroy_lock, omp_set_lock, omp_unset_lock, omp_test_lock, 0)
-OMP_LOCK(omp_init_nest_lock, omp_destroy_nest_lock, omp_set_nest_lock, omp_unset_nest_lock, omp_test_nest_lock,
-         ATTR_RECURSIVE)
+LIBRARY_LIFE(omp_init_nest_lock, omp_destroy_nest_lock, OMP_NEST_LOCK)
+LIBRARY_LOCK(omp_set_nest_lock, omp_test_nest_lock, omp_unset_nest_lock, OMP_NEST_LOCK)
 
 /* ---- critical sections ---- */
 
@@ -198,7 +68,7 @@ static void critical_real_end(const struct critical *c)
 
 static SNARL_HOT struct lock_rec *critical_rec(struct thread *t, const struct critical *c, const u64 *fp)
 {
-    struct lock_rec *l = omp_rec(t, c->lock, 0, fp);
+    struct lock_rec *l = library_rec(t, c->lock, OMP_LOCK, fp);
     if (snarl_unlikely(c->call == GOMP_UNNAMED && !(l->head.attrs & ATTR_NAMED)))
         engine_lock_name(l, "omp critical");
     return l;
@@ -261,48 +131,48 @@ static SNARL_HOT void critical_end(const struct critical *c, const u64 *fp)
 EXPORT void GOMP_critical_start(void)
 {
     struct critical c = {.call = GOMP_UNNAMED, .lock = &unnamed};
-    if (OMP(GOMP_critical_start))
+    if (LATE(GOMP_critical_start))
         critical_start(&c, INTERCEPTOR_FP());
 }
 
 EXPORT void GOMP_critical_end(void)
 {
     struct critical c = {.call = GOMP_UNNAMED, .lock = &unnamed};
-    if (OMP(GOMP_critical_end))
+    if (LATE(GOMP_critical_end))
         critical_end(&c, INTERCEPTOR_FP());
 }
 
 EXPORT void GOMP_critical_name_start(void **lock)
 {
     struct critical c = {.call = GOMP_NAMED, .lock = lock};
-    if (OMP(GOMP_critical_name_start))
+    if (LATE(GOMP_critical_name_start))
         critical_start(&c, INTERCEPTOR_FP());
 }
 
 EXPORT void GOMP_critical_name_end(void **lock)
 {
     struct critical c = {.call = GOMP_NAMED, .lock = lock};
-    if (OMP(GOMP_critical_name_end))
+    if (LATE(GOMP_critical_name_end))
         critical_end(&c, INTERCEPTOR_FP());
 }
 
 EXPORT void __kmpc_critical(void *location, int32_t thread, void *lock)
 {
     struct critical c = {KMPC, lock, location, thread, 0};
-    if (OMP(__kmpc_critical))
+    if (LATE(__kmpc_critical))
         critical_start(&c, INTERCEPTOR_FP());
 }
 
 EXPORT void __kmpc_critical_with_hint(void *location, int32_t thread, void *lock, uint32_t hint)
 {
     struct critical c = {KMPC_HINT, lock, location, thread, hint};
-    if (OMP(__kmpc_critical_with_hint))
+    if (LATE(__kmpc_critical_with_hint))
         critical_start(&c, INTERCEPTOR_FP());
 }
 
 EXPORT void __kmpc_end_critical(void *location, int32_t thread, void *lock)
 {
     struct critical c = {KMPC, lock, location, thread, 0};
-    if (OMP(__kmpc_end_critical))
+    if (LATE(__kmpc_end_critical))
         critical_end(&c, INTERCEPTOR_FP());
 }
