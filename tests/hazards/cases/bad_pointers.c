@@ -8,11 +8,10 @@
  * @clean
  * @exit 139
  */
-#include "case.h"
+#include "inversion.h"
 #include <setjmp.h>
 
-static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER,
-                       in_handler = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t in_handler = PTHREAD_MUTEX_INITIALIZER;
 static sigjmp_buf back;
 static int faults;
 
@@ -55,30 +54,10 @@ static int (*const calls[])(void *) = {
     wait_holding,
 };
 
-static void both(pthread_mutex_t *first, pthread_mutex_t *second)
-{
-    pthread_mutex_lock(first);
-    pthread_mutex_lock(second);
-    pthread_mutex_unlock(second);
-    pthread_mutex_unlock(first);
-}
-
-static void *one(void *unused)
-{
-    (void)unused;
-    both(&a, &b);
-    step_done(1);
-    return NULL;
-}
-
-static void *two(void *ordered)
+static void *same_order(void *arg)
 {
     step_wait(1);
-    if (ordered)
-        both(&a, &b);
-    else
-        both(&b, &a);
-    return NULL;
+    return one(arg);
 }
 
 int main(int argc, char **argv)
@@ -95,7 +74,7 @@ int main(int argc, char **argv)
             must_fault(calls[i], (void *)0xdead000000000000);
         }
     pthread_t t, u;
-    CHECK(!pthread_create(&t, NULL, one, NULL) && !pthread_create(&u, NULL, two, argc > 2 ? &a : NULL));
+    CHECK(!pthread_create(&t, NULL, one, NULL) && !pthread_create(&u, NULL, argc > 2 ? same_order : two, NULL));
     CHECK(!pthread_join(t, NULL) && !pthread_join(u, NULL));
     printf("%d faults\n", faults);
     return 0;

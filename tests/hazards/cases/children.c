@@ -48,12 +48,12 @@
  * @case many_children many
  * @clean
  */
-#include "case.h"
+#include "inversion.h"
 #include <sched.h>
 #include <spawn.h>
 
 extern char **environ;
-static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER, m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
 static const char *shape;
 static char *self;
 static int stop;
@@ -61,26 +61,6 @@ static int stop;
 static int is(const char *name)
 {
     return !strcmp(shape, name);
-}
-
-static void *one(void *arg)
-{
-    lock(&a);
-    lock(&b);
-    unlock(&b);
-    unlock(&a);
-    step_done(1);
-    return arg;
-}
-
-static void *two(void *arg)
-{
-    step_wait(1);
-    lock(&b);
-    lock(&a);
-    unlock(&a);
-    unlock(&b);
-    return arg;
 }
 
 NOINLINE static void inversion(void)

@@ -35,7 +35,7 @@
  * @case undumpable dumpable
  * @finding lock-order locks=a,b side=one side=two
  */
-#include "case.h"
+#include "inversion.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -43,32 +43,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER;
 static const char *shape;
 
 static int is(const char *name)
 {
     return !strcmp(shape, name);
-}
-
-static void *one(void *arg)
-{
-    lock(&a);
-    lock(&b);
-    unlock(&b);
-    unlock(&a);
-    step_done(1);
-    return arg;
-}
-
-static void *two(void *arg)
-{
-    step_wait(1);
-    lock(&b);
-    lock(&a);
-    unlock(&a);
-    unlock(&b);
-    return arg;
 }
 
 static void inversion(void)

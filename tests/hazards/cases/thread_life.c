@@ -36,11 +36,11 @@
  * @seconds 120
  * @repeats 1
  */
-#include "case.h"
+#include "inversion.h"
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER, m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t c = PTHREAD_COND_INITIALIZER;
 static pthread_key_t key;
 static const char *shape;
@@ -143,27 +143,6 @@ static void *sets_key(void *arg)
     pthread_setspecific(key, &key);
     lock(&a);
     unlock(&a);
-    return arg;
-}
-
-static void *one(void *arg)
-{
-    lock(&a);
-    lock(&b);
-    unlock(&b);
-    unlock(&a);
-    step_done(1);
-    return arg;
-}
-
-static void *two(void *arg)
-{
-    step_wait(1);
-    lock(&b);
-    lock(&a);
-    unlock(&a);
-    unlock(&b);
-    step_done(2);
     return arg;
 }
 
