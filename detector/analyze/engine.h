@@ -84,6 +84,8 @@ struct lock_rec *engine_lock_peek(u64 addr); /* NULL when unknown; makes nothing
 void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, u32 sem_value, const u64 *fp);
 /* Before the real destroy. */
 void engine_lock_destroy(struct thread *t, u64 addr, enum object_kind kind, const u64 *fp);
+/* The real destroy found it in use and left it as it was. */
+void engine_lock_destroy_refused(struct thread *t, struct lock_rec *l, const u64 *fp);
 /* Names a lock (sem_open name, file path, FILE, annotation). */
 void engine_lock_name(struct lock_rec *l, const char *name);
 

@@ -154,6 +154,14 @@ static ref_t held_at_end(const struct lock_rec *l)
     return owner && THREAD_AT(owner)->process == engine_process_ref ? owner : 0;
 }
 
+void engine_lock_destroy_refused(struct thread *t, struct lock_rec *l, const u64 *fp)
+{
+    ref_t owner = l->head.attrs & ATTR_UNTRACKED ? 0 : held_at_end(l);
+    if (owner)
+        misuse_report(t, RULE_DESTROY_LOCKED, VERDICT_OBSERVED, &l->head, FINDING_UNLOCK_FAILED, owner, capture(t, fp),
+                      EVENT_DESTROY);
+}
+
 static void end_checked(struct thread *t, struct object_head *o, bool keep_address, const u64 *fp)
 {
     if (object_is_lock(o) && o->state == OBJECT_LIVE) {

@@ -42,11 +42,12 @@ static void report_two_mutexes(struct thread *t, const struct sync_rec *c, ref_t
     finding_publish(r, false);
 }
 
-static void check_wait_mutexes(struct thread *t, struct sync_rec *c, struct lock_rec *m, ref_t stack)
+static void check_wait_mutexes(struct thread *t, struct sync_rec *c, struct lock_rec *m, bool refused, ref_t stack)
 {
     ref_t mutex = arena_ref(m), other = __atomic_load_n(&c->mutex, __ATOMIC_RELAXED);
     if (held_find(t, mutex) < 0 && (m->acquisitions || (m->head.attrs & ATTR_INITIALISED) || !m->owner))
-        misuse_report(t, RULE_WAIT_WITHOUT_LOCK, VERDICT_OBSERVED, &m->head, 0, m->owner, stack, EVENT_WAIT);
+        misuse_report(t, RULE_WAIT_WITHOUT_LOCK, VERDICT_OBSERVED, &m->head, refused ? FINDING_UNLOCK_FAILED : 0,
+                      m->owner, stack, EVENT_WAIT);
     if (c->waiters && other && other != mutex && LOCK_AT(other)->head.uid)
         report_two_mutexes(t, c, other, mutex, stack);
 }
@@ -74,13 +75,15 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
     int i = held_find(t, mutex);
     if (i >= 0 && (t->held[i].how & HOW_PHANTOM))
         return ENGINE_COND_SWALLOW;
-    check_wait_mutexes(t, c, m, stack);
+    /* These kinds check their owner: the call comes back with an error at once. */
+    bool refused = i < 0 && (m->head.attrs & (ATTR_ERRORCHECK | ATTR_RECURSIVE | ATTR_ROBUST));
+    check_wait_mutexes(t, c, m, refused, stack);
     u32 depth = 0;
     __atomic_store_n(&c->mutex, mutex, __ATOMIC_RELAXED);
     __atomic_fetch_add(&c->waiters, 1, __ATOMIC_SEQ_CST);
     /* The wait is published before the mutex is let go, so a signal sent as soon as it is free finds a waiter. */
-    wait_publish(t, WAIT_COND, arena_ref(c), mutex, MODE_EXCLUSIVE, timed, stack);
-    if (i < 0 && !(m->head.attrs & (ATTR_ERRORCHECK | ATTR_RECURSIVE | ATTR_ROBUST)))
+    wait_publish(t, WAIT_COND, arena_ref(c), mutex, MODE_EXCLUSIVE, timed || refused, stack);
+    if (i < 0 && !refused)
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST); /* glibc unlocks it all the same, whoever had it */
     if (i >= 0) {
         depth = t->held[i].depth;

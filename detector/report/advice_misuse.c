@@ -36,11 +36,11 @@ static const struct rule_text rules[] = {
      "recursive mutex also stops the hang, but then the inner function works on data that the outer one has half "
      "changed."},
     {"destroy-locked", "$L is destroyed while it is locked",
-     "$T destroys $L, or gives back its memory, in $W{, while $O holds it, taken in $H}. Its owner will unlock memory "
-     "that is no "
-     "lock any more, and whoever waits for it may wait for ever.",
-     "Destroy it only after its last user is done: join the threads that use it first, or count the references to the "
-     "object that holds it."},
+     "$T destroys $L, or gives back its memory, in $W{, while $O holds it}{; it was taken in $H}. Whoever holds it "
+     "may unlock memory that "
+     "is no lock any more, and whoever waits for it may wait for ever.{ $F.}",
+     "Give it back first, and destroy it only after its last user is done: join the threads that use it, or count the "
+     "references to the object that holds it."},
     {"use-destroyed", "$L is used after it was destroyed",
      "$T uses $L in $W, but it was destroyed before. What happens then is undefined; with luck it is an error, without "
      "it a hang or a broken heap.",

@@ -36,9 +36,7 @@ static SNARL_HOT void cond_wait_end(struct cond_wait *w, bool taken)
 {
     interceptor_again(w->thread, w->fp);
     cond_waiting = NULL;
-    engine_cond_wait_end(w->thread, w->cond, w->mutex, w->depth, w->fp);
-    if (!taken)
-        engine_release(w->thread, w->mutex, w->fp);
+    engine_cond_wait_end(w->thread, w->cond, w->mutex, taken ? w->depth : 0, w->fp);
     interceptor_leave(w->thread);
 }
 

@@ -299,8 +299,8 @@ static bool destroy_refused(struct thread *t, pthread_mutex_t *m, int *result, c
     if (!l || l->head.kind != OBJ_MUTEX || !l->owner || (mutex_kind(m) & KIND_ROBUST))
         return false;
     *result = REAL(pthread_mutex_destroy)(m);
-    if (*result == EBUSY && ((const struct thread_rec *)arena_at(l->owner))->process == engine_process())
-        engine_misuse(t, RULE_DESTROY_LOCKED, l, FINDING_UNLOCK_FAILED, fp);
+    if (*result == EBUSY)
+        engine_lock_destroy_refused(t, l, fp);
     else if (!*result)
         engine_lock_destroy(t, (u64)m, OBJ_MUTEX, fp);
     return true;

@@ -65,7 +65,7 @@
  * @case destroy_locked destroy_locked
  * @finding lock-misuse:destroy-locked locks=m side=main
  * @case destroy_locked_by_other destroy_locked_by_other
- * @finding lock-misuse:destroy-locked locks=m side=main
+ * @finding lock-misuse:destroy-locked locks=m side=main side=holds_for_ever
  * @case destroy_locked_rwlock destroy_locked_rwlock
  * @finding lock-misuse:destroy-locked locks=rw side=main
  * @case free_locked free_locked
@@ -110,6 +110,16 @@
  * @case wait_without_lock wait_without_lock
  * @finding lock-misuse:wait-without-lock locks=m side=main
  * @case wait_with_lock_of_other wait_other
+ * @finding lock-misuse:wait-without-lock locks=m side=main
+ * Kinds that check their owner refuse to wait: the program goes on.
+ * @case wait_refused_errorcheck wait_refused errorcheck
+ * @finding lock-misuse:wait-without-lock locks=m side=main
+ * @stderr The call returned an error and changed nothing
+ * @case wait_refused_recursive wait_refused recursive
+ * @finding lock-misuse:wait-without-lock locks=m side=main
+ * @case wait_refused_robust wait_refused robust
+ * @finding lock-misuse:wait-without-lock locks=m side=main
+ * @case wait_refused_beside_owner wait_refused_other errorcheck
  * @finding lock-misuse:wait-without-lock locks=m side=main
  * @case wait_with_lock wait_with_lock
  * @clean
@@ -390,10 +400,16 @@ static void uses_destroyed(void)
 static void waits_on(void)
 {
     struct timespec past = in_ms(-100);
-    if (is("wait_other")) {
+    if (is("wait_other") || is("wait_refused_other")) {
         start(holds_for_ever, NULL);
         step_wait(1);
-    } else if (is("wait_with_lock"))
+    }
+    if (is("wait_refused") || is("wait_refused_other")) {
+        for (int i = 0; i < 2; i++)
+            CHECK(pthread_cond_wait(&c, &m) == EPERM);
+        return;
+    }
+    if (is("wait_with_lock"))
         lock(&m);
     /* The time is over already: only the misuse itself happens. */
     if (!is("wait_other"))
@@ -513,6 +529,8 @@ int main(int argc, char **argv)
         pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
     if (!strcmp(kind, "recursive"))
         pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    if (!strcmp(kind, "robust"))
+        pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
     if (*kind)
         pthread_mutex_init(&m, &attr);
     pthread_spin_init(&sp, 0);
