@@ -40,16 +40,36 @@ static void put_place(struct buffer *b, const json_t *event)
     put_label(b, label_place(event));
 }
 
-/* "a, b and c": what the steps hold, or where they hold nothing, what they ask for. */
+static bool same_object(const json_t *x, const json_t *y)
+{
+    static const char *const keys[] = {"object", "instance", "object_thread"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!json_equal(json_object_get(x, keys[i]), json_object_get(y, keys[i])) &&
+            (json_object_get(x, keys[i]) || json_object_get(y, keys[i])))
+            return false;
+    return true;
+}
+
+/* "a, b and c": what the steps hold, or where they hold nothing, what they ask for; each once. */
 static void put_locks(struct buffer *b, const json_t *finding, const struct advice_step *s, size_t n)
 {
-    size_t shown = n > MAX_NAMED ? MAX_NAMED : n;
-    for (size_t i = 0; i < shown; i++) {
-        buffer_put(b, i == 0 ? "" : i + 1 == n ? " and " : ", ");
-        put_label(b, label_object(finding, s[i].hold ? s[i].hold : s[i].ask));
+    const json_t **named = view_alloc((n + 1) * sizeof *named);
+    size_t known = 0, shown;
+    for (size_t i = 0, k; i < n; i++) {
+        const json_t *of = s[i].hold ? s[i].hold : s[i].ask;
+        for (k = 0; k < known && !same_object(named[k], of); k++)
+            ;
+        if (k == known)
+            named[known++] = of;
     }
-    if (n > shown)
-        buffer_print(b, " and %zu more", n - shown);
+    shown = known > MAX_NAMED ? MAX_NAMED : known;
+    for (size_t i = 0; i < shown; i++) {
+        buffer_put(b, i == 0 ? "" : i + 1 == known ? " and " : ", ");
+        put_label(b, label_object(finding, named[i]));
+    }
+    if (known > shown)
+        buffer_print(b, " and %zu more", known - shown);
+    free(named);
 }
 
 static bool is_join(const json_t *event)
@@ -302,11 +322,29 @@ static int stuck_wait(const json_t *event)
     return -1;
 }
 
+/* A thread that joins itself is refused: nobody waits. */
+static void advice_self_join(const json_t *finding, const json_t *join, struct advice *a)
+{
+    buffer_put(&a->title, "stuck: a thread joins itself");
+    put_label(&a->why, label_thread(finding, label_number(join, "thread")));
+    buffer_put(&a->why, " asks for its own end in ");
+    put_place(&a->why, join);
+    buffer_put(&a->why,
+               ", which would be waiting for ever. The call returned an error and did not wait: what it should "
+               "have waited for may still run.");
+    buffer_put(&a->fix, stuck_waits[stuck_wait(join)].fix);
+}
+
 void advice_stuck(const json_t *finding, struct advice *a)
 {
     size_t n, shown;
     bool told[4] = {false};
     struct advice_step *s = advice_steps(finding, &n);
+    if (n == 1 && label_flag(finding, "unlock-failed") && is_join(s[0].ask)) {
+        advice_self_join(finding, s[0].ask, a);
+        free(s);
+        return;
+    }
     if (n == 1)
         buffer_put(&a->title, "stuck: the only thread waits, and nobody is left to wake it");
     else

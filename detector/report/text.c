@@ -68,8 +68,9 @@ static void put_title(struct text *t, const json_t *f)
     if (observed)
         buffer_put(&t->out, ": it happened in this run");
     json_int_t count = label_number(f, "count");
-    if (count > 1)
-        buffer_print(&t->out, ", seen %lld times", (long long)count);
+    if (count > 1) /* a deadlock's also counts how often its order was seen without one */
+        buffer_print(&t->out, label_is(f, "kind", "deadlock") ? "; its order was seen %lld times" : ", seen %lld times",
+                     (long long)count);
     buffer_put(&t->out, "\n\n");
 }
 

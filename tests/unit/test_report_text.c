@@ -54,6 +54,30 @@ static void whole_report(void)
            "snarl: 1 finding (1 deadlock); 3 threads, 2 locks, 8 lock operations\n");
 }
 
+static void how_often(void)
+{
+    json_t *order = rf_cycle("lock-order", "possible", "app"), *struck = rf_cycle("deadlock", "observed", "app");
+    json_object_set_new(order, "count", json_integer(3));
+    json_object_set_new(struck, "count", json_integer(3));
+    char *text = report(rf_finished(order), &wide);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "lock-order, possible, seen 3 times\n"));
+    free(text);
+    text = report(rf_finished(struck), &wide);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "observed: it happened in this run; its order was seen 3 times\n"));
+    free(text);
+}
+
+/* T2 holds a lock and joins T3, which waits for that lock. */
+static void each_lock_is_named_once(void)
+{
+    json_t *f = rf_cycle("deadlock", "observed", "app"), *events = json_object_get(f, "events");
+    json_array_remove(events, 2);
+    json_object_set_new(json_array_get(events, 1), "object_thread", json_integer(3));
+    char *text = report(rf_finished(f), &wide);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "wait for each other, one for the other's end: lock_a\n"));
+    free(text);
+}
+
 static void not_counted(void)
 {
     json_t *f = rf_finished(rf_cycle("lock-order", "possible", "app"));
@@ -233,7 +257,8 @@ static void graphs(void)
     json_decref(d);
 }
 
-UNIT_TESTS("report: text", {"whole_report", whole_report}, {"not_counted", not_counted},
+UNIT_TESTS("report: text", {"whole_report", whole_report}, {"how_often", how_often},
+           {"each_lock_is_named_once", each_lock_is_named_once}, {"not_counted", not_counted},
            {"nothing_found", nothing_found}, {"losses_are_told", losses_are_told}, {"colour", colour},
            {"wrapping", wrapping}, {"library_frames_are_folded", library_frames_are_folded},
            {"python_frames", python_frames}, {"stripped", stripped}, {"instances_of_one_class", instances_of_one_class},

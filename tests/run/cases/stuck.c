@@ -17,6 +17,7 @@
  * @case stuck_join_self join_self
  * @snarl --on-deadlock=report
  * @finding stuck verdict=observed side=main
+ * @stderr a thread joins itself
  * @case stuck_all_threads all
  * @finding stuck verdict=observed
  * @strikes
