@@ -218,8 +218,8 @@ static void release_foreign(struct thread *t, struct lock_rec *l, const u64 *fp)
     else if (l->acquisitions || (o->attrs & ATTR_INITIALISED) ||
              !(o->attrs & ATTR_SHARED || process()->dropped_in_handler))
         misuse_report(t, RULE_UNLOCK_NOT_LOCKED, VERDICT_OBSERVED, o, 0, 0, capture(t, fp), EVENT_RELEASE);
-    /* An error-checking mutex refuses: its owner keeps it. Others are unlocked now, whoever held them. */
-    if (l->owner && !(o->attrs & (ATTR_ERRORCHECK | ATTR_RECURSIVE | ATTR_ROBUST)))
+    /* A mutex that knows its owner refuses: the owner keeps it. Others are unlocked now, whoever held them. */
+    if (l->owner && !(o->attrs & ATTRS_OWNER_CHECKED))
         __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);
 }
 

@@ -76,7 +76,7 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
     if (i >= 0 && (t->held[i].how & HOW_PHANTOM))
         return ENGINE_COND_SWALLOW;
     /* These kinds check their owner: the call comes back with an error at once. */
-    bool refused = i < 0 && (m->head.attrs & (ATTR_ERRORCHECK | ATTR_RECURSIVE | ATTR_ROBUST));
+    bool refused = i < 0 && (m->head.attrs & ATTRS_OWNER_CHECKED);
     check_wait_mutexes(t, c, m, refused, stack);
     u32 depth = 0;
     __atomic_store_n(&c->mutex, mutex, __ATOMIC_RELAXED);

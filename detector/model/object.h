@@ -48,6 +48,7 @@ enum object_attr {
     ATTR_PROCESS_OWNED = 1u << 12,      /* the process owns it, any thread may release (fcntl record locks, flock) */
     ATTR_PYTHON = 1u << 13,             /* a CPython threading lock */
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
+    ATTR_INHERIT = 1u << 18, /* priority inheritance: the kernel knows the owner */
     /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
     ATTR_THREAD_END = 1u << 17,
     ATTR_UNTRACKED = 1u << 15, /* the stand-in when the arena is full: nothing is recorded of it */
@@ -55,6 +56,9 @@ enum object_attr {
         1u << 16, /* POSIX record lock: threads of one process never keep each other from it, and the kernel answers
                                       EDEADLK to the wait that closes a cycle of such waits */
 };
+
+/* Mutexes that know their owner: an unlock or a condition wait of somebody else is refused and changes nothing. */
+#define ATTRS_OWNER_CHECKED (ATTR_RECURSIVE | ATTR_ERRORCHECK | ATTR_ROBUST | ATTR_INHERIT)
 
 enum object_state { OBJECT_FREE = 0, OBJECT_LIVE, OBJECT_DEAD /* destroyed or freed, kept for what refers to it */ };
 

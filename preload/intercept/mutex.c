@@ -41,6 +41,8 @@ static u32 kind_attrs(int kind)
         attrs |= ATTR_ERRORCHECK;
     if (kind & KIND_ROBUST)
         attrs |= ATTR_ROBUST;
+    if (kind & KIND_INHERIT)
+        attrs |= ATTR_INHERIT;
     if (kind & KIND_SHARED)
         attrs |= ATTR_SHARED;
     return attrs;
@@ -233,9 +235,6 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const st
     return mutex_lock_until(&c, INTERCEPTOR_FP());
 }
 
-/* Kinds that check their owner may refuse an unlock. */
-#define ATTRS_CHECKED (ATTR_RECURSIVE | ATTR_ERRORCHECK | ATTR_ROBUST)
-
 static __attribute__((noinline)) int mutex_unlock_general(pthread_mutex_t *m, const u64 *fp)
 {
     struct thread *t = interceptor_enter(fp);
@@ -247,7 +246,7 @@ static __attribute__((noinline)) int mutex_unlock_general(pthread_mutex_t *m, co
         interceptor_leave(t);
         return 0;
     }
-    if (!(l->head.attrs & ATTRS_CHECKED)) {
+    if (!(l->head.attrs & ATTRS_OWNER_CHECKED)) {
         interceptor_leave(t);
         return REAL(pthread_mutex_unlock)(m);
     }
@@ -265,7 +264,7 @@ EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
         return mutex_unlock_general(m, FAST_FP());
     struct lock_rec *l;
     const struct held_entry *h = innermost_hold(t, (u64)m, OBJ_MUTEX, &l);
-    if (snarl_unlikely(!h) || snarl_unlikely(l->head.attrs & ATTRS_CHECKED))
+    if (snarl_unlikely(!h) || snarl_unlikely(l->head.attrs & ATTRS_OWNER_CHECKED))
         return mutex_unlock_general(m, FAST_FP());
     interceptor_again(t, FAST_FP());
     bool released = released_plainly(t, l, h);

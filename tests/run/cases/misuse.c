@@ -7,6 +7,8 @@
  * @finding lock-misuse:unlock-not-owner locks=m side=unlocks_only
  * @case unlock_not_owner_recursive unlock_not_owner recursive
  * @finding lock-misuse:unlock-not-owner locks=m side=unlocks_only
+ * @case unlock_not_owner_inherit unlock_not_owner inherit
+ * @finding lock-misuse:unlock-not-owner locks=m side=unlocks_only
  * @case unlock_not_owner_rwlock unlock_not_owner_rwlock
  * @finding lock-misuse:unlock-not-owner locks=rw side=unlocks_only
  * @case unlock_not_owner_spin unlock_not_owner_spin
@@ -118,6 +120,8 @@
  * @case wait_refused_recursive wait_refused recursive
  * @finding lock-misuse:wait-without-lock locks=m side=main
  * @case wait_refused_robust wait_refused robust
+ * @finding lock-misuse:wait-without-lock locks=m side=main
+ * @case wait_refused_inherit wait_refused inherit
  * @finding lock-misuse:wait-without-lock locks=m side=main
  * @case wait_refused_beside_owner wait_refused_other errorcheck
  * @finding lock-misuse:wait-without-lock locks=m side=main
@@ -529,6 +533,8 @@ int main(int argc, char **argv)
         pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
     if (!strcmp(kind, "recursive"))
         pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    if (!strcmp(kind, "inherit"))
+        pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
     if (!strcmp(kind, "robust"))
         pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
     if (*kind)
