@@ -158,8 +158,6 @@ struct thread {
     struct held_entry *held; /* rec->held resolved */
     ref_t ref;
     ref_t node;    /* order node of the innermost hold, 0 = not resolved or nothing held */
-    u8 node_known; /* node is valid for the present held set */
-    u8 reserved;
     u16 handler_depth;
     u32 order_epoch; /* run's epoch when the order cache was last valid */
     u64 perturb_state;
