@@ -157,7 +157,7 @@ struct thread {
     struct thread_rec *rec;
     struct held_entry *held; /* rec->held resolved */
     ref_t ref;
-    ref_t node;    /* order node of the innermost hold, 0 = not resolved or nothing held */
+    ref_t node; /* order node of the innermost hold, 0 = not resolved or nothing held */
     u16 handler_depth;
     u32 order_epoch; /* run's epoch when the order cache was last valid */
     u64 perturb_state;
