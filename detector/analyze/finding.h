@@ -4,13 +4,15 @@
 #define SNARL_ANALYZE_FINDING_H
 
 #include "base/types.h"
+#include "model/object.h"
 
 /* X(enumerator, name in results, one line) */
 #define FINDING_KINDS(X)                                                                                               \
     X(DEADLOCK, "deadlock", "threads or processes are waiting for each other now")                                     \
     X(LOCK_ORDER, "lock-order", "a cycle in the lock-order graph: a deadlock that another schedule reaches")           \
     X(LOCK_MISUSE, "lock-misuse", "a lock used against its rules")                                                     \
-    X(STUCK, "stuck", "no thread can run again though no lock cycle exists")
+    X(STUCK, "stuck", "no thread can run again though no lock cycle exists")                                           \
+    X(DATA_RACE, "data-race", "two accesses, one a write, not ordered by happens-before")
 enum finding_kind {
 #define X(e, s, t) FINDING_##e,
     FINDING_KINDS(X)
@@ -51,7 +53,8 @@ enum finding_verdict {
 /* X(enumerator, name in results) */
 #define EVENT_ACTIONS(X)                                                                                               \
     X(ACQUIRE, "acquire") X(HOLD, "hold") X(WAIT, "wait") X(RELEASE, "release") X(DESTROY, "destroy")                  \
-    X(INIT, "init") X(EXIT, "exit") X(FORK, "fork") X(SIGNAL, "signal") X(JOIN, "join") X(CREATE, "create")
+    X(INIT, "init") X(EXIT, "exit") X(FORK, "fork") X(SIGNAL, "signal") X(JOIN, "join") X(CREATE, "create")            \
+    X(READ, "read") X(WRITE, "write") X(ATOMIC_READ, "atomic-read") X(ATOMIC_WRITE, "atomic-write") X(FREE, "free")
 /* clang-format on */
 enum event_action {
 #define X(e, s) EVENT_##e,
@@ -68,6 +71,7 @@ struct held_snapshot {
     u32 reserved2;
 };
 
+/* For accesses: no object, but the bytes touched. */
 struct finding_event {
     ref_t thread;
     ref_t object; /* lock_rec, sync_rec, or thread_rec for a join; see object_kind */
@@ -76,6 +80,9 @@ struct finding_event {
     u32 nheld;
     u8 action, mode, how, object_kind;
     u64 site_pc; /* when stack is 0 */
+    u64 address;
+    u32 size; /* 0: not an access */
+    u32 reserved;
 };
 
 enum finding_flag {
@@ -102,6 +109,9 @@ struct finding_rec {
     u64 signature; /* equal within the run for the same instances and sites */
     u64 when_ns;   /* since the run's start */
     ref_t process;
+    u64 mem_address;            /* what it is about, when that is memory: the bytes that all its accesses touch */
+    u32 mem_size;               /* 0: it is about locks */
+    struct object_birth memory; /* where those bytes live, as for a lock in them */
     u32 nlocks, nevents;
     ref_t locks; /* ref_t[nlocks]: the objects it is about, in cycle order */
     struct finding_event events[];

@@ -1,0 +1,78 @@
+/* Vector clocks: what a thread knows of every other thread's past (happens-before).
+ *
+ * Each thread that lives owns a lane, on which its own time runs. A thread's clock says, for each lane, up to which time
+ * everything done there happened before what the thread does now. Threads keep theirs in private memory (struct clock);
+ * what a release leaves for a later acquire (struct sync_clock) lies in the arena, so that it reaches other processes of
+ * the run too.
+ *
+ * A release does not copy the clock: it leaves the thread's own lane and time, and a reference to a snapshot of all the
+ * other lanes that is shared, counted and immutable, and made anew only in the parts where the thread has learned
+ * something since the last one (leaves of CLOCK_LEAF lanes under a top node: a join or copy costs by what changed, as in
+ * Mathur et al. 2022, with a tree of fixed shape). An acquire that finds nothing new ends at one comparison: a thread
+ * that knows another at some time knows all that the other knew then.
+ *
+ * Thread safety: a struct clock belongs to its thread; a struct sync_clock is protected by its owner's lock or by the
+ * caller. Snapshots' counts are atomic. Times never wrap (64 bits). */
+#ifndef SNARL_MODEL_CLOCK_H
+#define SNARL_MODEL_CLOCK_H
+
+#include "base/types.h"
+
+#define CLOCK_LANES 65536u /* threads whose pasts can be told apart at one time, over the whole run */
+#define CLOCK_LEAF 16u
+
+struct clock_spares; /* clock.c */
+
+struct clock {
+    u64 *times; /* [CLOCK_LANES], zero where nothing is known; times[lane] is the own time */
+    u32 lane;
+    u32 lanes; /* no lane from here on is known */
+    ref_t snapshot;
+    struct clock_spares *spares;
+    u64 stale[CLOCK_LANES / CLOCK_LEAF / 64]; /* leaves that the snapshot has older */
+};
+
+/* What a release has left. All zero: nothing. 16 bytes. */
+struct sync_clock {
+    u64 time; /* of lane */
+    u32 lane;
+    ref_t base; /* snapshot of the other lanes, counted; 0: nothing known of them */
+};
+
+/* A clock for a thread that starts after everything `creator` knows (NULL: after nothing), on a lane of its own: one
+ * whose last owner's end the creator knows, if there is such a lane, else a fresh one. 0, -ENOMEM, or -EAGAIN when all
+ * lanes are in use (the caller counts it; the thread then is not watched). Takes the run's threads lock. */
+int clock_start(struct clock *c, const struct clock *creator);
+/* The thread has ended: its lane may serve another one that comes after it. Takes the run's threads lock. */
+void clock_end(struct clock *c);
+
+static inline u64 clock_time(const struct clock *c, u32 lane)
+{
+    return c->times[lane];
+}
+static inline u64 clock_now(const struct clock *c)
+{
+    return c->times[c->lane];
+}
+/* What follows is later than all that was left so far. */
+static inline void clock_tick(struct clock *c)
+{
+    c->times[c->lane]++;
+}
+
+/* s = what c knows now. */
+void clock_release(struct clock *c, struct sync_clock *s);
+/* s grows by what c knows. */
+void clock_release_join(struct clock *c, struct sync_clock *s);
+/* c grows by s; true when it learned something. */
+bool clock_acquire_slow(struct clock *c, const struct sync_clock *s);
+static inline bool clock_acquire(struct clock *c, const struct sync_clock *s)
+{
+    return s->time > c->times[s->lane] && clock_acquire_slow(c, s);
+}
+/* to = a copy of from; what `to` held is given back. */
+void sync_clock_copy(struct clock *c, struct sync_clock *to, const struct sync_clock *from);
+/* s = nothing. c: of the calling thread, for its spare memory. */
+void sync_clock_clear(struct clock *c, struct sync_clock *s);
+
+#endif
