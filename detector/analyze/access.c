@@ -41,3 +41,31 @@ void hb_forget(u64 key)
 {
     (void)key;
 }
+void hb_relaxed_write(struct thread *t, u64 key)
+{
+    (void)t, (void)key;
+}
+void hb_relaxed_read(struct thread *t, u64 key)
+{
+    (void)t, (void)key;
+}
+void hb_fence_release(struct thread *t)
+{
+    (void)t;
+}
+void hb_fence_acquire(struct thread *t)
+{
+    (void)t;
+}
+void access_ignore(struct thread *t, u32 what, bool begin)
+{
+    (void)t, (void)what, (void)begin;
+}
+void access_intended(u64 addr, u64 size, const char *what)
+{
+    (void)addr, (void)size, (void)what;
+}
+void access_thread_switched(struct thread *t)
+{
+    (void)t;
+}

@@ -35,6 +35,15 @@ void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp);
  * there before counts. */
 void access_forget(u64 addr, u64 size);
 
+/* ---- what the program knows better ---- */
+/* Until taken back (nests), the thread's own reads or writes are not looked at. */
+enum { ACCESS_IGNORE_READS = 1, ACCESS_IGNORE_WRITES = 2 };
+void access_ignore(struct thread *t, u32 what, bool begin);
+/* Races on these bytes are intended. `what`: for reports of how many were left out; a string that stays. */
+void access_intended(u64 addr, u64 size, const char *what);
+/* The calling thread's state is `t` from now on (fibers); it was another one's before. */
+void access_thread_switched(struct thread *t);
+
 /* ---- order: what one thread did before a release happened before what follows an acquire of the same thing ---- */
 /* The thing is an address (an atomic, an annotated object, a once control) or a number in one of these spaces. */
 enum hb_space { HB_ADDRESS = 0, HB_PIPE, HB_FILE, HB_PROCESS };
@@ -45,6 +54,12 @@ static inline u64 hb_key(enum hb_space space, u64 number)
 void hb_release(struct thread *t, u64 key);       /* joins what earlier releases left */
 void hb_release_store(struct thread *t, u64 key); /* replaces it */
 void hb_acquire(struct thread *t, u64 key);
+/* C11 fences: what a release fence has seen is left by later relaxed writes; what relaxed reads have found left is taken
+ * over by a later acquire fence. */
+void hb_relaxed_write(struct thread *t, u64 key);
+void hb_relaxed_read(struct thread *t, u64 key);
+void hb_fence_release(struct thread *t);
+void hb_fence_acquire(struct thread *t);
 void hb_forget(u64 key); /* the thing is gone: a later one of that key is another */
 
 #endif
