@@ -21,7 +21,7 @@ extern bool access_on __attribute__((visibility("hidden")));
 
 /* Watches accesses of this process from now on; later calls do nothing. 0, or -errno when there is no room for the
  * shadow (address space limits): then the program runs on with its locks watched. */
-int access_turn_on(void);
+int access_turn_on(struct thread *t);
 
 /* `size` bytes at addr are read or written by the program (any size, any alignment). */
 void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp);
@@ -33,7 +33,7 @@ void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp);
 void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp);
 /* Memory that comes fresh from the system or goes back to it (mmap, munmap, stacks of threads): nothing that happened
  * there before counts. */
-void access_forget(u64 addr, u64 size);
+void access_forget(struct thread *t, u64 addr, u64 size);
 
 /* ---- what the program knows better ---- */
 /* Until taken back (nests), the thread's own reads or writes are not looked at. */
@@ -60,6 +60,6 @@ void hb_relaxed_write(struct thread *t, u64 key);
 void hb_relaxed_read(struct thread *t, u64 key);
 void hb_fence_release(struct thread *t);
 void hb_fence_acquire(struct thread *t);
-void hb_forget(u64 key); /* the thing is gone: a later one of that key is another */
+void hb_forget(struct thread *t, u64 key); /* the thing is gone: a later one of that key is another */
 
 #endif

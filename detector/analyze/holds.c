@@ -60,7 +60,7 @@ struct held_entry *held_push(struct thread *t, ref_t lock, enum lock_mode mode, 
         return NULL;
     struct held_entry *h = &t->held[n];
     *h = (struct held_entry){
-        .lock = lock, .stack = stack, .depth = 1, .mode = (u8)mode, .how = (u8)how, .site_pc = site_of(fp)};
+        .lock = lock, .stack = stack, .depth = 1, .mode = (u8)mode, .how = (u16)how, .site_pc = site_of(fp)};
     __atomic_store_n(&t->rec->nheld, n + 1, __ATOMIC_RELEASE);
     t->node = 0;
     return h;
@@ -111,7 +111,7 @@ ref_t held_snapshot(const struct thread_rec *r, u32 *n)
         s->stack = h[i].stack;
         s->site_pc = h[i].site_pc;
         s->mode = h[i].mode;
-        s->how = h[i].how;
+        s->how = (u8)h[i].how;
         pin_object(h[i].lock);
     }
     *n = out;
@@ -131,7 +131,7 @@ static bool acquired_again(struct thread *t, struct lock_rec *l, enum lock_mode 
     }
     if (l->head.attrs & ATTR_PROCESS_OWNED) { /* file locks convert in place */
         h->mode = (u8)mode;
-        h->how = (u8)how;
+        h->how = (u16)how;
         h->stack = capture(t, fp);
         __atomic_store_n(&l->owner, mode == MODE_EXCLUSIVE ? t->ref : 0, __ATOMIC_RELEASE);
         return true;
@@ -144,8 +144,10 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
 {
     ref_t lock = arena_ref(l);
     if (l->head.attrs & (ATTR_UNTRACKED | ATTR_INTERPRETER)) {
-        if (l->head.attrs & ATTR_INTERPRETER)
+        if (l->head.attrs & ATTR_INTERPRETER) {
             __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
+            hb_lock_acquired(t, l, mode);
+        }
         return;
     }
     l->acquisitions++;
@@ -169,9 +171,11 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     if (!stack && (l->nodes || l->acquisitions <= CAPTURE_FIRST))
         stack = capture(t, fp);
     t->rec->operations++; /* together with nheld: is_unpublished compares them */
-    struct held_entry *h = held_push(t, lock, mode, how & ~(u32)HOW_PHANTOM, stack, fp);
+    struct held_entry *h =
+        held_push(t, lock, mode, (how & ~(u32)HOW_PHANTOM) | (access_on ? HOW_CLOCKED : 0), stack, fp);
     if (h)
         h->node = t->node = node;
+    hb_lock_acquired(t, l, mode);
     if (mode == MODE_EXCLUSIVE)
         __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
 }
@@ -228,6 +232,7 @@ int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp)
     if (l->head.attrs & ATTR_UNTRACKED)
         return 0;
     if (l->head.attrs & ATTR_INTERPRETER) {
+        hb_lock_release(t, l, MODE_EXCLUSIVE);
         __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);
         return 0;
     }
@@ -249,8 +254,9 @@ int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp)
     }
     if (--h->depth)
         return 0;
-    bool exclusive = h->mode == MODE_EXCLUSIVE;
-    if (exclusive)
+    enum lock_mode mode = h->mode;
+    hb_lock_release(t, l, mode);
+    if (mode == MODE_EXCLUSIVE)
         __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);
     held_remove(t, (u32)i);
     return 0;

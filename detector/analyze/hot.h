@@ -58,7 +58,7 @@ static SNARL_HOT ref_t order_cached(struct thread *t, ref_t parent, ref_t lock, 
 }
 
 /* Locks whose every acquire takes the slow path. */
-#define ATTRS_SLOW (ATTR_INTERPRETER | ATTR_UNTRACKED | ATTR_WRITER_NONRECURSIVE)
+#define ATTRS_SLOW (ATTR_INTERPRETER | ATTR_UNTRACKED | ATTR_WRITER_NONRECURSIVE | ATTR_CLOCKED)
 
 /* Its stack is wanted, because the lock is new or known to the lock-order graph. */
 static SNARL_HOT bool acquire_is_noted(const struct lock_rec *l)
@@ -79,7 +79,7 @@ static SNARL_HOT void hold_push_plain(struct thread *t, struct lock_rec *l, enum
     h->stack = stack;
     h->depth = 1;
     h->mode = (u8)mode;
-    h->how = (u8)how;
+    h->how = (u16)how;
     h->site_pc = fp ? fp[1] : 0;
     t->node = node;
     l->acquisitions++;
@@ -130,7 +130,8 @@ static SNARL_HOT bool released_plainly(struct thread *t, struct lock_rec *l, con
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
-    if (snarl_unlikely(h->depth != 1 || (h->how & HOW_PHANTOM) || (h->mode == MODE_EXCLUSIVE && l->owner != t->ref)))
+    if (snarl_unlikely(h->depth != 1 || (h->how & (HOW_PHANTOM | HOW_CLOCKED)) ||
+                       (h->mode == MODE_EXCLUSIVE && l->owner != t->ref)))
         return false;
     t->node = n > 1 ? h[-1].node : 0;
     if (h->mode == MODE_EXCLUSIVE)
@@ -147,7 +148,7 @@ static SNARL_HOT int engine_release(struct thread *t, struct lock_rec *l, const 
     return engine_release_slow(t, l, fp);
 }
 
-#define ATTRS_PLAIN_SEM (ATTR_LOCKLIKE | ATTR_UNTRACKED | ATTR_THREAD_END)
+#define ATTRS_PLAIN_SEM (ATTR_LOCKLIKE | ATTR_UNTRACKED | ATTR_THREAD_END | ATTR_CLOCKED)
 /* engine_sem_taken and engine_sem_post for a semaphore that is used as a lock: only its holder counts, so it needs no
  * atomic addition. */
 static SNARL_HOT void engine_sem_take(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)

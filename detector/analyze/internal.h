@@ -3,6 +3,7 @@
 #define SNARL_ANALYZE_INTERNAL_H
 
 #include "analyze/engine.h"
+#include "analyze/hb.h"
 #include "analyze/hot.h"
 #include "base/arena.h"
 #include "base/ilock.h"
@@ -65,6 +66,8 @@ u32 how_class(u32 how);
 /* A new order for this thread: records node, witness and edges, looks for cycles. Returns the node. Takes
  * RANK_GRAPH. */
 ref_t order_acquired(struct thread *t, ref_t lock, enum lock_mode mode, u32 how, ref_t stack, const u64 *fp);
+/* The interned hold of e with `outer` held outside of it, 0 when the arena is full. Takes RANK_GRAPH. */
+ref_t order_hold(ref_t outer, const struct held_entry *e);
 /* Forgets what the thread knows of orders. */
 void order_cache_drop(struct thread *t);
 /* Adds the edges of a node to the reachability graph; true when one of them lies on a cycle. */

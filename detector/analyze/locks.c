@@ -48,6 +48,8 @@ static struct object_head *object_make(struct thread *t, u64 addr, enum object_k
         attrs |= ATTR_SHARED;
     else if (engine_hooks.shared_key)
         attrs &= ~(u32)ATTR_SHARED; /* marked so, in memory of its own */
+    if (access_on)
+        attrs |= ATTR_CLOCKED;
     bool fresh;
     struct object_head *o = objects_make(addr, kind, attrs, &birth, shared ? key : NULL, &fresh);
     if (o && fresh) {
@@ -81,7 +83,7 @@ static void told_destroyed(struct thread *t, struct object_head *o, const u64 *f
     misuse_report(t, RULE_USE_DESTROYED, VERDICT_OBSERVED, o, 0, 0, capture(t, fp), EVENT_ACQUIRE);
 }
 
-static void object_end(struct object_head *o, bool keep_address);
+static void object_end(struct thread *t, struct object_head *o, bool keep_address);
 
 /* Has the function returned in whose frame the object was born? Then another return address stands in the frame's
  * place. The stack itself is still there: objects on it die with its thread. */
@@ -98,7 +100,7 @@ struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kin
     if (snarl_likely(o && o->state == OBJECT_LIVE && o->kind == (u8)kind)) {
         if (snarl_likely(!frame_gone(o)))
             return o;
-        object_end(o, false);
+        object_end(t, o, false);
         o = NULL;
     }
     if (o && o->state == OBJECT_DEAD && o->kind == (u8)kind && !revived_by_store(o))
@@ -130,7 +132,7 @@ struct lock_rec *engine_lock_peek(u64 addr)
 }
 
 /* Ends an object's life. Reports nothing. */
-static void object_end(struct object_head *o, bool keep_address)
+static void object_end(struct thread *t, struct object_head *o, bool keep_address)
 {
     bool busy = false;
     if (object_is_lock(o)) {
@@ -138,6 +140,7 @@ static void object_end(struct object_head *o, bool keep_address)
         busy = l->owner || l->waiters || holder_of(arena_ref(l), 0);
         if (l->nodes)
             order_lock_died();
+        hb_lock_gone(t, l);
     } else {
         busy = ((struct sync_rec *)o)->waiters != 0;
     }
@@ -175,7 +178,7 @@ static void end_checked(struct thread *t, struct object_head *o, bool keep_addre
                 held_remove(t, (u32)i);
         }
     }
-    object_end(o, keep_address);
+    object_end(t, o, keep_address);
 }
 
 void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, u32 sem_value, const u64 *fp)

@@ -87,8 +87,8 @@ static ref_t hold_intern(ref_t outer, const struct held_entry *e)
     ref_t *head = (ref_t *)arena_at(rs->hold_table) + hash % HOLD_BUCKETS;
     for (ref_t r = *head; r; r = HOLD_AT(r)->hash_next) {
         const struct hold_rec *h = HOLD_AT(r);
-        if (h->outer == outer && h->lock == e->lock && h->stack == e->stack && h->mode == e->mode && h->how == e->how &&
-            (e->stack || h->site_pc == e->site_pc))
+        if (h->outer == outer && h->lock == e->lock && h->stack == e->stack && h->mode == e->mode &&
+            h->how == (u8)e->how && (e->stack || h->site_pc == e->site_pc))
             return r;
     }
     ref_t r = arena_alloc(POOL_HOLD, sizeof(struct hold_rec));
@@ -102,10 +102,19 @@ static ref_t hold_intern(ref_t outer, const struct held_entry *e)
     h->stack = e->stack;
     h->site_pc = e->site_pc;
     h->mode = e->mode;
-    h->how = e->how;
+    h->how = (u8)e->how;
     h->hash_next = *head;
     rs->nholds++;
     *head = r;
+    return r;
+}
+
+ref_t order_hold(ref_t outer, const struct held_entry *e)
+{
+    struct run_state *rs = run();
+    u64 mask = ilock_acquire(&rs->graph_lock);
+    ref_t r = hold_intern(outer, e);
+    ilock_release(&rs->graph_lock, mask);
     return r;
 }
 

@@ -243,6 +243,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     t->rec->segment = segment_new(t->ref, 0, at_fork.segment);
     ilock_release(&rs->graph_lock, mask);
     sys_unmap(fresh, sizeof *fresh);
+    accesses_forked(t);
     inherit_holds(t);
 }
 

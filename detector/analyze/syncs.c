@@ -87,6 +87,7 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST); /* glibc unlocks it all the same, whoever had it */
     if (i >= 0) {
         depth = t->held[i].depth;
+        hb_lock_release(t, m, MODE_EXCLUSIVE);
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST);
         held_remove(t, (u32)i);
     }
@@ -179,6 +180,7 @@ void engine_barrier_arrive(struct thread *t, u64 barrier, const u64 *fp)
         return;
     ref_t stack = capture(t, fp);
     t->rec->operations++;
+    hb_barrier_arrive(t, b);
     u64 mask = ilock_acquire(&rs->graph_lock);
     if (b->witness_changes != rs->witness_changes || b->segment)
         b->segment = b->segment ? segment_new(0, b->segment, t->rec->segment) : t->rec->segment;
@@ -204,6 +206,7 @@ void engine_barrier_leave(struct thread *t, u64 barrier, const u64 *fp)
     struct object_head *o = objects_get(barrier);
     (void)fp;
     wait_withdraw(t);
+    hb_barrier_leave(t);
     if (!o || o->kind != OBJ_BARRIER)
         return;
     struct sync_rec *b = (struct sync_rec *)o;
@@ -261,6 +264,7 @@ void engine_sem_taken(struct thread *t, struct lock_rec *s, u32 how, const u64 *
         return;
     __atomic_fetch_add(&s->sem_takes, 1, __ATOMIC_SEQ_CST);
     s->sem_last_taker = t->ref;
+    hb_semaphore_taken(t, s);
     if (snarl_unlikely(how & HOW_THREAD_END)) {
         how &= ~(u32)HOW_THREAD_END;
         __atomic_fetch_or(&s->head.attrs, ATTR_THREAD_END, __ATOMIC_RELAXED);
@@ -299,6 +303,7 @@ int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp)
     if (!(s->head.attrs & ATTR_LOCKLIKE))
         drop_old_hold(t, s);
     t->rec->operations++;
+    hb_semaphore_post(t, s);
     __atomic_fetch_add(&s->sem_posts, 1, __ATOMIC_SEQ_CST);
     return 0;
 }

@@ -2,6 +2,8 @@
  * Takes RANK_THREADS for records, RANK_GRAPH for segments. Allocates arena records and private mappings. */
 #include "analyze/internal.h"
 
+#define THREADS_KEPT 20000u
+
 /* Private states of ended threads, to be used again. Guarded by the run's threads lock. */
 static struct thread *free_private;
 
@@ -54,10 +56,12 @@ static void private_clear(struct thread *t)
 {
     struct unwind_memo *memo = t->memo;
     void *notes = t->alloc_notes;
+    struct accesses *accesses = t->accesses;
     order_cache_drop(t);
     __builtin_memset(t, 0, sizeof *t);
     t->memo = memo;
     t->alloc_notes = notes;
+    t->accesses = accesses;
 }
 
 static struct thread *thread_new(ref_t creator, ref_t stack)
@@ -109,6 +113,7 @@ struct thread *engine_thread_create(struct thread *creator, u64 start_pc, const 
     ilock_release(&rs->graph_lock, mask);
     t->rec->start_pc = start_pc;
     creator->rec->operations++;
+    hb_thread_created(creator, t);
     return t;
 }
 
@@ -116,7 +121,8 @@ struct thread *engine_thread_create(struct thread *creator, u64 start_pc, const 
 static void record_retire(ref_t r)
 {
     struct thread_rec *t = THREAD_AT(r);
-    if (t->pinned || t->state == THREAD_FREE)
+    /* Where accesses are watched, the shadow speaks of threads long after their end: the first many keep their records. */
+    if (t->pinned || t->state == THREAD_FREE || (access_on && process()->nthreads_ever < THREADS_KEPT))
         return;
     t->state = THREAD_FREE;
     t->link = process()->free_threads;
@@ -126,6 +132,7 @@ static void record_retire(ref_t r)
 void engine_thread_create_failed(struct thread *child)
 {
     struct run_state *rs = run();
+    hb_thread_not_started(child);
     u64 mask = ilock_acquire(&rs->threads_lock);
     child->rec->state = THREAD_JOINED;
     __atomic_fetch_sub(&process()->nthreads_live, 1, __ATOMIC_SEQ_CST);
@@ -140,6 +147,7 @@ void engine_thread_start(struct thread *t, u32 tid, u64 stack_lo, u64 stack_hi)
     t->rec->tid = tid;
     t->rec->stack_lo = stack_lo;
     t->rec->stack_hi = stack_hi;
+    access_thread_switched(t);
     __atomic_store_n(&t->rec->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
 }
 
@@ -169,6 +177,7 @@ void engine_thread_end(struct thread *t)
 {
     struct run_state *rs = run();
     report_left(t);
+    hb_thread_end(t);
     struct process_rec *p = process();
     u64 mask = ilock_acquire(&rs->threads_lock);
     p->operations += t->rec->operations;
@@ -190,6 +199,7 @@ void engine_joined(struct thread *t, ref_t target)
     struct run_state *rs = run();
     if (!target)
         return;
+    hb_joined(t, THREAD_AT(target));
     u64 mask = ilock_acquire(&rs->graph_lock);
     t->rec->segment = segment_new(t->ref, t->rec->segment, THREAD_AT(target)->segment);
     ilock_release(&rs->graph_lock, mask);

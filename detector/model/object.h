@@ -8,6 +8,7 @@
 #define SNARL_MODEL_OBJECT_H
 
 #include "base/types.h"
+#include "model/clock.h"
 
 /* X(enumerator, name in results) */
 #define OBJECT_KINDS(X)                                                                                                \
@@ -48,6 +49,7 @@ enum object_attr {
     ATTR_PROCESS_OWNED = 1u << 12,      /* the process owns it, any thread may release (fcntl record locks, flock) */
     ATTR_PYTHON = 1u << 13,             /* a CPython threading lock */
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
+    ATTR_CLOCKED = 1u << 19, /* accesses are watched: it orders them */
     ATTR_INHERIT = 1u << 18, /* priority inheritance: the kernel knows the owner */
     /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
     ATTR_THREAD_END = 1u << 17,
@@ -132,6 +134,7 @@ struct lock_rec {
     u32 waiters;       /* threads blocked on it, atomic */
     ref_t end_segment; /* ATTR_THREAD_END: the last must-order segment of the thread that has ended */
     struct object_birth birth;
+    struct sync_clock clock; /* left by its last exclusive holder; protected by the lock itself */
 };
 
 /* Condition variable or barrier. */

@@ -7,7 +7,7 @@
 #include "base/types.h"
 
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
-enum detect_bit { DETECT_DEADLOCK = 1u << 0, DETECT_MISUSE = 1u << 1 };
+enum detect_bit { DETECT_DEADLOCK = 1u << 0, DETECT_MISUSE = 1u << 1, DETECT_RACE = 1u << 2 };
 
 /* What the user asked for; the same for every process of the run. */
 struct run_options {
@@ -31,6 +31,10 @@ struct run_options {
     X(stack_incomplete, "stacks that could not be unwound to their end")                                               \
     X(process_unwatched, "child processes that could not be watched")                                                  \
     X(deep_context, "contexts with too many locks held, shortened")                                                    \
+    X(sites_full, "accesses whose stack could not be kept")                                                            \
+    X(epochs_reused, "accesses forgotten: too many at the same time")                                                  \
+    X(shadow_uncovered, "accesses outside of the watched address space")                                               \
+    X(threads_unwatched, "threads whose accesses were not watched")                                                    \
     X(python_unknown, "Python frames not read: unknown interpreter layout")
 
 enum run_loss {

@@ -24,6 +24,7 @@ enum acquire_how {
     HOW_PHANTOM = 1u << 5, /* --on-deadlock=break: never really taken; its release is swallowed */
     /* held since before the fork that made this process: fork handlers may initialise it again */
     HOW_INHERITED = 1u << 7,
+    HOW_CLOCKED = 1u << 9, /* only in a hold: accesses are watched, its release orders them */
 };
 
 struct held_entry {
@@ -32,8 +33,8 @@ struct held_entry {
     ref_t hold;  /* interned (outer hold, lock, stack), 0 while not needed */
     ref_t stack; /* captured at the acquire, 0 if it was not (then site_pc alone is known) */
     u32 depth;   /* recursion */
-    u8 mode, how;
-    u16 reserved;
+    u8 mode, reserved;
+    u16 how;
     u64 site_pc; /* return address of the acquiring call */
 };
 
@@ -137,6 +138,7 @@ struct order_slot {
 };
 
 struct unwind_memo;
+struct accesses;
 
 /* Frames of an interpreter's program at the thread's last failed try of a semaphore, for the wait that follows: by then
  * they stand still but can no longer be read (preload/unwind/python.c). */
@@ -164,6 +166,7 @@ struct thread {
     u64 wait_start;
     struct unwind_memo *memo;
     struct thread *next_private; /* free list of private states */
+    struct accesses *accesses; /* NULL while accesses are not watched (analyze/accesses.h) */
     void *alloc_notes;           /* recent allocations (preload/intercept/alloc.c) */
     /* The creator's stack at the create: return addresses and CFAs, innermost first (preload/locate.c). */
     u32 ncreator;

@@ -1,0 +1,189 @@
+/* When accesses are watched, and for which threads and memory. Called by the sensor that turns watching on, by thread
+ * and process events, and by allocators. Takes RANK_THREADS (model/clock.c). Maps memory: the shadow's address space, a
+ * state per thread.
+ *
+ * While a process has had one thread only, everything it does is before everything that can follow: nothing is recorded
+ * (access_now is 0) until it makes a second one. */
+#include <errno.h>
+
+#include "analyze/access_hot.h"
+#include "analyze/accesses.h"
+#include "analyze/site.h"
+
+bool access_on;
+
+/* ---- threads ---- */
+
+static struct accesses *state_of(struct thread *t)
+{
+    if (!t->accesses)
+        t->accesses = sys_map(sizeof *t->accesses);
+    return t->accesses;
+}
+
+/* What a last owner of the state knew is not true for this one. */
+static void state_reset(struct thread *t, struct accesses *a)
+{
+    __builtin_memset(a->known, 0, sizeof a->known);
+    __builtin_memset(a->reported, 0, sizeof a->reported);
+    a->first = a->epoch = a->next = a->block_end = 0;
+    a->ignored = a->ignored_reads = a->ignored_writes = 0;
+    a->nread = 0;
+    a->barrier = 0;
+    a->fence = (struct sync_clock){0};
+    a->ticked = true;
+    a->number = t->rec->number;
+}
+
+struct accesses *accesses_start(struct thread *t, const struct clock *creator)
+{
+    struct accesses *a = state_of(t);
+    if (!a || clock_start(&a->clock, creator) < 0) {
+        run_lost(LOSS_threads_unwatched);
+        return NULL;
+    }
+    state_reset(t, a);
+    return a;
+}
+
+void accesses_end(struct accesses *a)
+{
+    sync_clock_clear(&a->clock, &a->fence);
+    clock_end(&a->clock);
+    a->number = 0;
+}
+
+/* A thread that was there before watching began, or that nobody has seen being made. */
+SNARL_COLD struct accesses *accesses_begin(struct thread *t)
+{
+    struct accesses *a = t->rec->state == THREAD_RUNNING ? accesses_start(t, NULL) : NULL;
+    if (!a)
+        return NULL;
+    for (u32 i = 0; i < t->rec->nheld; i++)
+        t->held[i].how |= HOW_CLOCKED;
+    if (process()->nthreads_ever > 1)
+        access_now = ACCESS_NO_EPOCH;
+    return a;
+}
+
+void access_thread_switched(struct thread *t)
+{
+    access_now = access_on && t->accesses && t->accesses->number ? ACCESS_NO_EPOCH : 0;
+}
+
+void access_ignore(struct thread *t, u32 what, bool begin)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    u32 step = begin ? 1 : ~0u;
+    if (!a)
+        return;
+    if ((what & ACCESS_IGNORE_READS) && (begin || a->ignored_reads))
+        a->ignored_reads += step;
+    if ((what & ACCESS_IGNORE_WRITES) && (begin || a->ignored_writes))
+        a->ignored_writes += step;
+    a->ignored = a->ignored_reads | a->ignored_writes;
+}
+
+/* ---- the process ---- */
+
+/* Locks made before: their next acquires and releases order accesses, too. */
+static void clock_locks(void)
+{
+    struct arena_cursor c = {0};
+    for (ref_t r; (r = arena_next(POOL_LOCK, &c)) != 0;)
+        if (LOCK_AT(r)->head.uid)
+            __atomic_fetch_or(&LOCK_AT(r)->head.attrs, ATTR_CLOCKED, __ATOMIC_RELAXED);
+}
+
+int access_turn_on(struct thread *t)
+{
+    static u32 begun; /* 1: being done, 2: done */
+    u32 none = 0;
+    if (!__atomic_compare_exchange_n(&begun, &none, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+        return access_on ? 0 : -EBUSY;
+    int r = shadow_start();
+    r = r ? r : epoch_start();
+    r = r ? r : site_start();
+    r = r ? r : crowd_start();
+    r = r ? r : hb_start();
+    if (r)
+        return r;
+    __atomic_store_n(&access_on, true, __ATOMIC_RELEASE);
+    clock_locks();
+    accesses_of(t);
+    return 0;
+}
+
+/* In a forked child: its memory is its own, and what the parent's threads did to it is past. */
+void accesses_forked(struct thread *t)
+{
+    if (!access_on)
+        return;
+    shadow_clear_all();
+    crowd_reset();
+    epoch_reset();
+    hb_forked();
+    access_now = 0;
+    struct accesses *a = t->accesses;
+    if (!a || !a->number)
+        return;
+    if (clock_forked(&a->clock) < 0) {
+        run_lost(LOSS_threads_unwatched);
+        t->accesses = NULL;
+        return;
+    }
+    state_reset(t, a);
+    a->crowds.n = 0;
+}
+
+/* ---- memory ---- */
+
+#define PAGE 4096u
+#define BLOCK_AS_WRITTEN 65536u /* larger ones are fresh from the system, or cost too much to fill */
+
+/* Gives back the crowds of cells that are about to be cleared. */
+static void crowds_end(struct accesses *a, u64 addr, u64 size)
+{
+    u64 end = addr + size;
+    unsigned char resident;
+    for (u64 at = addr & ~7ULL; at < end; at += GRANULE) {
+        u64 *cell = shadow_cell(at);
+        if ((u64)cell % PAGE == 0 && end - at >= PAGE && sys_call3(SYS_mincore, cell, PAGE, &resident) == 0 &&
+            !(resident & 1)) {
+            at += PAGE - GRANULE;
+            continue;
+        }
+        u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
+        if (!cell_is_crowd(seen) || !crowd_enter(cell, seen))
+            continue;
+        __atomic_store_n(cell, 0, __ATOMIC_RELAXED);
+        crowd_leave(crowd_number(seen));
+        crowd_give(&a->crowds, crowd_number(seen));
+    }
+}
+
+void access_forget(struct thread *t, u64 addr, u64 size)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a || !size || !shadow_covers(addr, size))
+        return;
+    if (crowd_exists())
+        crowds_end(a, addr, size);
+    shadow_clear(addr, size);
+}
+
+void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
+{
+    if (!access_now)
+        return;
+    access_forget(t, addr, size);
+    if (size <= BLOCK_AS_WRITTEN)
+        access_range(t, addr, (size + 7) & ~7ULL, ACCESS_WRITE, fp);
+}
+
+void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)
+{
+    if (access_now)
+        access_range(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN,
+                     ACCESS_WRITE | ACCESS_FREE, fp);
+}

@@ -1,0 +1,87 @@
+/* A thread's private state for accesses. Nothing outside detector/analyze includes this. */
+#ifndef SNARL_ANALYZE_ACCESSES_H
+#define SNARL_ANALYZE_ACCESSES_H
+
+#include "analyze/access_hot.h"
+#include "analyze/crowd.h"
+#include "analyze/epoch.h"
+#include "analyze/hb.h"
+#include "analyze/internal.h"
+#include "model/clock.h"
+
+#define KNOWN 1024u
+#define SITE_MEMO 256u
+#define MERGE_MEMO 128u
+#define HOLD_MEMO 64u
+#define REPORTED 64u
+#define RELAXED_READS 64u
+
+struct accesses {
+    u32 number; /* of the thread; 0: not in use */
+    u32 epoch;  /* the one in access_now */
+    u32 first;  /* the first of this block at the present time */
+    u32 next, block_end;
+    u32 ignored; /* nested ignore sections */
+    u32 ignored_reads, ignored_writes;
+    bool ticked; /* the time has moved on since `first` */
+    struct clock clock;
+    struct sync_clock fence; /* what the last release fence has seen */
+    u32 nread;               /* keys of relaxed reads since the last acquire fence */
+    u64 read[RELAXED_READS];
+    u64 barrier; /* key of the barrier it has arrived at last */
+    /* Epochs that are before everything this thread does from now on: true for ever, so never taken back. */
+    u32 known[KNOWN];
+    struct {
+        ref_t stack;
+        u32 site;
+    } sites[SITE_MEMO];
+    struct {
+        u32 site, masks;
+        ref_t stack;
+        u32 merged;
+    } merges[MERGE_MEMO];
+    struct {
+        ref_t outer, lock, stack, hold;
+    } holds[HOLD_MEMO];
+    u64 races; /* met, told or not */
+    u64 reported[REPORTED];
+    struct crowd_spares crowds;
+    struct crowd_slot scratch[CROWD_MAX + 1];
+};
+
+/* The thread's state; makes it when accesses are watched and the thread has none. NULL: it is not watched. */
+SNARL_COLD struct accesses *accesses_begin(struct thread *t);
+static inline struct accesses *accesses_of(struct thread *t)
+{
+    return snarl_likely(t->accesses && t->accesses->number) ? t->accesses : accesses_begin(t);
+}
+/* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
+struct accesses *accesses_start(struct thread *t, const struct clock *creator);
+void accesses_end(struct accesses *a);
+
+enum relation { SAME_EPOCH, BEFORE, UNORDERED };
+enum relation epoch_relation_slow(struct accesses *a, u32 epoch);
+static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
+{
+    if (epoch_owner[epoch / EPOCH_BLOCK] == a->number)
+        return epoch >= a->first && epoch <= a->epoch ? SAME_EPOCH : BEFORE;
+    if (a->known[epoch % KNOWN] == epoch)
+        return BEFORE;
+    return epoch_relation_slow(a, epoch);
+}
+
+/* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
+ * the next recorded access takes a new epoch. */
+static inline void accesses_new_epoch(struct accesses *a, bool ticked)
+{
+    a->ticked |= ticked;
+    if (access_now)
+        access_now = ACCESS_NO_EPOCH;
+}
+
+/* ---- race.c ---- */
+/* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order. */
+void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
+                u32 slot, u32 site);
+
+#endif

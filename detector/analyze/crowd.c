@@ -1,0 +1,111 @@
+/* The pool of crowds. Called by the slow path of accesses. A guard is held for a few loads and stores, never across
+ * other code; a signal handler that comes meanwhile finds its thread inside snarl and does not get here. */
+#include "analyze/crowd.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/sys.h"
+
+#define POOL (1u << 26)
+#define SPINS 100
+
+static struct crowd *pool; /* address space; touched as used */
+static u32 used = 1;
+static u64 free_list; /* number, and above it a count against ABA; linked through `next` */
+static u32 in_use;
+
+int crowd_start(void)
+{
+    if (!pool)
+        pool = sys_map((u64)POOL * sizeof *pool);
+    return pool ? 0 : -ENOMEM;
+}
+
+struct crowd *crowd_at(u32 number)
+{
+    return &pool[number & (POOL - 1)];
+}
+
+static u32 shared_take(void)
+{
+    u64 head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
+    while ((u32)head) {
+        u64 next = ((head >> 32) + 1) << 32 | __atomic_load_n(&crowd_at((u32)head)->reserved, __ATOMIC_RELAXED);
+        if (__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+            return (u32)head;
+    }
+    u32 i = __atomic_load_n(&used, __ATOMIC_RELAXED);
+    while (i < POOL && !__atomic_compare_exchange_n(&used, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    return i < POOL ? i : 0;
+}
+
+static void shared_give(u32 number)
+{
+    u64 head = __atomic_load_n(&free_list, __ATOMIC_RELAXED), next;
+    do {
+        __atomic_store_n(&crowd_at(number)->reserved, (u32)head, __ATOMIC_RELAXED);
+        next = ((head >> 32) + 1) << 32 | number;
+    } while (!__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+u32 crowd_take(struct crowd_spares *s)
+{
+    u32 i = s->n ? s->number[--s->n] : shared_take();
+    if (!i)
+        return 0;
+    struct crowd *c = crowd_at(i);
+    c->n = c->next = 0;
+    if (snarl_unlikely(!__atomic_load_n(&in_use, __ATOMIC_RELAXED)))
+        __atomic_store_n(&in_use, 1, __ATOMIC_RELAXED);
+    return i;
+}
+
+void crowd_give(struct crowd_spares *s, u32 number)
+{
+    while (number) {
+        u32 next = crowd_at(number)->next;
+        if (s->n < CROWD_SPARES)
+            s->number[s->n++] = number;
+        else
+            shared_give(number);
+        number = next;
+    }
+}
+
+bool crowd_enter(const u64 *cell, u64 seen)
+{
+    u32 *guard = &crowd_at(crowd_number(seen))->guard;
+    for (u32 i = 0; __atomic_exchange_n(guard, 1, __ATOMIC_ACQUIRE); i++) {
+        if (__atomic_load_n(cell, __ATOMIC_RELAXED) != seen)
+            return false;
+        if (i < SPINS)
+            __builtin_ia32_pause();
+        else
+            sys_call3(SYS_sched_yield, 0, 0, 0);
+    }
+    if (__atomic_load_n(cell, __ATOMIC_RELAXED) == seen)
+        return true;
+    __atomic_store_n(guard, 0, __ATOMIC_RELEASE);
+    return false;
+}
+
+void crowd_leave(u32 number)
+{
+    __atomic_store_n(&crowd_at(number)->guard, 0, __ATOMIC_RELEASE);
+}
+
+bool crowd_exists(void)
+{
+    return __atomic_load_n(&in_use, __ATOMIC_RELAXED) != 0;
+}
+
+void crowd_reset(void)
+{
+    if (pool)
+        sys_call3(SYS_madvise, pool, (u64)used * sizeof *pool, MADV_DONTNEED);
+    used = 1;
+    free_list = 0;
+    in_use = 0;
+}

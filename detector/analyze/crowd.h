@@ -1,0 +1,48 @@
+/* Crowds: what the shadow keeps of a granule when two slots are not enough (many readers; bytes with different pasts).
+ *
+ * A record, or a chain of them, per granule, from a pool of this process; the cell refers to it by number. Only the
+ * holder of the first record's guard may look at it, and only after checking that the cell still refers to it: a record
+ * given back may serve another granule. */
+#ifndef SNARL_ANALYZE_CROWD_H
+#define SNARL_ANALYZE_CROWD_H
+
+#include "analyze/cell.h"
+#include "base/types.h"
+
+#define CROWD_SLOTS 6u
+#define CROWD_MAX 4096u /* accesses of one granule; older ones beyond are dropped, counted */
+#define CROWD_SPARES 64u
+
+struct crowd {
+    u32 guard;
+    u32 n; /* used in this record */
+    u32 next;
+    u32 reserved;
+    struct crowd_slot {
+        u32 slot, site;
+    } slots[CROWD_SLOTS];
+};
+
+struct crowd_spares {
+    u32 n;
+    u32 number[CROWD_SPARES];
+};
+
+int crowd_start(void);
+struct crowd *crowd_at(u32 number);
+/* A record, not guarded, empty; 0 when the pool is used up. */
+u32 crowd_take(struct crowd_spares *s);
+/* The record and those chained to it. */
+void crowd_give(struct crowd_spares *s, u32 number);
+static inline u32 crowd_number(u64 cell)
+{
+    return (u32)(cell >> 32);
+}
+/* Takes the guard. False: the cell refers to something else by now (nothing is held). */
+bool crowd_enter(const u64 *cell, u64 seen);
+void crowd_leave(u32 number);
+/* Any in use? Then cells have to be looked at before they are cleared. */
+bool crowd_exists(void);
+void crowd_reset(void);
+
+#endif

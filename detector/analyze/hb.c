@@ -1,0 +1,323 @@
+/* Happens-before: what releases leave for later acquires. Called by the engine for locks, threads, barriers and
+ * semaphores, and by sensors for everything else (hb_*, access.h). Takes no internal lock; an entry's guard is held for a
+ * few loads and stores. All does nothing while accesses are not watched.
+ *
+ * A lock's own clock lies in its record and is protected by the lock itself. Everything else has an entry here, found by
+ * its key; readers of a read-write lock, too, as several of them release at a time. */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "analyze/accesses.h"
+#include "base/hash.h"
+
+#define BUCKETS (1u << 20)
+#define ENTRIES (1u << 26)
+#define SPINS 100
+/* Beside the spaces of enum hb_space. */
+#define KEY_READERS (8ULL << 60)
+#define KEY_BARRIER (9ULL << 60)
+#define KEY_THREAD (10ULL << 60)
+#define KEY_SEMAPHORE (11ULL << 60)
+
+struct hb_entry {
+    u64 key;
+    struct sync_clock clock;
+    u32 next;
+    u32 reserved;
+};
+
+struct hb_bucket {
+    u32 guard;
+    u32 first;
+};
+
+static struct hb_bucket *buckets;
+static struct hb_entry *entries;
+static u32 used = 1;
+static u64 free_list; /* number, and above it a count against ABA; linked through `next` */
+
+int hb_start(void)
+{
+    if (!buckets)
+        buckets = sys_map(BUCKETS * sizeof *buckets);
+    if (!entries)
+        entries = sys_map((u64)ENTRIES * sizeof *entries);
+    return buckets && entries ? 0 : -ENOMEM;
+}
+
+/* What was left here was for threads of the parent, whose accesses the child's shadow does not have. The counted parts
+ * are the parent's to give back. */
+void hb_forked(void)
+{
+    if (!buckets || !entries)
+        return;
+    sys_call3(SYS_madvise, buckets, BUCKETS * sizeof *buckets, MADV_DONTNEED);
+    sys_call3(SYS_madvise, entries, (u64)used * sizeof *entries, MADV_DONTNEED);
+    used = 1;
+    free_list = 0;
+}
+
+static struct hb_bucket *bucket_enter(u64 key)
+{
+    struct hb_bucket *b = &buckets[hash_mix64(key) & (BUCKETS - 1)];
+    for (u32 i = 0; __atomic_exchange_n(&b->guard, 1, __ATOMIC_ACQUIRE); i++) {
+        if (i < SPINS)
+            __builtin_ia32_pause();
+        else
+            sys_call3(SYS_sched_yield, 0, 0, 0);
+    }
+    return b;
+}
+
+static void bucket_leave(struct hb_bucket *b)
+{
+    __atomic_store_n(&b->guard, 0, __ATOMIC_RELEASE);
+}
+
+static struct hb_entry *entry_find(const struct hb_bucket *b, u64 key)
+{
+    for (u32 i = b->first; i; i = entries[i].next)
+        if (entries[i].key == key)
+            return &entries[i];
+    return NULL;
+}
+
+static u32 entry_take(void)
+{
+    u64 head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
+    while ((u32)head) {
+        u64 next = ((head >> 32) + 1) << 32 | __atomic_load_n(&entries[(u32)head].next, __ATOMIC_RELAXED);
+        if (__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+            return (u32)head;
+    }
+    u32 i = __atomic_fetch_add(&used, 1, __ATOMIC_RELAXED);
+    return i < ENTRIES ? i : 0;
+}
+
+static void entry_give(u32 i)
+{
+    u64 head = __atomic_load_n(&free_list, __ATOMIC_RELAXED), next;
+    do {
+        __atomic_store_n(&entries[i].next, (u32)head, __ATOMIC_RELAXED);
+        next = ((head >> 32) + 1) << 32 | i;
+    } while (!__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+static struct hb_entry *entry_make(struct hb_bucket *b, u64 key)
+{
+    struct hb_entry *e = entry_find(b, key);
+    u32 i = e ? 0 : entry_take();
+    if (!i)
+        return e;
+    entries[i] = (struct hb_entry){.key = key, .next = b->first};
+    b->first = i;
+    return &entries[i];
+}
+
+/* ---- by key ---- */
+
+static void release(struct accesses *a, u64 key, bool replace)
+{
+    struct hb_bucket *b = bucket_enter(key);
+    struct hb_entry *e = entry_make(b, key);
+    if (e && replace)
+        clock_release(&a->clock, &e->clock);
+    else if (e)
+        clock_release_join(&a->clock, &e->clock);
+    bucket_leave(b);
+    clock_tick(&a->clock);
+    accesses_new_epoch(a, true);
+}
+
+void hb_release(struct thread *t, u64 key)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (a)
+        release(a, key, false);
+}
+
+void hb_release_store(struct thread *t, u64 key)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (a)
+        release(a, key, true);
+}
+
+void hb_acquire(struct thread *t, u64 key)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+        return;
+    struct hb_bucket *b = bucket_enter(key);
+    const struct hb_entry *e = entry_find(b, key);
+    if (e)
+        clock_acquire(&a->clock, &e->clock);
+    bucket_leave(b);
+}
+
+void hb_forget(struct thread *t, u64 key)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+        return;
+    struct hb_bucket *b = bucket_enter(key);
+    for (u32 *at = &b->first; *at; at = &entries[*at].next) {
+        if (entries[*at].key != key)
+            continue;
+        u32 i = *at;
+        *at = entries[i].next;
+        sync_clock_clear(&a->clock, &entries[i].clock);
+        entry_give(i);
+        break;
+    }
+    bucket_leave(b);
+}
+
+/* ---- fences ---- */
+
+void hb_fence_release(struct thread *t)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a)
+        return;
+    clock_release(&a->clock, &a->fence);
+    clock_tick(&a->clock);
+    accesses_new_epoch(a, true);
+}
+
+/* What the fence has seen; what another thread left there before is kept, by leaving somewhat more. */
+void hb_relaxed_write(struct thread *t, u64 key)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a || !a->fence.time)
+        return;
+    struct hb_bucket *b = bucket_enter(key);
+    struct hb_entry *e = entry_make(b, key);
+    bool fresh = e && !e->clock.time;
+    if (fresh)
+        sync_clock_copy(&a->clock, &e->clock, &a->fence);
+    bucket_leave(b);
+    if (!fresh)
+        release(a, key, false);
+}
+
+void hb_relaxed_read(struct thread *t, u64 key)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+        return;
+    for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
+        if (a->read[i] == key)
+            return;
+    a->read[a->nread++ % RELAXED_READS] = key;
+}
+
+/* What was there when those reads were made, or more. */
+void hb_fence_acquire(struct thread *t)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a)
+        return;
+    for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
+        hb_acquire(t, a->read[i]);
+    a->nread = 0;
+}
+
+/* ---- locks, threads, barriers ---- */
+
+void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode)
+{
+    struct accesses *a = accesses_of(t);
+    if (!a)
+        return;
+    clock_acquire(&a->clock, &l->clock);
+    if (mode == MODE_EXCLUSIVE && l->head.kind == OBJ_RWLOCK)
+        hb_acquire(t, KEY_READERS | arena_ref(l));
+    accesses_new_epoch(a, false);
+}
+
+void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode)
+{
+    struct accesses *a = accesses_of(t);
+    if (!a)
+        return;
+    if (mode == MODE_SHARED) {
+        release(a, KEY_READERS | arena_ref(l), false);
+        return;
+    }
+    clock_release(&a->clock, &l->clock);
+    clock_tick(&a->clock);
+    accesses_new_epoch(a, true);
+}
+
+void hb_lock_gone(struct thread *t, struct lock_rec *l)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a)
+        return;
+    sync_clock_clear(&a->clock, &l->clock);
+    if (l->head.kind == OBJ_RWLOCK)
+        hb_forget(t, KEY_READERS | arena_ref(l));
+}
+
+void hb_barrier_arrive(struct thread *t, const struct sync_rec *b)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (!a)
+        return;
+    /* Two entries in turn: nobody can arrive for the next round but one before all have left this one. */
+    a->barrier = KEY_BARRIER | (u64)arena_ref(b) << 1 | (b->round & 1);
+    release(a, a->barrier, false);
+}
+
+void hb_barrier_leave(struct thread *t)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (a && a->barrier)
+        hb_acquire(t, a->barrier);
+}
+
+void hb_thread_created(struct thread *creator, struct thread *child)
+{
+    struct accesses *a = access_on ? accesses_of(creator) : NULL;
+    if (!a)
+        return;
+    accesses_start(child, &a->clock);
+    clock_tick(&a->clock);
+    access_now = ACCESS_NO_EPOCH; /* from the second thread on */
+    accesses_new_epoch(a, true);
+}
+
+void hb_thread_end(struct thread *t)
+{
+    struct accesses *a = t->accesses;
+    access_now = 0;
+    if (!access_on || !a || !a->number)
+        return;
+    if (!t->rec->detached)
+        release(a, KEY_THREAD | t->rec->number, true);
+    access_now = 0;
+    accesses_end(a);
+}
+
+void hb_thread_not_started(struct thread *child)
+{
+    if (child->accesses && child->accesses->number)
+        accesses_end(child->accesses);
+}
+
+void hb_joined(struct thread *t, const struct thread_rec *ended)
+{
+    hb_acquire(t, KEY_THREAD | ended->number);
+    hb_forget(t, KEY_THREAD | ended->number);
+}
+
+void hb_semaphore_post(struct thread *t, const struct lock_rec *s)
+{
+    hb_release(t, KEY_SEMAPHORE | arena_ref(s));
+}
+
+void hb_semaphore_taken(struct thread *t, const struct lock_rec *s)
+{
+    hb_acquire(t, KEY_SEMAPHORE | arena_ref(s));
+}

@@ -1,0 +1,131 @@
+/* Data races as findings. Called by the slow path of accesses when two meet that nothing orders.
+ * Takes RANK_FINDINGS, and what naming memory takes. */
+#include "analyze/access_hot.h"
+#include "analyze/accesses.h"
+#include "analyze/site.h"
+#include "base/hash.h"
+
+#define INTENDED 1024u
+
+static struct {
+    u64 addr, size;
+} intended[INTENDED];
+static u32 nintended;
+
+void access_intended(u64 addr, u64 size, const char *what)
+{
+    u32 i = __atomic_fetch_add(&nintended, 1, __ATOMIC_RELAXED);
+    (void)what;
+    intended[i % INTENDED].addr = addr;
+    __atomic_store_n(&intended[i % INTENDED].size, size, __ATOMIC_RELEASE);
+}
+
+static bool is_intended(u64 addr, u32 size)
+{
+    u32 n = __atomic_load_n(&nintended, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; i < n && i < INTENDED; i++)
+        if (addr < intended[i].addr + intended[i].size && intended[i].addr < addr + size)
+            return true;
+    return false;
+}
+
+static u64 top_frame(ref_t stack)
+{
+    const struct stack_rec *s = stack ? arena_at(stack) : NULL;
+    return s && s->n ? s->frame[0] : 0;
+}
+
+/* The thread of the earlier access; its record serves another one by now: 0. */
+static ref_t thread_then(const struct epoch *e)
+{
+    return THREAD_AT(e->thread)->number == e->number ? e->thread : 0;
+}
+
+static ref_t holds_snapshot(ref_t hold, u32 *n)
+{
+    u32 count = 0;
+    *n = 0;
+    for (ref_t h = hold; h && count < ENGINE_MAX_HELD_SHOWN; h = HOLD_AT(h)->outer)
+        count++;
+    ref_t blob = count ? arena_blob(count * sizeof(struct held_snapshot)) : 0;
+    if (!blob)
+        return 0;
+    struct held_snapshot *s = arena_at(blob);
+    ref_t h = hold;
+    for (u32 i = count; i-- > 0; h = HOLD_AT(h)->outer) {
+        const struct hold_rec *r = HOLD_AT(h);
+        s[i] = (struct held_snapshot){
+            .lock = r->lock, .stack = r->stack, .site_pc = r->site_pc, .mode = r->mode, .how = r->how};
+        pin_object(r->lock);
+    }
+    *n = count;
+    return blob;
+}
+
+static enum event_action action_of(u32 kind)
+{
+    if (kind & ACCESS_FREE)
+        return EVENT_FREE;
+    if (kind & ACCESS_ATOMIC)
+        return kind & ACCESS_WRITE ? EVENT_ATOMIC_WRITE : EVENT_ATOMIC_READ;
+    return kind & ACCESS_WRITE ? EVENT_WRITE : EVENT_READ;
+}
+
+static void event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr, u32 mask, ref_t stack)
+{
+    e->thread = thread;
+    e->action = (u8)action_of(kind);
+    e->stack = stack;
+    e->address = addr + (u32)__builtin_ctz(mask);
+    e->size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
+    pin_thread(thread);
+}
+
+static u64 signature_of(const struct object_birth *b, ref_t stack, ref_t other)
+{
+    u64 p = top_frame(stack), q = top_frame(other), where = hash_combine(b->region, b->offset);
+    where = hash_combine(where, b->region == REGION_GLOBAL ? b->module : b->alloc_stack);
+    return hash_combine(hash_combine(p < q ? p : q, p < q ? q : p), where);
+}
+
+/* This thread has told of these two places meeting at this address: it goes on doing so, at every turn of a loop. */
+static bool told(struct accesses *a, u64 addr, ref_t stack, u32 site)
+{
+    u64 key = hash_combine(hash_combine(addr, stack), site);
+    u64 *slot = &a->reported[key % REPORTED];
+    bool known = *slot == key;
+    *slot = key;
+    return known;
+}
+
+void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
+                u32 slot, u32 site)
+{
+    const struct epoch then = epochs[slot_epoch(slot)];
+    u64 first = addr + (u32)__builtin_ctz(mask);
+    u32 size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
+    a->races++;
+    if (!detects(DETECT_RACE) || told(a, first, stack, site) || is_intended(first, size))
+        return;
+    struct object_birth memory = {.init_stack = stack, .thread = t->ref};
+    if (engine_hooks.locate)
+        engine_hooks.locate(t, first, fp, &memory);
+    const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;
+    ref_t there = other ? other->stack : 0;
+    ref_t r = finding_begin(signature_of(&memory, stack, there), 0, 2);
+    if (!r)
+        return;
+    struct finding_rec *f = arena_at(r);
+    f->kind = FINDING_DATA_RACE;
+    f->verdict = VERDICT_OBSERVED;
+    f->mem_address = first;
+    f->mem_size = size;
+    f->memory = memory;
+    pin_thread(memory.thread);
+    event_fill(&f->events[0], t->ref, kind, addr, mask, stack);
+    f->events[0].held = held_snapshot(t->rec, &f->events[0].nheld);
+    u32 then_kind = (slot >> SLOT_KIND_SHIFT & 3) | (other && (other->flags & SITE_FREE) ? ACCESS_FREE : 0);
+    event_fill(&f->events[1], thread_then(&then), then_kind, addr, slot & SLOT_MASK, there);
+    f->events[1].held = holds_snapshot(then.hold, &f->events[1].nheld);
+    finding_publish(r, false);
+}

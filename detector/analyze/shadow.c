@@ -1,0 +1,233 @@
+/* Where the shadow lies. Called when watching begins and when memory comes and goes. Takes no lock (blocks are only
+ * added, under a guard of their own); maps address space, never touches it.
+ *
+ * User space is 128 blocks of 1 TiB. The program's memory lies in a few of them: low addresses (not position independent
+ * programs, MAP_32BIT), the program and its heap, the region of mmap, the stack; each with room to grow. A plane of the
+ * shadow is where their block numbers, with some bits flipped, hit nothing that is in use: a flip needs no carry, so
+ * low and high blocks can trade places, which no addition could do. */
+#include "analyze/shadow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "base/sys.h"
+
+#define BLOCK_SHIFT 40
+#define BLOCKS 128u
+#define BLOCK_BYTES (1ULL << BLOCK_SHIFT)
+#define USER_END (BLOCKS * BLOCK_BYTES)
+#define GROWTH (BLOCK_BYTES / 2)
+
+static bool watched[BLOCKS]; /* in the planes */
+u64 shadow_cells, shadow_sites;
+
+/* ---- /proc/self/maps ---- */
+
+struct mapping {
+    u64 lo, hi;
+};
+struct maps {
+    int fd;
+    u32 at, filled;
+    char buffer[4096];
+};
+
+static int next_char(struct maps *m)
+{
+    if (m->at == m->filled) {
+        long n = sys_read(m->fd, m->buffer, sizeof m->buffer);
+        if (n <= 0)
+            return -1;
+        m->at = 0;
+        m->filled = (u32)n;
+    }
+    return (unsigned char)m->buffer[m->at++];
+}
+
+static u64 next_hex(struct maps *m, char end)
+{
+    u64 v = 0;
+    int c;
+    while ((c = next_char(m)) >= 0 && c != end)
+        v = v << 4 | (u64)(c <= '9' ? c - '0' : c - 'a' + 10);
+    return c < 0 ? 0 : v;
+}
+
+static bool next_mapping(struct maps *m, struct mapping *i)
+{
+    int c;
+    i->lo = next_hex(m, '-');
+    i->hi = next_hex(m, ' ');
+    while ((c = next_char(m)) >= 0 && c != '\n')
+        ;
+    return i->hi > i->lo && c >= 0;
+}
+
+/* ---- blocks ---- */
+
+static void mark(bool *blocks, u64 lo, u64 hi)
+{
+    lo = lo > GROWTH ? lo - GROWTH : 0;
+    hi = hi + GROWTH < USER_END ? hi + GROWTH : USER_END;
+    for (u64 b = lo >> BLOCK_SHIFT; b <= (hi - 1) >> BLOCK_SHIFT; b++)
+        blocks[b] = true;
+}
+
+static bool blocks_in_use(bool *blocks)
+{
+    struct maps m = {.fd = sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0)};
+    struct mapping i;
+    if (m.fd < 0)
+        return false;
+    blocks[0] = true;
+    while (next_mapping(&m, &i))
+        if (i.hi <= USER_END) /* not the vsyscall page */
+            mark(blocks, i.lo, i.hi);
+    sys_close(m.fd);
+    return true;
+}
+
+static bool reserve(u64 lo, u64 bytes)
+{
+    long r = sys_call6(SYS_mmap, (long)lo, (long)bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (r != (long)lo) {
+        if (r > 0)
+            sys_call3(SYS_munmap, r, bytes, 0); /* a kernel that does not know MAP_FIXED_NOREPLACE */
+        return false;
+    }
+    sys_call3(SYS_madvise, lo, bytes, MADV_DONTDUMP);
+    sys_call3(SYS_madvise, lo, bytes, MADV_NOHUGEPAGE);
+    return true;
+}
+
+static void unreserve(const bool *blocks, u32 end, u32 flip)
+{
+    for (u32 b = 0; b < end; b++)
+        if (blocks[b])
+            sys_call3(SYS_munmap, (u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES, 0);
+}
+
+static bool reserve_all(const bool *blocks, u32 flip)
+{
+    for (u32 b = 0; b < BLOCKS; b++) {
+        if (!blocks[b] || reserve((u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES))
+            continue;
+        unreserve(blocks, b, flip);
+        return false;
+    }
+    return true;
+}
+
+/* Reserves a plane and adds it to what is taken. Which block bits it flips; 0: there is no room. */
+static u32 plane_place(const bool *blocks, bool *taken)
+{
+    for (u32 flip = 1; flip < BLOCKS; flip++) {
+        bool ok = true;
+        for (u32 b = 0; b < BLOCKS; b++)
+            ok &= !(blocks[b] && taken[b ^ flip]);
+        if (!ok || !reserve_all(blocks, flip))
+            continue;
+        for (u32 b = 0; b < BLOCKS; b++)
+            taken[b ^ flip] |= blocks[b];
+        return flip;
+    }
+    return 0;
+}
+
+int shadow_start(void)
+{
+    bool taken[BLOCKS], blocks[BLOCKS] = {false};
+    if (!blocks_in_use(blocks))
+        return -ENOMEM;
+    __builtin_memcpy(taken, blocks, sizeof taken);
+    u32 cells = plane_place(blocks, taken);
+    u32 sites = cells ? plane_place(blocks, taken) : 0;
+    if (!sites) {
+        if (cells)
+            unreserve(blocks, BLOCKS, cells);
+        return -ENOMEM;
+    }
+    shadow_cells = (u64)cells << BLOCK_SHIFT;
+    shadow_sites = (u64)sites << BLOCK_SHIFT;
+    __builtin_memcpy(watched, blocks, sizeof watched);
+    return 0;
+}
+
+/* ---- later ---- */
+
+static bool watches(u64 lo, u64 hi)
+{
+    if (snarl_unlikely(hi > USER_END || hi < lo))
+        return false;
+    for (u64 b = lo >> BLOCK_SHIFT; b <= (hi - 1) >> BLOCK_SHIFT; b++)
+        if (snarl_unlikely(!__atomic_load_n(&watched[b], __ATOMIC_ACQUIRE)))
+            return false;
+    return true;
+}
+
+static bool block_add(u32 b)
+{
+    u64 cells = (u64)b << BLOCK_SHIFT ^ shadow_cells, sites = (u64)b << BLOCK_SHIFT ^ shadow_sites;
+    if (!reserve(cells, BLOCK_BYTES))
+        return false;
+    if (reserve(sites, BLOCK_BYTES))
+        return true;
+    sys_call3(SYS_munmap, cells, BLOCK_BYTES, 0);
+    return false;
+}
+
+bool shadow_covers(u64 addr, u64 size)
+{
+    static u32 guard;
+    if (snarl_likely(watches(addr, addr + size)))
+        return true;
+    if (!size || addr + size < addr || addr + size > USER_END)
+        return false;
+    while (__atomic_exchange_n(&guard, 1, __ATOMIC_ACQUIRE))
+        __builtin_ia32_pause();
+    bool ok = true;
+    for (u64 b = addr >> BLOCK_SHIFT; ok && b <= (addr + size - 1) >> BLOCK_SHIFT; b++) {
+        ok = watched[b] || block_add((u32)b);
+        __atomic_store_n(&watched[b], ok, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&guard, 0, __ATOMIC_RELEASE);
+    return ok;
+}
+
+#define CLEAR_BY_STORE (64u << 10)
+
+static void plane_clear(u64 lo, u64 hi)
+{
+    u64 first = (lo + 4095) & ~4095ULL, last = hi & ~4095ULL;
+    if (hi - lo < CLEAR_BY_STORE || first >= last) {
+        __builtin_memset((void *)lo, 0, hi - lo);
+        return;
+    }
+    __builtin_memset((void *)lo, 0, first - lo);
+    sys_call3(SYS_madvise, first, last - first, MADV_DONTNEED);
+    __builtin_memset((void *)last, 0, hi - last);
+}
+
+void shadow_clear(u64 addr, u64 size)
+{
+    u64 lo = addr & ~7ULL, hi = (addr + size + 7) & ~7ULL;
+    while (lo < hi) { /* block by block: neighbours need not be neighbours in a plane */
+        u64 end = (lo | (BLOCK_BYTES - 1)) + 1;
+        end = end < hi ? end : hi;
+        if (watches(lo, end))
+            plane_clear(lo ^ shadow_cells, ((end - 1) ^ shadow_cells) + 1);
+        lo = end;
+    }
+}
+
+void shadow_clear_all(void)
+{
+    for (u64 b = 0; b < BLOCKS; b++) {
+        if (!watched[b])
+            continue;
+        sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_cells, BLOCK_BYTES, MADV_DONTNEED);
+        sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_sites, BLOCK_BYTES, MADV_DONTNEED);
+    }
+}

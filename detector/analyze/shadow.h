@@ -1,0 +1,33 @@
+/* Shadow memory: for every eight bytes of the program, eight bytes of cells (cell.h) and eight bytes of sites, each at
+ * the same address with some of its high bits flipped: a constant of this process.
+ *
+ * The constants are chosen when watching begins, by where this process's memory lies: every ASLR setting, position
+ * independent or not, legacy layouts. Reserved is what the program's regions can grow to; only what is touched costs
+ * memory. Addresses outside of that are not watched (shadow_covers). */
+#ifndef SNARL_ANALYZE_SHADOW_H
+#define SNARL_ANALYZE_SHADOW_H
+
+#include "base/types.h"
+
+extern u64 shadow_cells __attribute__((visibility("hidden"))); /* what to flip in an address */
+extern u64 shadow_sites __attribute__((visibility("hidden")));
+
+/* 0, or -ENOMEM when there is no room. Called once, before any other thread looks. */
+int shadow_start(void);
+/* True when all of [addr, addr + size) is watched. Reserves for new regions where it can. */
+bool shadow_covers(u64 addr, u64 size);
+/* As if nothing had ever been accessed there. */
+void shadow_clear(u64 addr, u64 size);
+/* Everywhere. For a forked child. */
+void shadow_clear_all(void);
+
+static inline u64 *shadow_cell(u64 addr)
+{
+    return (u64 *)(uintptr_t)((addr & ~7ULL) ^ shadow_cells);
+}
+static inline u64 *shadow_site(u64 addr)
+{
+    return (u64 *)(uintptr_t)((addr & ~7ULL) ^ shadow_sites);
+}
+
+#endif
