@@ -145,16 +145,12 @@ static bool open_chunk(struct arena_header *h, enum arena_pool pool)
     return true;
 }
 
-ref_t arena_alloc(enum arena_pool pool, u32 item_size)
+/* Called with the arena lock held, like the next one. */
+static ref_t take_item(struct arena_header *h, enum arena_pool pool)
 {
-    struct arena_header *h = arena_header();
     struct arena_pool_state *p = &h->pools[pool];
-    u64 mask = ilock_acquire(&h->lock);
-    ref_t item = 0;
-    if (!p->item_size)
-        p->item_size = (item_size + 15) & ~15u;
-    if (p->free_list) {
-        item = p->free_list;
+    ref_t item = p->free_list;
+    if (item) {
         p->free_list = *(ref_t *)arena_at(item);
         __builtin_memset(arena_at(item), 0, p->item_size);
     } else {
@@ -167,22 +163,51 @@ ref_t arena_alloc(enum arena_pool pool, u32 item_size)
     }
     if (item)
         p->live++;
-    else
-        h->exhausted++;
-    ilock_release(&h->lock, mask);
     return item;
 }
 
-void arena_free(enum arena_pool pool, ref_t item)
+static void give_item(struct arena_pool_state *p, ref_t item)
 {
-    struct arena_header *h = arena_header();
-    struct arena_pool_state *p = &h->pools[pool];
-    u64 mask = ilock_acquire(&h->lock);
     __builtin_memset(arena_at(item), 0, p->item_size);
     *(ref_t *)arena_at(item) = p->free_list;
     p->free_list = item;
     p->live--;
+}
+
+u32 arena_alloc_many(enum arena_pool pool, u32 item_size, ref_t *items, u32 n)
+{
+    struct arena_header *h = arena_header();
+    u64 mask = ilock_acquire(&h->lock);
+    if (!h->pools[pool].item_size)
+        h->pools[pool].item_size = (item_size + 15) & ~15u;
+    u32 got = 0;
+    while (got < n && (items[got] = take_item(h, pool)))
+        got++;
+    if (!got)
+        h->exhausted++;
     ilock_release(&h->lock, mask);
+    return got;
+}
+
+ref_t arena_alloc(enum arena_pool pool, u32 item_size)
+{
+    ref_t item = 0;
+    arena_alloc_many(pool, item_size, &item, 1);
+    return item;
+}
+
+void arena_free_many(enum arena_pool pool, const ref_t *items, u32 n)
+{
+    struct arena_header *h = arena_header();
+    u64 mask = ilock_acquire(&h->lock);
+    for (u32 i = 0; i < n; i++)
+        give_item(&h->pools[pool], items[i]);
+    ilock_release(&h->lock, mask);
+}
+
+void arena_free(enum arena_pool pool, ref_t item)
+{
+    arena_free_many(pool, &item, 1);
 }
 
 ref_t arena_blob(u64 bytes)

@@ -22,7 +22,10 @@
 
 /* Record pools. item size comes from the record's type at the first allocation; all items of a pool are equally large
  * and each pool can be walked (arena_next). X(name) */
-#define ARENA_POOLS(X) X(PROCESS) X(THREAD) X(LOCK) X(SYNC) X(NODE) X(WITNESS) X(HOLD) X(SEGMENT) X(EDGE) X(MODULE)
+#define ARENA_POOLS(X)                                                                                                 \
+    X(PROCESS)                                                                                                         \
+    X(THREAD) X(LOCK) X(SYNC) X(NODE) X(WITNESS) X(HOLD) X(SEGMENT) X(EDGE) X(MODULE) X(CLOCK_LEAF) X(CLOCK_SMALL)     \
+        X(CLOCK_MIDDLE) X(CLOCK_LARGE) X(CLOCK_HUGE)
 enum arena_pool {
 #define X(name) POOL_##name,
     ARENA_POOLS(X)
@@ -89,6 +92,9 @@ void arena_close(void);
 ref_t arena_alloc(enum arena_pool pool, u32 item_size);
 /* Gives an item back; the caller guarantees that nothing refers to it. */
 void arena_free(enum arena_pool pool, ref_t item);
+/* The same for up to n at once; arena_alloc_many returns how many there were. */
+u32 arena_alloc_many(enum arena_pool pool, u32 item_size, ref_t *items, u32 n);
+void arena_free_many(enum arena_pool pool, const ref_t *items, u32 n);
 /* A zeroed variable-size piece that is never freed (stacks, strings, findings), or 0. */
 ref_t arena_blob(u64 bytes);
 

@@ -11,8 +11,21 @@
  * Mathur et al. 2022, with a tree of fixed shape). An acquire that finds nothing new ends at one comparison: a thread
  * that knows another at some time knows all that the other knew then.
  *
+ * The rule of ticks: after a thread has left its time somewhere (clock_release, clock_release_join, as the creator in
+ * clock_start, in the parent of a fork) it ticks before its next access and before its next acquire. So a time stands
+ * for one state of knowledge, and that one comparison is right. Only at a thread's end there is no tick between its last
+ * release and clock_end: who knows that release knows the end, and the lane can serve again.
+ *
+ * A release that joins leaves what no thread has known at any one time; no (lane, time) stands for it, so its lane is
+ * CLOCK_LANES, at which every thread's time is 0, and each acquire compares the lanes themselves. It becomes an
+ * ordinary one again as soon as a thread that knows all of it releases.
+ *
+ * When the arena is full nothing is left out: the release joins one run-wide set of times that every acquire of such a
+ * sync_clock takes over as a whole (model/lanes.h). That orders more than the program did, so it can hide a race but
+ * never invent one. Counted as LOSS_arena_full.
+ *
  * Thread safety: a struct clock belongs to its thread; a struct sync_clock is protected by its owner's lock or by the
- * caller. Snapshots' counts are atomic. Times never wrap (64 bits). */
+ * caller. Snapshots' counts are atomic. Times never wrap (63 bits are used). */
 #ifndef SNARL_MODEL_CLOCK_H
 #define SNARL_MODEL_CLOCK_H
 
@@ -20,31 +33,38 @@
 
 #define CLOCK_LANES 65536u /* threads whose pasts can be told apart at one time, over the whole run */
 #define CLOCK_LEAF 16u
+#define LANE_PAGE 256u /* lanes whose run-wide records are made together */
 
-struct clock_spares; /* clock.c */
+struct clock_spares; /* model/snapshot.h */
 
+/* All zero before its first start. */
 struct clock {
-    u64 *times; /* [CLOCK_LANES], zero where nothing is known; times[lane] is the own time */
+    u64 *times; /* [CLOCK_LANES + 1], zero where nothing is known, the last one always; times[lane] is the own time */
     u32 lane;
     u32 lanes; /* no lane from here on is known */
     ref_t snapshot;
     struct clock_spares *spares;
-    u64 stale[CLOCK_LANES / CLOCK_LEAF / 64]; /* leaves that the snapshot has older */
+    u64 stale[CLOCK_LANES / CLOCK_LEAF / 64]; /* leaves that the snapshot has older; the own time never makes one so */
 };
 
-/* What a release has left. All zero: nothing. 16 bytes. */
+/* What a release has left. All zero: nothing. 16 bytes. In the arena: what is in memory of a process would be released
+ * twice after a fork. */
 struct sync_clock {
-    u64 time; /* of lane */
-    u32 lane;
+    u64 time;   /* of lane */
+    u32 lane;   /* CLOCK_LANES: joined, all is in the base */
     ref_t base; /* snapshot of the other lanes, counted; 0: nothing known of them */
 };
 
 /* A clock for a thread that starts after everything `creator` knows (NULL: after nothing), on a lane of its own: one
- * whose last owner's end the creator knows, if there is such a lane, else a fresh one. 0, -ENOMEM, or -EAGAIN when all
- * lanes are in use (the caller counts it; the thread then is not watched). Takes the run's threads lock. */
+ * whose last owner's end the creator knows, if there is such a lane, else a fresh one. *c is all zero or was ended; its
+ * memory serves again. `creator` does not change meanwhile. 0, -ENOMEM, or -EAGAIN when all lanes are in use (the caller
+ * counts it; the thread then is not watched). Takes the run's threads lock. */
 int clock_start(struct clock *c, const struct clock *creator);
 /* The thread has ended: its lane may serve another one that comes after it. Takes the run's threads lock. */
 void clock_end(struct clock *c);
+/* In a forked child, for the copy of the forking thread's clock: a lane of its own, after all that the parent's knew.
+ * As clock_start; after a failure *c must not be used (clock_end neither). */
+int clock_forked(struct clock *c);
 
 static inline u64 clock_time(const struct clock *c, u32 lane)
 {
@@ -72,7 +92,7 @@ static inline bool clock_acquire(struct clock *c, const struct sync_clock *s)
 }
 /* to = a copy of from; what `to` held is given back. */
 void sync_clock_copy(struct clock *c, struct sync_clock *to, const struct sync_clock *from);
-/* s = nothing. c: of the calling thread, for its spare memory. */
+/* s = nothing. c in both: of the calling thread, for its spare memory; NULL when it has none. */
 void sync_clock_clear(struct clock *c, struct sync_clock *s);
 
 #endif

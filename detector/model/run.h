@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/ilock.h"
 #include "base/types.h"
+#include "model/clock.h"
 
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
 enum detect_bit { DETECT_DEADLOCK = 1u << 0, DETECT_MISUSE = 1u << 1, DETECT_RACE = 1u << 2 };
@@ -69,6 +70,9 @@ struct run_state {
     ref_t nobody;         /* lock_rec that stands in when the arena is full */
     ref_t processes;      /* list through next_process */
     u64 objects_seen[16]; /* per enum object_kind */
+    /* Lanes (model/lanes.c), guarded by threads_lock. Lists: lane + 1 of the first, 0 when empty. */
+    u32 next_lane, ended_lanes, passed_lanes, lanes_reserved;
+    ref_t lane_pages[CLOCK_LANES / LANE_PAGE];
     u64 lost[LOSS_COUNT];
 };
 
