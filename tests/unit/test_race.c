@@ -39,18 +39,15 @@ static bool races(u32 t, u32 kind, const struct past *p)
 /* -1: one of the bytes has raced before, so nothing is promised. */
 static int oracle_access(u32 t, u32 at, u32 size, u32 kind)
 {
-    int found = 0;
-    for (u32 b = at; b < at + size; b++)
-        if (oracle.raced[b])
-            return -1;
+    bool found = false, spoilt = false;
     for (u32 b = at; b < at + size; b++) {
+        spoilt |= oracle.raced[b];
         for (u32 i = 0; i < oracle.n[b] && !oracle.raced[b]; i++)
-            oracle.raced[b] = races(t, kind, &oracle.past[b][i]);
-        found |= oracle.raced[b];
+            found |= oracle.raced[b] = races(t, kind, &oracle.past[b][i]);
         if (oracle.n[b] < PAST)
             oracle.past[b][oracle.n[b]++] = (struct past){t, oracle.clock[t][t], kind};
     }
-    return found;
+    return spoilt ? -1 : found;
 }
 
 /* ---- the engine, as sensors call it ---- */
