@@ -6,6 +6,7 @@
 #include "analyze/site.h"
 
 __thread u32 access_now;
+__thread struct access_frames *access_frames;
 
 struct access {
     struct thread *t;
@@ -73,8 +74,10 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
 SNARL_COLD enum relation epoch_relation_slow(struct accesses *a, u32 epoch)
 {
     const struct epoch *e = &epochs[epoch];
-    if (clock_time(&a->clock, e->lane) < e->time)
+    if (clock_time(&a->clock, e->lane) < e->time) {
+        a->concurrent = epoch;
         return UNORDERED;
+    }
     a->known[epoch % KNOWN] = epoch;
     return BEFORE;
 }
@@ -98,13 +101,18 @@ static u32 access_site(struct access *x)
     return x->site;
 }
 
+static SNARL_HOT u32 merge_index(u32 site, u32 masks, ref_t stack)
+{
+    return (site * 31 + masks * 5 + stack) % MERGE_MEMO;
+}
+
 /* The site of a slot that gets more bytes, or some again. */
 static u32 merged_site(struct access *x, u32 site, u32 slot, u32 mask)
 {
     u32 now = access_site(x), masks = (slot & SLOT_MASK) << 8 | mask;
     if (site == now || !(slot & SLOT_MASK & ~mask) || !site)
         return now;
-    u32 i = (site * 31 + masks + x->stack) % MERGE_MEMO;
+    u32 i = merge_index(site, masks, x->stack);
     if (x->a->merges[i].site == site && x->a->merges[i].masks == masks && x->a->merges[i].stack == x->stack)
         return x->a->merges[i].merged;
     u32 merged = site_merge(site, slot & SLOT_MASK, x->stack, mask);
@@ -343,7 +351,97 @@ void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
     granules(&x, addr, size);
 }
 
+/* ---- by an instruction known to the thread ---- */
+
+static struct instruction_memo *instruction_memo(struct accesses *a, u64 pc, u64 stamp)
+{
+    return &a->instructions[(pc ^ pc >> 8 ^ stamp * 0x9e3779b1u) % INSTRUCTION_MEMO];
+}
+
+/* What is left of an older slot; NOT_QUICK when its past has to be looked up. */
+#define NOT_QUICK CELL_CROWD
+static SNARL_HOT u32 quick_meet(const struct accesses *a, u32 slot, u32 mask, u32 kind)
+{
+    if (!(slot & mask))
+        return slot;
+    u32 epoch = slot_epoch(slot);
+    if (epoch_owner[epoch / EPOCH_BLOCK] != a->number && a->known[epoch % KNOWN] != epoch)
+        return epoch == a->concurrent && !slot_conflicts(slot, kind) ? slot : NOT_QUICK;
+    if (!slot_outdone(slot, kind))
+        return slot;
+    return slot & SLOT_MASK & ~mask ? slot & ~mask : 0;
+}
+
+static bool quick_store(u64 addr, u64 seen, u64 fresh, u64 sites)
+{
+    if (!__atomic_compare_exchange_n(shadow_cell(addr), &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return false;
+    __atomic_store_n(shadow_site(addr), sites, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
+{
+    struct accesses *a = t->accesses;
+    u32 now = access_now;
+    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
+        return false;
+    const struct instruction_memo *m = instruction_memo(a, pc, a->frames.stamp);
+    u32 site = m->site;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (snarl_unlikely(m->pc != pc || m->stamp != a->frames.stamp))
+        return false;
+    u64 seen = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED), words;
+    u32 newer = quick_meet(a, (u32)seen, mask, kind), older = quick_meet(a, (u32)(seen >> 32), mask, kind);
+    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd, too: no slot, so no byte meets */
+        return false;
+    u32 slot = slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask);
+    if (!newer && !older)
+        return quick_store(addr, seen, slot, site_word(site, slot));
+    words = __atomic_load_n(shadow_site(addr), __ATOMIC_RELAXED);
+    if (!newer) {
+        newer = older;
+        older = 0;
+        words >>= 32;
+    }
+    if (newer >> SLOT_KIND_SHIFT == slot >> SLOT_KIND_SHIFT) { /* more bytes for the same slot */
+        u32 had = site_in((u32)words, newer), masks = (newer & SLOT_MASK) << 8 | mask, merged = site;
+        if (had != site) {
+            u32 i = merge_index(had, masks, m->stack);
+            if (a->merges[i].site != had || a->merges[i].masks != masks || a->merges[i].stack != m->stack)
+                return false;
+            merged = a->merges[i].merged;
+        }
+        slot |= newer & SLOT_MASK;
+        return quick_store(addr, seen, cell_make(slot, older),
+                           site_word(merged, slot) | (older ? words & ~(u64)~0u : 0));
+    }
+    if (older)
+        return false;
+    return quick_store(addr, seen, cell_make(slot, newer), site_word(site, slot) | words << 32);
+}
+
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
 {
-    access_range(t, addr, size, kind, fp);
+    struct access x;
+    if (!access_now || !access_start(&x, t, kind, fp))
+        return;
+    if (snarl_unlikely(!shadow_covers(addr, size))) {
+        run_lost(LOSS_shadow_uncovered);
+        return;
+    }
+    struct instruction_memo *m = instruction_memo(x.a, fp[1], x.a->frames.stamp);
+    if (m->pc == fp[1] && m->stamp == x.a->frames.stamp) {
+        x.site = m->site;
+        x.stack = m->stack;
+    } else if (access_site(&x)) {
+        m->pc = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        m->site = x.site;
+        m->stack = x.stack;
+        m->stamp = x.a->frames.stamp;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        m->pc = fp[1];
+    }
+    granules(&x, addr, size);
 }

@@ -35,7 +35,40 @@ static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
     return snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind);
 }
 
-/* The rest: records the access and looks for races. */
+/* Which activation of a function the thread is in, where all functions that make accesses tell of their entry and exit:
+ * two accesses of one instruction with the same stamp have the same stack. Stamps are never used twice. An entry that
+ * is never left (longjmp) makes later exits return to stamps that are newer than those of the functions they return to;
+ * what counts is that none is older. So depth may wrap, too. */
+#define FRAMES_KEPT 65536u
+struct access_frames {
+    u64 stamp, last;
+    u32 depth;
+    u64 outer[FRAMES_KEPT];
+};
+/* NULL while accesses are not watched. */
+extern __thread struct access_frames *access_frames __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static SNARL_HOT void access_function_entry(void)
+{
+    struct access_frames *f = access_frames;
+    if (snarl_unlikely(!f))
+        return;
+    f->outer[f->depth++ % FRAMES_KEPT] = f->stamp;
+    f->stamp = ++f->last;
+}
+static SNARL_HOT void access_function_exit(void)
+{
+    struct access_frames *f = access_frames;
+    if (snarl_unlikely(!f))
+        return;
+    f->stamp = f->outer[--f->depth % FRAMES_KEPT];
+}
+
+/* Records an access inside one granule that the thread's tables answer for, by an instruction (return address pc) whose
+ * function tells of its entries: this thread's own past there, or what is known to be before. False: nothing was done.
+ * May be interrupted by a signal handler that comes here, too. */
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc);
+/* The same access, in full; fp as in engine.h, fp[1] being that pc. */
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp);
 
 #endif

@@ -29,6 +29,8 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->first = a->epoch = a->next = a->block_end = 0;
     a->ignored = a->ignored_reads = a->ignored_writes = 0;
     a->nread = 0;
+    a->concurrent = 0;
+    __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
     a->ticked = true;
@@ -61,6 +63,7 @@ SNARL_COLD struct accesses *accesses_begin(struct thread *t)
         return NULL;
     for (u32 i = 0; i < t->rec->nheld; i++)
         t->held[i].how |= HOW_CLOCKED;
+    access_frames = &a->frames;
     if (process()->nthreads_ever > 1)
         access_now = ACCESS_NO_EPOCH;
     return a;
@@ -68,7 +71,9 @@ SNARL_COLD struct accesses *accesses_begin(struct thread *t)
 
 void access_thread_switched(struct thread *t)
 {
-    access_now = access_on && t->accesses && t->accesses->number ? ACCESS_NO_EPOCH : 0;
+    bool on = access_on && t->accesses && t->accesses->number;
+    access_now = on ? ACCESS_NO_EPOCH : 0;
+    access_frames = on ? &t->accesses->frames : NULL;
 }
 
 void access_ignore(struct thread *t, u32 what, bool begin)

@@ -11,6 +11,7 @@
 
 #define KNOWN 1024u
 #define SITE_MEMO 256u
+#define INSTRUCTION_MEMO 256u
 #define MERGE_MEMO 128u
 #define HOLD_MEMO 64u
 #define REPORTED 64u
@@ -28,13 +29,19 @@ struct accesses {
     struct sync_clock fence; /* what the last release fence has seen */
     u32 nread;               /* keys of relaxed reads since the last acquire fence */
     u64 read[RELAXED_READS];
-    u64 barrier; /* key of the barrier it has arrived at last */
+    u64 barrier;    /* key of the barrier it has arrived at last */
+    u32 concurrent; /* an epoch that is not: true until the next acquire */
     /* Epochs that are before everything this thread does from now on: true for ever, so never taken back. */
     u32 known[KNOWN];
     struct {
         ref_t stack;
         u32 site;
     } sites[SITE_MEMO];
+    struct instruction_memo {
+        u64 pc, stamp; /* pc 0: being written, or empty */
+        u32 site;
+        ref_t stack;
+    } instructions[INSTRUCTION_MEMO];
     struct {
         u32 site, masks;
         ref_t stack;
@@ -47,6 +54,7 @@ struct accesses {
     u64 reported[REPORTED];
     struct crowd_spares crowds;
     struct crowd_slot scratch[CROWD_MAX + 1];
+    struct access_frames frames;
 };
 
 /* The thread's state; makes it when accesses are watched and the thread has none. NULL: it is not watched. */
@@ -72,6 +80,11 @@ static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 
 /* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
  * the next recorded access takes a new epoch. */
+/* The thread has learned of others' pasts. */
+static inline void accesses_learned(struct accesses *a)
+{
+    a->concurrent = 0;
+}
 static inline void accesses_new_epoch(struct accesses *a, bool ticked)
 {
     a->ticked |= ticked;

@@ -150,8 +150,8 @@ void hb_acquire(struct thread *t, u64 key)
         return;
     struct hb_bucket *b = bucket_enter(key);
     const struct hb_entry *e = entry_find(b, key);
-    if (e)
-        clock_acquire(&a->clock, &e->clock);
+    if (e && clock_acquire(&a->clock, &e->clock))
+        accesses_learned(a);
     bucket_leave(b);
 }
 
@@ -230,7 +230,8 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
     struct accesses *a = accesses_of(t);
     if (!a)
         return;
-    clock_acquire(&a->clock, &l->clock);
+    if (clock_acquire(&a->clock, &l->clock))
+        accesses_learned(a);
     if (mode == MODE_EXCLUSIVE && l->head.kind == OBJ_RWLOCK)
         hb_acquire(t, KEY_READERS | arena_ref(l));
     accesses_new_epoch(a, false);

@@ -7,7 +7,42 @@
 #include "analyze/access_hot.h"
 #include "interceptor.h"
 
-static __attribute__((noinline)) void access_miss(u64 addr, u64 size, u32 kind)
+static SNARL_COLD void access_full(u64 addr, u32 size, u32 kind, const u64 *fp)
+{
+    struct thread *t = interceptor_enter(fp);
+    if (!t)
+        return;
+    access_seen(t, addr, size, kind, fp);
+    interceptor_leave(t);
+}
+
+/* Inside one granule. */
+static __attribute__((noinline)) void access_miss(u64 addr, u32 size, u32 kind)
+{
+    const u64 *fp = INTERCEPTOR_FP();
+    struct thread *t = snarl_thread;
+    if (snarl_likely((uintptr_t)t > 1) && snarl_likely(access_quick(t, addr, granule_mask(addr, size), kind, fp[1])))
+        return;
+    access_full(addr, size, kind, fp);
+}
+
+/* In several. */
+static __attribute__((noinline)) void access_miss_wide(u64 addr, u32 size, u32 kind)
+{
+    const u64 *fp = INTERCEPTOR_FP();
+    struct thread *t = snarl_thread;
+    bool done = (uintptr_t)t > 1;
+    for (u64 at = addr, end = addr + size, next; done && at < end; at = next) {
+        next = (at | (GRANULE - 1)) + 1;
+        next = next < end ? next : end;
+        u32 mask = granule_mask(at, (u32)(next - at));
+        done = access_is_known(at, mask, kind) || access_quick(t, at, mask, kind, fp[1]);
+    }
+    if (snarl_unlikely(!done))
+        access_full(addr, size, kind, fp);
+}
+
+static __attribute__((noinline)) void range_miss(u64 addr, u64 size, u32 kind)
 {
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = interceptor_enter(fp);
@@ -34,14 +69,14 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
     EXPORT void name(void *p)                                                                                          \
     {                                                                                                                  \
         if (snarl_unlikely(!known((u64)p, size, kind)))                                                                \
-            access_miss((u64)p, size, kind);                                                                           \
+            (size > GRANULE ? access_miss_wide : access_miss)((u64)p, size, kind);                                     \
     }
 #define HOOK_UNALIGNED(name, size, kind)                                                                               \
     EXPORT void name(void *p);                                                                                         \
     EXPORT void name(void *p)                                                                                          \
     {                                                                                                                  \
         if (snarl_unlikely(!inside_granules((u64)p, size) || !known((u64)p, size, kind)))                              \
-            access_miss((u64)p, size, kind);                                                                           \
+            access_miss_wide((u64)p, size, kind);                                                                      \
     }
 /* With the program counter given: it is where the call returns to, in all code that compilers make. */
 #define HOOK_PC(name, size, kind)                                                                                      \
@@ -50,7 +85,7 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
     {                                                                                                                  \
         (void)pc;                                                                                                      \
         if (snarl_unlikely(!known((u64)p, size, kind)))                                                                \
-            access_miss((u64)p, size, kind);                                                                           \
+            (size > GRANULE ? access_miss_wide : access_miss)((u64)p, size, kind);                                     \
     }
 
 #define SIZES(X) X(1) X(2) X(4) X(8) X(16)
@@ -73,18 +108,31 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
 SIZES(ALIGNED)
 SIZES(UNALIGNED)
 
+EXPORT void __tsan_func_entry(void *pc);
+EXPORT void __tsan_func_entry(void *pc)
+{
+    (void)pc;
+    access_function_entry();
+}
+
+EXPORT void __tsan_func_exit(void);
+EXPORT void __tsan_func_exit(void)
+{
+    access_function_exit();
+}
+
 EXPORT void __tsan_read_range(void *p, unsigned long size);
 EXPORT void __tsan_read_range(void *p, unsigned long size)
 {
     if (access_now)
-        access_miss((u64)p, size, ACCESS_READ);
+        range_miss((u64)p, size, ACCESS_READ);
 }
 
 EXPORT void __tsan_write_range(void *p, unsigned long size);
 EXPORT void __tsan_write_range(void *p, unsigned long size)
 {
     if (access_now)
-        access_miss((u64)p, size, ACCESS_WRITE);
+        range_miss((u64)p, size, ACCESS_WRITE);
 }
 
 /* What instrumented code calls in the place of the C library's (clang 15 and later). The frame is the hook's own. */
