@@ -102,7 +102,7 @@ static bool lane_agrees(const struct actor *a, u32 lane)
 
 static bool agrees(const struct actor *a)
 {
-    for (u32 lane = 0; lane < run()->next_lane; lane++)
+    for (u32 lane = 0; lane < run()->next_lane && lane < LIVES; lane++)
         if (!lane_agrees(a, lane))
             return false;
     return clock_now(&a->c) == lives[a->life].last;
@@ -210,7 +210,7 @@ static void step(struct actor *actors, u32 n, u32 nsyncs, u32 *seed)
     u32 what = random_next(seed) % 100;
     if (!a->alive) {
         if (other->alive && nlives < LIVES - 1)
-            CU_ASSERT_EQUAL_FATAL(start(a, other), 0);
+            CU_ASSERT_EQUAL_FATAL(start(a, what < 90 ? other : NULL), 0);
         return;
     }
     if (what < 35) {
@@ -374,6 +374,7 @@ static void lanes_used_up(void)
     }
     CU_ASSERT_EQUAL_FATAL(clock_start(&high, NULL), 0);
     CU_ASSERT_EQUAL(high.lane, CLOCK_LANES - 1);
+    run()->ended_lanes = run()->passed_lanes = 0; /* as if all those lived */
     CU_ASSERT_EQUAL(clock_start(&c, NULL), -EAGAIN);
     CU_ASSERT_EQUAL(clock_start(&c, &creator), -EAGAIN);
     /* Snapshots reach from the first lane to the last. */
@@ -393,11 +394,8 @@ static void lanes_used_up(void)
     clock_release(&high, &s);
     clock_end(&high);
     CU_ASSERT(clock_acquire(&creator, &s));
-    u32 tries = 0;
-    int err = clock_start(&late, &creator);
-    for (; err == -EAGAIN && tries < 64; tries++)
-        err = clock_start(&late, &creator);
-    CU_ASSERT_EQUAL_FATAL(err, 0);
+    CU_ASSERT_EQUAL_FATAL(clock_start(&late, &creator), 0);
+    CU_ASSERT_EQUAL(run()->lost[LOSS_lanes_forced], 0);
     CU_ASSERT_EQUAL(late.lane, CLOCK_LANES - 1);
     clock_end(&late);
     /* The same memory on few lanes: nothing of the last lane is left. */
@@ -405,9 +403,75 @@ static void lanes_used_up(void)
     sync_clock_clear(NULL, &s);
     sync_clock_clear(NULL, &t);
     CU_ASSERT_EQUAL(pools_live(), 0);
+    run()->ended_lanes = run()->passed_lanes = 0;
+    CU_ASSERT_EQUAL(clock_start(&late, NULL), -EAGAIN);
     for (u32 i = 0; i <= CLOCK_LANES; i++)
-        CU_ASSERT_FATAL(clock_start(&late, NULL) == -EAGAIN && late.times[i] == 0);
+        CU_ASSERT_EQUAL_FATAL(late.times[i], 0);
     unmap(&c), unmap(&creator), unmap(&high), unmap(&late);
+}
+
+/* No fresh lane and none whose end the creator knows: an ended one serves all the same, and its new owner knows what the
+ * old one did, since the others will think so. */
+static void forced_lane(void)
+{
+    begin(64ULL << 20);
+    static struct actor old, teller, creator, new, reader;
+    CU_ASSERT_EQUAL_FATAL(start(&old, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(start(&teller, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(start(&creator, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(start(&reader, NULL), 0);
+    release(&teller, &syncs[0]);
+    tick(&teller);
+    acquire(&old, &syncs[0]);
+    release(&old, &syncs[1]);
+    tick(&old);
+    end(&old);
+    run()->next_lane = CLOCK_LANES;
+    CU_ASSERT_EQUAL_FATAL(start(&new, &creator), 0);
+    CU_ASSERT_EQUAL(new.c.lane, old.c.lane);
+    CU_ASSERT_EQUAL(run()->lost[LOSS_lanes_forced], 1);
+    CU_ASSERT_EQUAL(clock_time(&new.c, teller.c.lane), 1);
+    release(&new, &syncs[2]);
+    tick(&new);
+    exact = false;
+    acquire(&reader, &syncs[2]);
+    acquire(&reader, &syncs[1]); /* passed by: it must know all of it */
+    CU_ASSERT_EQUAL(clock_time(&reader.c, teller.c.lane), 1);
+    CU_ASSERT(agrees(&reader));
+    static struct actor *all[] = {&teller, &creator, &new, &reader};
+    for (u32 i = 0; i < SYNCS; i++)
+        clear(NULL, &syncs[i]);
+    for (u32 i = 0; i < ARRAY_LEN(all); i++)
+        end(all[i]), unmap(&all[i]->c);
+    unmap(&old.c);
+    CU_ASSERT_EQUAL(pools_live(), 0);
+}
+
+/* The same at random, with few lanes for many ends that nobody knows. */
+static void forced_lanes(void)
+{
+    enum { ACTORS = 17, LANES = 24 };
+    begin(64ULL << 20);
+    struct actor *actors = calloc(ACTORS, sizeof *actors);
+    u32 seed = 3;
+    for (u32 i = 0; i < LANES; i++) {
+        CU_ASSERT_EQUAL_FATAL(start(&actors[i % ACTORS], NULL), 0);
+        if (i >= ACTORS || i < LANES - ACTORS)
+            end(&actors[i % ACTORS]);
+    }
+    for (u32 i = 0; i < LANES - ACTORS; i++)
+        CU_ASSERT_EQUAL_FATAL(start(&actors[i], &actors[ACTORS - 1]), 0);
+    exact = false;
+    run()->next_lane = CLOCK_LANES;
+    for (u32 i = 0; i < 20000; i++) {
+        step(actors, ACTORS, 8, &seed);
+        struct actor *a = &actors[1 + random_next(&seed) % (ACTORS - 1)];
+        if (i % 40 == 0 && a->alive)
+            end(a); /* unseen */
+    }
+    CU_ASSERT(run()->lost[LOSS_lanes_forced] > 20);
+    finish(actors, ACTORS);
+    free(actors);
 }
 
 /* A joined release leaves what its thread does not know itself: not even who knows that thread at that very time may
@@ -626,6 +690,7 @@ UNIT_TESTS("clock", {"random_two", random_two}, {"random_seventeen", random_seve
            {"random_three_hundred", random_three_hundred}, {"arena_full", arena_full},
            {"lane_waits_for_its_end_to_be_known", lane_waits_for_its_end_to_be_known},
            {"passed_lanes_get_their_turn", passed_lanes_get_their_turn}, {"lanes_used_up", lanes_used_up},
+           {"forced_lane", forced_lane}, {"forced_lanes", forced_lanes},
            {"joined_is_always_looked_at", joined_is_always_looked_at},
            {"releases_share_snapshots", releases_share_snapshots}, {"other_process", other_process},
            {"hammered", hammered})
