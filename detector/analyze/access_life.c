@@ -30,6 +30,9 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->ignored = a->ignored_reads = a->ignored_writes = 0;
     a->nread = 0;
     a->concurrent = 0;
+    a->npending = 0;
+    a->busy = false;
+    __builtin_memset(a->pending, 0, sizeof a->pending);
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
@@ -172,6 +175,7 @@ void access_forget(struct thread *t, u64 addr, u64 size)
     struct accesses *a = access_on ? accesses_of(t) : NULL;
     if (!a || !size || !shadow_covers(addr, size))
         return;
+    accesses_flush(t, a);
     if (crowd_exists())
         crowds_end(a, addr, size);
     shadow_clear(addr, size);

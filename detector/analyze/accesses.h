@@ -13,6 +13,7 @@
 #define SITE_MEMO 256u
 #define INSTRUCTION_MEMO 256u
 #define MERGE_MEMO 128u
+#define PENDING 4u
 #define HOLD_MEMO 64u
 #define REPORTED 64u
 #define RELAXED_READS 64u
@@ -52,6 +53,12 @@ struct accesses {
     } holds[HOLD_MEMO];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
+    bool busy; /* access_quick is at work */
+    u32 npending;
+    struct pending { /* an access that a cell has no room for yet (access.c) */
+        u64 granule;
+        u32 slot, word;
+    } pending[PENDING];
     struct crowd_spares crowds;
     struct crowd_slot scratch[CROWD_MAX + 1];
     struct access_frames frames;
@@ -80,6 +87,13 @@ static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 
 /* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
  * the next recorded access takes a new epoch. */
+/* Before the clock learns or ticks, and before the shadow is looked at in any other way. */
+void accesses_flush_slow(struct thread *t, struct accesses *a);
+static inline void accesses_flush(struct thread *t, struct accesses *a)
+{
+    if (snarl_unlikely(a->npending))
+        accesses_flush_slow(t, a);
+}
 /* The thread has learned of others' pasts. */
 static inline void accesses_learned(struct accesses *a)
 {
