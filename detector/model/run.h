@@ -9,7 +9,7 @@
 
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
 /* How memory accesses are seen. In the options: what was asked for; in the run: what has come of it. */
-enum accesses { ACCESSES_AUTO = 0, ACCESSES_COMPILED, ACCESSES_NONE };
+enum access_source { ACCESSES_AUTO = 0, ACCESSES_COMPILED, ACCESSES_NONE };
 enum detect_bit { DETECT_DEADLOCK = 1u << 0, DETECT_MISUSE = 1u << 1, DETECT_RACE = 1u << 2 };
 
 /* What the user asked for; the same for every process of the run. */
@@ -21,7 +21,7 @@ struct run_options {
     u64 perturb_seed;
     u32 stack_depth; /* frames kept of a stack, 1..STACK_MAX_FRAMES */
     u32 exit_code;
-    u32 accesses; /* enum accesses */
+    u32 accesses; /* enum access_source */
 };
 
 /* Things given up; every one shows in the report's coverage line. X(name, text for "N …") */

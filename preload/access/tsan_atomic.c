@@ -7,7 +7,7 @@
  * operation; what it acquires. Release and acquire are in one step with the operation (stripe.h).
  *
  * A faulting address faults before anything is entered: the program's handler then runs watched. */
-#include "analyze/access.h"
+#include "analyze/access_hot.h"
 #include "interceptor.h"
 #include "stripe.h"
 
@@ -147,7 +147,9 @@ static SNARL_HOT void leave(struct site *s)
 
 static SNARL_HOT void tell_access(struct site *s, u32 write)
 {
-    access_range(s->t, s->addr, s->size, ACCESS_ATOMIC | write, s->fp);
+    u32 kind = ACCESS_ATOMIC | write;
+    if (s->addr % GRANULE + s->size > GRANULE || !access_is_known(s->addr, granule_mask(s->addr, s->size), kind))
+        access_range(s->t, s->addr, s->size, kind, s->fp);
 }
 static SNARL_HOT void tell_read(struct site *s, int order)
 {

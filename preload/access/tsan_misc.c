@@ -16,7 +16,7 @@ static void turn_on(void)
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
-    if (access_turn_on() == 0) {
+    if (access_turn_on(t) == 0) {
         __atomic_store_n(&run()->accesses, ACCESSES_COMPILED, __ATOMIC_RELAXED);
     } else {
         run_lost(LOSS_accesses_unwatched);

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "analyze/access.h"
+#include "analyze/access_hot.h"
 #include "interceptor.h"
 #include "unit.h"
 
@@ -19,6 +19,9 @@
 /* ---- the engine ---- */
 
 bool access_on;
+__thread u32 access_now __attribute__((tls_model("initial-exec"), visibility("hidden")));
+u64 shadow_cells; /* the object's cell is this one, which knows nothing */
+static u64 cell;
 __thread struct thread *snarl_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
 static struct thread states[8];
 static __thread char told[200];
@@ -103,6 +106,8 @@ void __tsan_atomic_signal_fence(int order);
 static void begin(void)
 {
     access_on = true;
+    access_now = ACCESS_NO_EPOCH;
+    shadow_cells = (u64)&object ^ (u64)&cell;
     snarl_thread = &states[0];
     told[0] = 0;
 }
@@ -196,6 +201,7 @@ static void unwatched(void)
 
 static void *store_of_another_thread(void *order)
 {
+    access_now = ACCESS_NO_EPOCH;
     snarl_thread = &states[1];
     __tsan_atomic64_store(&object, 22, *(int *)order);
     return NULL;
