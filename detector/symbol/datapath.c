@@ -97,11 +97,19 @@ static bool add_bit_fields(Dwarf_Die *type, u64 offset, u64 size, struct type_pa
     return true;
 }
 
+/* Of a class that is only declared here the size is not known: it ends where the next member begins. */
+static bool only_declared(Dwarf_Die *type)
+{
+    Dwarf_Die t = *type;
+    die_peel(&t);
+    return die_flag(&t, DW_AT_declaration);
+}
+
 /* The member or base class that holds all the bytes; of several (a union's) the one of that very size. */
 static bool choose_member(Dwarf_Die *type, u64 offset, u64 size, struct type_path *p, Dwarf_Die *member, u64 *inside)
 {
-    Dwarf_Die at, member_type;
-    u64 within, lo, hi, best = 0;
+    Dwarf_Die at, member_type, last = {0};
+    u64 within, lo, hi, start, last_start = 0, best = 0;
     bool found = false;
     if (!die_first_child(type, &at))
         return false;
@@ -109,6 +117,11 @@ static bool choose_member(Dwarf_Die *type, u64 offset, u64 size, struct type_pat
         if (!p->budget)
             return found;
         p->budget--;
+        if (dwarf_tag(&at) == DW_TAG_member && die_member_offset(&at, &start) && start < offset + size &&
+            (!last.addr || start >= last_start)) {
+            last = at;
+            last_start = start;
+        }
         if (bit_field(&at, &lo, &hi) || !type_holds(&at, offset, &member_type, &within))
             continue;
         u64 length = die_size(&member_type); /* 0: an open array at the end */
@@ -119,6 +132,11 @@ static bool choose_member(Dwarf_Die *type, u64 offset, u64 size, struct type_pat
         *member = at;
         *inside = within;
     } while (die_next(&at));
+    if (!found && last.addr && last_start <= offset && die_type(&last, &member_type) && only_declared(&member_type)) {
+        *member = last;
+        *inside = offset - last_start;
+        return true;
+    }
     return found;
 }
 
@@ -140,7 +158,7 @@ static bool choose_element(Dwarf_Die *array, u64 *offset, u64 size, struct type_
 void type_path_data(struct symbol_module *m, Dwarf_Die *type, u64 offset, u64 size, struct type_path *p)
 {
     Dwarf_Die declared = *type, member, next;
-    u64 inside;
+    u64 inside = 0;
     p->budget = TYPE_BUDGET;
     p->object = declared;
     for (unsigned depth = 0; depth < TYPE_DEPTH && !closed(m, &declared, p); depth++) {

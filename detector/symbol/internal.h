@@ -305,6 +305,25 @@ void type_begin_base(struct symbol_module *m, Dwarf_Die *type, struct type_path 
 /* Name of a struct: its own or its typedef's, qualified; NULL if it has none. */
 const char *type_name(struct symbol_module *m, Dwarf_Die *type);
 
+/* --- evidence.c --- */
+
+#define EVIDENCE_MAX 128
+struct evidence {
+    const char *type[EVIDENCE_MAX];
+    bool near[EVIDENCE_MAX];   /* declared in the line of the call: T *p = malloc(…) */
+    bool direct[EVIDENCE_MAX]; /* a pointer to it, not to pointers to it */
+    size_t n, line;
+    bool now_near, known;
+    /* Pointers to what is no struct: the block may be an array of those. */
+    bool other;           /* but char * and char **, which everybody has */
+    Dwarf_Die near_other; /* its type */
+};
+
+/* Fills *e, once: what the functions at the address have pointers to. function may be NULL. */
+void evidence_gather(struct symbol_module *m, Dwarf_Die *function, u64 address, struct evidence *e);
+/* Is there a pointer to this type? near: in the line of the call; direct: not to pointers to it. */
+bool evidence_of(const struct evidence *e, const char *type, bool near, bool direct);
+
 /* --- sites.c --- */
 
 /* function#n into *out; false if the site is of no use. */

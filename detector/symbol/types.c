@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVIDENCE_MAX 128
 #define CANDIDATES_MAX 32
 #define SITES_MAX 12 /* frames of a stack that are looked at */
 #define DATA_SITES 4 /* for data: the further out, the less have pointers to do with it */
@@ -39,17 +38,6 @@ struct candidate {
     u64 size;
     Dwarf_Die member;
     bool bare; /* nothing but the lock */
-};
-
-struct evidence {
-    const char *type[EVIDENCE_MAX];
-    bool near[EVIDENCE_MAX];   /* declared in the line of the call: T *p = malloc(…) */
-    bool direct[EVIDENCE_MAX]; /* a pointer to it, not to pointers to it */
-    size_t n, line;
-    bool now_near, known;
-    /* Pointers to what is no struct: the block may be an array of those. */
-    bool other;           /* but char * and char **, which everybody has */
-    Dwarf_Die near_other; /* its type */
 };
 
 struct search {
@@ -103,6 +91,8 @@ static void add_data_candidate(struct search *s, struct type_entry *t, u64 insid
         return;
     type_path_data(s->m, &t->die, inside, s->want.size, &p);
     struct candidate c = {.type = name, .base = p.base ? p.base : name, .size = t->size, .member = p.member};
+    if (type_is_library(c.base))
+        return;
     if (array && t->size && p.start == 0)
         snprintf(index, sizeof index, "[%llu]", (unsigned long long)((s->offset - inside) / t->size));
     c.shown = pool_format(pool, "%s%s%s", c.base, index, path + p.start);
@@ -148,132 +138,6 @@ static void find_candidates(struct search *s, struct unit *u, enum fit fit)
     }
 }
 
-static void add_evidence(struct symbol_module *m, struct evidence *e, const char *name, bool direct)
-{
-    if (!name || e->n == EVIDENCE_MAX)
-        return;
-    e->near[e->n] = e->now_near;
-    e->direct[e->n] = direct;
-    e->type[e->n++] = pool_string(&m->owner->pool, name);
-}
-
-/* A pointer to something that is no struct. */
-static void add_other(struct evidence *e, Dwarf_Die *type)
-{
-    Dwarf_Die to = *type, next;
-    for (unsigned i = 0; i < TYPE_DEPTH && dwarf_tag(&to) == DW_TAG_pointer_type && die_type(&to, &next); i++) {
-        die_peel(&next);
-        to = next;
-    }
-    e->other |= die_size(&to) != 1;
-    if (e->now_near)
-        e->near_other = *type;
-}
-
-/* A type by its name, and, one level down, what it is a template of: unique_ptr<T>, vector<T>. */
-static void evidence_type(struct symbol_module *m, Dwarf_Die *type, struct evidence *e, unsigned depth)
-{
-    Dwarf_Die at = *type, child, argument;
-    unsigned pointers = depth > 0;
-    for (unsigned i = 0; i < TYPE_DEPTH; i++) {
-        const char *n = die_text(&at, DW_AT_name);
-        if (pointers && lock_type_name(n, LOCK_TYPE_ANY))
-            add_evidence(m, e, n, pointers == 1);
-        int tag = dwarf_tag(&at);
-        if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type || tag == DW_TAG_rvalue_reference_type ||
-            tag == DW_TAG_array_type) {
-            if (tag != DW_TAG_array_type && pointers++ == 1)
-                add_other(e, &at);
-            if (!die_type(&at, &child))
-                return;
-            at = child;
-        } else if (!die_unwrap(&at)) {
-            break;
-        }
-    }
-    die_peel(&at);
-    int tag = dwarf_tag(&at);
-    if (tag != DW_TAG_structure_type && tag != DW_TAG_class_type && tag != DW_TAG_union_type) {
-        if (pointers == 1 && (tag == DW_TAG_base_type || tag == DW_TAG_enumeration_type))
-            add_other(e, &at);
-        return;
-    }
-    if (pointers)
-        add_evidence(m, e, type_name(m, &at), pointers == 1);
-    if (depth > 2 || !die_first_child(&at, &child))
-        return;
-    do {
-        if (dwarf_tag(&child) == DW_TAG_template_type_parameter && die_type(&child, &argument))
-            evidence_type(m, &argument, e, depth + 1);
-    } while (die_next(&child));
-}
-
-struct evidence_walk {
-    struct symbol_module *m;
-    struct evidence *e;
-};
-
-static enum walk collect_evidence(Dwarf_Die *die, void *context)
-{
-    struct evidence_walk *w = context;
-    Dwarf_Die type;
-    u64 line;
-    w->e->now_near = false;
-    switch (dwarf_tag(die)) {
-    case DW_TAG_lexical_block:
-    case DW_TAG_try_block:
-        return WALK_INTO;
-    case DW_TAG_variable:
-    case DW_TAG_formal_parameter:
-        w->e->now_near = w->e->line && die_uint(die, DW_AT_decl_line, &line) && line == w->e->line;
-        if (die_type(die, &type))
-            evidence_type(w->m, &type, w->e, 0);
-        return WALK_OVER;
-    case DW_TAG_template_type_parameter:
-        if (die_type(die, &type))
-            evidence_type(w->m, &type, w->e, 1);
-        return WALK_OVER;
-    default:
-        return WALK_OVER;
-    }
-}
-
-/* What the functions at a site have pointers to. */
-static void gather_evidence(struct symbol_module *m, Dwarf_Die *function, u64 address, struct evidence *e)
-{
-    Dwarf_Die chain[16], origin, type;
-    if (e->known)
-        return;
-    e->known = true;
-    if (!function)
-        return;
-    size_t n = inline_chain(function, address - m->dwarf_bias, chain, ARRAY_LEN(chain));
-    const struct symbol_frames *frames = symbol_lookup(m->owner, m, address, false);
-    for (size_t i = n; i > 0; i--) {
-        /* The abstract function has the variables that this copy optimised away. */
-        Dwarf_Attribute a;
-        origin = chain[i - 1];
-        e->line = frames->n == n ? frames->frame[n - i].line : 0;
-        if (dwarf_attr(&chain[i - 1], DW_AT_abstract_origin, &a))
-            dwarf_formref_die(&a, &origin);
-        die_walk(m, &origin, collect_evidence, &(struct evidence_walk){m, e});
-        e->now_near = false;
-        if (die_type(&origin, &type))
-            evidence_type(m, &type, e, 0);
-    }
-}
-
-static bool supported(const struct evidence *e, const struct candidate *c, bool near, bool direct)
-{
-    for (size_t i = 0; i < e->n; i++) {
-        if ((near && !e->near[i]) || (direct && !e->direct[i]))
-            continue;
-        if (strcmp(e->type[i], c->type) == 0 || strcmp(e->type[i], c->base) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* A struct of a lock's size around a lock: that the size fits says nothing. */
 static bool only_wraps(const struct search *s, const struct candidate *c)
 {
@@ -290,12 +154,32 @@ static int pick(struct search *s, const struct evidence *e, bool near, struct ca
     int n = 0;
     for (size_t i = 0; i < s->n; i++) {
         struct candidate *c = &s->found[i];
-        if (e ? !supported(e, c, near, s->want.data) : c->bare || only_wraps(s, c))
+        if (e ? !evidence_of(e, c->type, near, false) && !evidence_of(e, c->base, near, false)
+              : c->bare || only_wraps(s, c))
             continue;
         *out = *c;
         n++;
     }
     return n > 1 ? -1 : n;
+}
+
+/* For data: the one whose own type it is; what only holds one somewhere inside, as a node of a container does, is
+ * asked for next. */
+static bool pick_data(struct search *s, const struct evidence *e, bool near, struct candidate *out)
+{
+    for (int inner = 0; inner < 2; inner++) {
+        int n = 0;
+        for (size_t i = 0; i < s->n; i++) {
+            struct candidate *c = &s->found[i];
+            if (!evidence_of(e, inner ? c->base : c->type, near, true))
+                continue;
+            *out = *c;
+            n++;
+        }
+        if (n)
+            return n == 1;
+    }
+    return false;
 }
 
 struct sites {
@@ -354,8 +238,8 @@ static bool find_data_fit(struct sites *sites, struct search *s, enum fit fit, s
             struct evidence *e = &sites->at[i].evidence;
             s->m = sites->at[i].m;
             find_candidates(s, sites->at[i].u, fit);
-            gather_evidence(s->m, sites->at[i].function, sites->at[i].address, e);
-            if (s->n && (near || !array || !e->other) && pick(s, e, near, best) == 1)
+            evidence_gather(s->m, sites->at[i].function, sites->at[i].address, e);
+            if (s->n && (near || !array || !e->other) && pick_data(s, e, near, best))
                 return true;
             other |= near && e->near_other.addr;
         }
@@ -378,7 +262,7 @@ static int find_fit(struct sites *sites, struct search *s, enum fit fit, struct 
             for (size_t k = 0; k < s->n; k++)
                 any |= !s->found[k].bare || fit == FIT_EXACT;
             struct evidence *e = &sites->at[i].evidence;
-            gather_evidence(s->m, sites->at[i].function, sites->at[i].address, e);
+            evidence_gather(s->m, sites->at[i].function, sites->at[i].address, e);
             int n = pick(s, mode < 2 ? e : NULL, mode == 0, best);
             if (n == 1)
                 return best->bare ? -1 : 1;
