@@ -88,6 +88,11 @@ void engine_lock_destroy(struct thread *t, u64 addr, enum object_kind kind, cons
 void engine_lock_destroy_refused(struct thread *t, struct lock_rec *l, const u64 *fp);
 /* Names a lock (sem_open name, file path, FILE, annotation). */
 void engine_lock_name(struct lock_rec *l, const char *name);
+/* The lock at addr, of whatever kind, for a name or level from the program: known already, or kept until its first use
+ * or initialisation shows what it is. NULL when something else than a lock lives there. */
+struct lock_rec *engine_lock_told(struct thread *t, u64 addr, const u64 *fp);
+/* It may only be waited for while all locks held that have a level have lower ones. 0: none. */
+void engine_lock_level(struct lock_rec *l, u32 level);
 
 /* A try has failed and the thread is about to block. Publishes the wait and looks for a deadlock.
  * 0: go on and block, then call engine_wait_end, then engine_acquired if it was taken.

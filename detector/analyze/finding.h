@@ -96,6 +96,7 @@ enum finding_flag {
     FINDING_CROSS_PROCESS = 1u << 7,
     FINDING_CONDITION_RELOCK = 1u << 8, /* one step is the relock inside a condition wait */
     FINDING_PY_TRY = 1u << 9,           /* a CPython take that was uncontended */
+    FINDING_LEVEL = 1u << 10,           /* lock-order: no cycle, but against the levels that the program gave */
 };
 
 /* A blob in the arena; list through `next`. Events of one side stay together: for each step of a cycle first HOLD

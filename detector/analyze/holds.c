@@ -211,7 +211,7 @@ void engine_acquired_noted(struct thread *t, struct lock_rec *l, enum lock_mode 
 static void release_foreign(struct thread *t, struct lock_rec *l, const u64 *fp)
 {
     struct object_head *o = &l->head;
-    ref_t owner = l->owner ? l->owner : o->kind == OBJ_RWLOCK ? holder_of(arena_ref(l), t->ref) : 0;
+    ref_t owner = l->owner ? l->owner : object_has_readers(o) ? holder_of(arena_ref(l), t->ref) : 0;
     if (o->attrs & (ATTR_PROCESS_OWNED | ATTR_ONCE) || o->kind == OBJ_SEM) {
         if (owner)
             __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);

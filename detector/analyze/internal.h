@@ -87,6 +87,10 @@ void reach_reset(void);
 /* ---- cycles.c; RANK_GRAPH held ---- */
 void cycles_search(ref_t witness);
 
+/* ---- levels.c; RANK_GRAPH held ---- */
+/* t asks for a lock that has a level, in this way, while it holds what it holds. */
+void levels_check(struct thread *t, const struct held_entry *asked);
+
 /* ---- waits.c ---- */
 void wait_publish(struct thread *t, enum wait_kind kind, ref_t object, ref_t mutex, u32 mode, bool timed, ref_t stack);
 void wait_withdraw(struct thread *t);

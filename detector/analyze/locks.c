@@ -14,6 +14,8 @@ static bool revived_by_store(const struct object_head *o)
         return *(const volatile int *)(o->addr + MUTEX_KIND_OFFSET) != MUTEX_KIND_DESTROYED;
     case OBJ_SEM:
         return false;
+    case OBJ_CUSTOM: /* the program has told of its making; so it would tell again */
+        return !(o->attrs & ATTR_INITIALISED);
     default:
         return true; /* cannot be told apart from a static initialiser: stay silent */
     }
@@ -29,14 +31,49 @@ static void birth_take(struct thread *t, u64 addr, bool init, const u64 *fp, str
         engine_hooks.locate(t, addr, fp, b);
 }
 
+/* What an annotation has said of the object at an address before its first use. */
+struct told {
+    ref_t name;
+    u32 level;
+};
+
+static struct told told_of(u64 addr, enum object_kind kind, bool init)
+{
+    struct object_head *o = objects_get(addr);
+    if (!o)
+        o = objects_inherited(addr);
+    if (!o || !(o->attrs & ATTR_TOLD) || o->state != OBJECT_LIVE || (o->kind == (u8)kind && !init))
+        return (struct told){0, 0};
+    struct told told = {object_birth(o)->name, ((struct lock_rec *)o)->level};
+    if (o->process == objects_process) {
+        __atomic_fetch_sub(&run()->objects_seen[OBJ_CUSTOM], 1, __ATOMIC_RELAXED);
+        objects_kill(o, false, false);
+    }
+    return told;
+}
+
+static void told_apply(struct object_head *o, struct told told)
+{
+    if (told.name) {
+        object_birth(o)->name = told.name;
+        o->attrs |= ATTR_NAMED;
+    }
+    if (told.level && object_is_lock(o))
+        ((struct lock_rec *)o)->level = told.level;
+}
+
 static struct object_head *object_make(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, bool init,
                                        const u64 *fp)
 {
     struct object_birth birth;
+    struct told told = told_of(addr, kind, init);
     const struct object_head *old = init ? NULL : objects_inherited(addr);
+    if (old && (old->attrs & ATTR_TOLD) && old->kind != (u8)kind)
+        old = NULL;
     if (old && old->kind == (u8)kind) { /* forked child: the same object, an identity of its own */
         birth = *object_birth((struct object_head *)(uintptr_t)old);
         attrs |= old->attrs;
+        told.level = object_is_lock(old) ? ((const struct lock_rec *)(const void *)old)->level : 0;
     } else {
         birth_take(t, addr, init, fp, &birth);
     }
@@ -53,6 +90,7 @@ static struct object_head *object_make(struct thread *t, u64 addr, enum object_k
     bool fresh;
     struct object_head *o = objects_make(addr, kind, attrs, &birth, shared ? key : NULL, &fresh);
     if (o && fresh) {
+        told_apply(o, told);
         /* Held at the fork by a thread that does not exist here: its owner stays the parent's thread
          * (engine_fork_prepare noted it). */
         if (old && object_is_lock(o))
@@ -103,7 +141,7 @@ struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kin
         object_end(t, o, false);
         o = NULL;
     }
-    if (o && o->state == OBJECT_DEAD && o->kind == (u8)kind && !revived_by_store(o))
+    if (o && o->state == OBJECT_DEAD && o->kind == (u8)kind && !revived_by_store(o) && !frame_gone(o))
         told_destroyed(t, o, fp);
     return object_make(t, addr, kind, attrs, false, fp);
 }
@@ -152,7 +190,7 @@ static ref_t held_at_end(const struct lock_rec *l)
 {
     if (l->head.kind == OBJ_SEM || (l->head.attrs & (ATTR_ONCE | ATTR_FILE | ATTR_PROCESS_OWNED)))
         return 0;
-    ref_t owner = l->owner ? l->owner : l->head.kind == OBJ_RWLOCK ? holder_of(arena_ref(l), 0) : 0;
+    ref_t owner = l->owner ? l->owner : object_has_readers(&l->head) ? holder_of(arena_ref(l), 0) : 0;
     /* A child of fork cleaning up what another thread held is doing the only thing it can. */
     return owner && THREAD_AT(owner)->process == engine_process_ref ? owner : 0;
 }
@@ -186,9 +224,9 @@ void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 att
     struct object_head *o = objects_get(addr);
     if (interpreter_hides(addr))
         return;
-    if (o && o->state == OBJECT_LIVE)
+    if (o && o->state == OBJECT_LIVE && !(o->attrs & ATTR_TOLD))
         end_checked(t, o, false, fp);
-    else if (o)
+    else if (o && o->state == OBJECT_DEAD)
         objects_kill(o, false, false);
     if (kind == OBJ_SEM && sem_value == 1)
         attrs |= ATTR_LOCKLIKE;
@@ -224,6 +262,20 @@ void engine_lock_name(struct lock_rec *l, const char *name)
         l->birth.name = s;
         l->head.attrs |= ATTR_NAMED;
     }
+}
+
+struct lock_rec *engine_lock_told(struct thread *t, u64 addr, const u64 *fp)
+{
+    struct object_head *o = objects_get(addr);
+    if (o && o->state == OBJECT_LIVE && !frame_gone(o))
+        return object_is_lock(o) ? (struct lock_rec *)o : NULL;
+    return interpreter_hides(addr) ? NULL : engine_lock_find(t, addr, OBJ_CUSTOM, ATTR_TOLD, fp);
+}
+
+void engine_lock_level(struct lock_rec *l, u32 level)
+{
+    if (!(l->head.attrs & ATTR_UNTRACKED))
+        l->level = level;
 }
 
 struct gone {

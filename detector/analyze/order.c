@@ -378,6 +378,8 @@ ref_t order_acquired(struct thread *t, ref_t lock, enum lock_mode mode, u32 how,
             ref_t w = witness_add(t, node, hold_intern(outer, &e), how, unpublished);
             if (w && tangled && detects(DETECT_DEADLOCK))
                 cycles_search(w);
+            if (snarl_unlikely(LOCK_AT(lock)->level))
+                levels_check(t, &e);
         }
         if (!unpublished) /* the same order will be news when the lock is known to others */
             cache_order(t, parent, lock, order_way(mode, how), node);

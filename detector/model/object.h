@@ -51,6 +51,7 @@ enum object_attr {
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
     ATTR_CLOCKED = 1u << 19, /* accesses are watched: it orders them */
     ATTR_INHERIT = 1u << 18, /* priority inheritance: the kernel knows the owner */
+    ATTR_TOLD = 1u << 19,    /* an annotation speaks of it, before its first use: of which kind it is shows then */
     /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
     ATTR_THREAD_END = 1u << 17,
     ATTR_UNTRACKED = 1u << 15, /* the stand-in when the arena is full: nothing is recorded of it */
@@ -133,6 +134,7 @@ struct lock_rec {
     ref_t sem_last_taker;
     u32 waiters;       /* threads blocked on it, atomic */
     ref_t end_segment; /* ATTR_THREAD_END: the last must-order segment of the thread that has ended */
+    u32 level;         /* given by the program: taken only while all others held have lower ones; 0: none */
     struct object_birth birth;
     struct sync_clock clock; /* left by its last exclusive holder; protected by the lock itself */
 };

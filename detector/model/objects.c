@@ -16,6 +16,7 @@ ref_t objects_process;
 /* One bit per hash of a 64-byte line that has ever carried an object. */
 #define LINE_FILTER_BITS (1u << 20)
 static u64 line_filter[LINE_FILTER_BITS / 64];
+static bool odd_addresses; /* a lock of the program's own making lies at an address that is no multiple of 4 */
 
 /* Entry of the run-wide table of shared objects. */
 struct shared_entry {
@@ -33,6 +34,8 @@ static void filters_add(u64 addr)
     u64 p = object_page_hash(addr), l = line_hash(addr);
     __atomic_fetch_or(&object_page_filter[p >> 6], 1ULL << (p & 63), __ATOMIC_RELAXED);
     __atomic_fetch_or(&line_filter[l >> 6], 1ULL << (l & 63), __ATOMIC_RELAXED);
+    if (addr & 3)
+        __atomic_store_n(&odd_addresses, true, __ATOMIC_RELAXED);
 }
 
 struct object_birth *object_birth(struct object_head *o)
@@ -191,11 +194,13 @@ void objects_in_range(u64 addr, u64 size, void (*fn)(struct object_head *, void 
         addrmap_each(&table, addr, addr + size, range_one, &call);
         return;
     }
+    u64 step = __atomic_load_n(&odd_addresses, __ATOMIC_RELAXED) ? 1 : 4;
     for (u64 line = addr & ~63ULL; line < addr + size; line += 64) {
         u64 l = line_hash(line);
         if (!(line_filter[l >> 6] >> (l & 63) & 1))
             continue;
-        for (u64 a = line < addr ? (addr + 3) & ~3ULL : line; a < line + 64 && a < addr + size; a += 4) {
+        for (u64 a = line < addr ? (addr + step - 1) & ~(step - 1) : line; a < line + 64 && a < addr + size;
+             a += step) {
             struct object_head *o = objects_get(a);
             if (o)
                 fn(o, arg);

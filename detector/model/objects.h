@@ -48,5 +48,10 @@ static inline bool object_is_lock(const struct object_head *o)
 {
     return o->kind >= OBJ_MUTEX && o->kind <= OBJ_CUSTOM;
 }
+/* May be held by many at once, each of which gives its own hold back. */
+static inline bool object_has_readers(const struct object_head *o)
+{
+    return o->kind == OBJ_RWLOCK || o->kind == OBJ_CUSTOM;
+}
 
 #endif

@@ -383,6 +383,8 @@ void advice_write(json_t *finding)
         advice_misuse(finding, &a);
     else if (label_is(finding, "kind", "stuck"))
         advice_stuck(finding, &a);
+    else if (label_flag(finding, "level"))
+        advice_level(finding, &a);
     else
         advice_order(finding, &a);
     const char *keys[] = {"title", "why", "fix"};

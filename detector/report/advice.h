@@ -15,6 +15,7 @@ struct advice {
     struct buffer title, why, fix;
 };
 void advice_order(const json_t *finding, struct advice *a);
+void advice_level(const json_t *finding, struct advice *a);
 void advice_misuse(const json_t *finding, struct advice *a);
 void advice_stuck(const json_t *finding, struct advice *a);
 

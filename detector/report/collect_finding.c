@@ -52,6 +52,7 @@ static const struct {
     {FINDING_CROSS_PROCESS, "cross-process"},
     {FINDING_CONDITION_RELOCK, "condition-relock"},
     {FINDING_PY_TRY, "python-try"},
+    {FINDING_LEVEL, "level"},
 };
 
 static const struct {
@@ -142,7 +143,11 @@ static json_t *lock_json(struct names *n, ref_t ref)
     json_object_set_new(j, "attributes", attrs);
     struct view_object o;
     struct thread_rec r;
-    if ((l->attrs & ATTR_THREAD_END) && view_object(ref, &o) && view_get(o.birth.thread, &r, sizeof r))
+    if (!view_object(ref, &o))
+        return j;
+    if (o.level)
+        json_object_set_new(j, "level", json_integer(o.level));
+    if ((l->attrs & ATTR_THREAD_END) && view_get(o.birth.thread, &r, sizeof r))
         json_object_set_new(j, "ends_thread", json_integer(r.number));
     return j;
 }

@@ -97,6 +97,7 @@ bool view_object(ref_t r, struct view_object *out)
         out->birth = l.birth;
         out->acquisitions = l.acquisitions;
         out->sem_initial = l.sem_initial;
+        out->level = l.level;
     }
     return true;
 }

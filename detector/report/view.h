@@ -39,7 +39,7 @@ bool view_stack(ref_t r, struct view_stack *out);
 struct view_object {
     struct object_head head;
     struct object_birth birth;
-    u32 acquisitions, needed, sem_initial;
+    u32 acquisitions, needed, sem_initial, level;
 };
 /* Also false for a record whose kind is out of range. */
 bool view_object(ref_t r, struct view_object *out);

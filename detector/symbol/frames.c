@@ -65,6 +65,16 @@ static void line_of_call(struct symbol_module *m, struct unit *u, Dwarf_Die *inl
         f->column = (u32)n;
 }
 
+/* An inlined function that asks debuggers not to show it (attribute artificial), as wrappers in headers do. C++ compilers
+ * mark member functions of their own making in the same way: these stay. */
+static bool part_of_caller(Dwarf_Die *inlined)
+{
+    Dwarf_Attribute a;
+    bool artificial = false;
+    return dwarf_formflag(dwarf_attr_integrate(inlined, DW_AT_artificial, &a), &artificial) == 0 && artificial &&
+           !dwarf_attr_integrate(inlined, DW_AT_object_pointer, &a);
+}
+
 static struct symbol_frames *frames_from_dwarf(struct symbol_module *m, u64 address)
 {
     Dwarf_Die *function, chain[INLINE_MAX];
@@ -76,9 +86,11 @@ static struct symbol_frames *frames_from_dwarf(struct symbol_module *m, u64 addr
     struct symbol_frames *frames = frames_new(m, n, &frame);
     if (!frames)
         return NULL;
-    for (size_t i = 0; i < n; i++) {
-        struct symbol_frame *f = &frame[i];
-        size_t level = n - 1 - i; /* the chain goes inwards */
+    frames->n = 0;
+    for (size_t level = n; level-- > 0;) { /* the chain goes inwards */
+        if (function && level > 0 && part_of_caller(&chain[level]))
+            continue;
+        struct symbol_frame *f = &frame[frames->n++];
         if (function) {
             const struct elf_symbol *s = level == 0 ? symbols_at(&m->functions, address, false) : NULL;
             const struct function_name *name = die_function(m, &chain[level], s ? s->name : NULL);
@@ -92,7 +104,7 @@ static struct symbol_frames *frames_from_dwarf(struct symbol_module *m, u64 addr
         }
         f->inlined = level > 0;
         f->language = language_name(u->language);
-        if (i == 0)
+        if (level + 1 == n)
             line_at(m, u, address, f);
         else
             line_of_call(m, u, &chain[level + 1], f);
