@@ -38,6 +38,9 @@ void start_process_end(void) HIDDEN;
  * created through our pthread_create. Signals are blocked. */
 struct thread;
 void thread_adopted(struct thread *t, bool is_main) HIDDEN;
+/* Cuts a name that is too long. */
+struct thread_rec;
+void thread_set_name(struct thread_rec *r, const char *name) HIDDEN;
 /* Once, before the first thread_adopted. False when no thread key is left. */
 bool thread_start(void) HIDDEN;
 
@@ -53,6 +56,10 @@ bool process_start(void) HIDDEN;
 
 /* intercept/signal.c */
 void signal_thread_end(void) HIDDEN; /* gives back what the thread's handlers needed */
+/* What is kept of the handlers that run: a fiber's goes with it. Takes the present one's away, NULL if there is none. */
+struct handler_frames;
+struct handler_frames *signal_swap(struct handler_frames *now) HIDDEN;
+void signal_free(struct handler_frames *frames) HIDDEN;
 
 /* perturb.c */
 void perturb_start(void) HIDDEN;

@@ -70,9 +70,7 @@ static void line_of_call(struct symbol_module *m, struct unit *u, Dwarf_Die *inl
 static bool part_of_caller(Dwarf_Die *inlined)
 {
     Dwarf_Attribute a;
-    bool artificial = false;
-    return dwarf_formflag(dwarf_attr_integrate(inlined, DW_AT_artificial, &a), &artificial) == 0 && artificial &&
-           !dwarf_attr_integrate(inlined, DW_AT_object_pointer, &a);
+    return die_flag(inlined, DW_AT_artificial) && !dwarf_attr_integrate(inlined, DW_AT_object_pointer, &a);
 }
 
 static struct symbol_frames *frames_from_dwarf(struct symbol_module *m, u64 address)

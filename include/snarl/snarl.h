@@ -35,7 +35,8 @@ extern "C" {
 #define SNARL_FUNCTION_ static inline
 #endif
 
-#if !defined(SNARL_NO_ANNOTATIONS) && defined(__GNUC__) && defined(__linux__) && defined(__x86_64__) && !defined(__ILP32__)
+#if !defined(SNARL_NO_ANNOTATIONS) && defined(__GNUC__) && defined(__linux__) && defined(__x86_64__) &&                \
+    !defined(__ILP32__)
 /* A weak reference, through the global offset table by hand: what compilers make of `if (&function)` in code that is not
  * position-independent is settled by the linker, as "not there" (docs/decisions/0009). */
 #define SNARL_FIND_(name, function)                                                                                    \

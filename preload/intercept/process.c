@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <sys/wait.h>
 
+#include "fiber.h"
 #include "interceptor.h"
 #include "modules.h"
 #include "start.h"
@@ -97,6 +98,7 @@ static void fork_child(void)
     modules_after_fork();
     unwind_after_fork();
     thread_after_fork();
+    fiber_after_fork();
 }
 
 bool process_start(void)

@@ -111,11 +111,21 @@ static void trampoline(int sig, siginfo_t *info, void *context)
     frames->n = level;
 }
 
+struct handler_frames *signal_swap(struct handler_frames *now)
+{
+    struct handler_frames *before = frames;
+    frames = now;
+    return before;
+}
+
+void signal_free(struct handler_frames *s)
+{
+    sys_unmap(s, s ? sizeof *s : 0);
+}
+
 void signal_thread_end(void)
 {
-    struct handler_frames *s = frames;
-    frames = NULL;
-    sys_unmap(s, sizeof *s);
+    signal_free(signal_swap(NULL));
 }
 
 /* ---- setting ---- */

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "blocking.h"
+#include "fiber.h"
 #include "locate.h"
 #include "start.h"
 #include "thread_map.h"
@@ -119,7 +120,8 @@ bool thread_unknown(void)
     if (sys_call6(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task", (long)&st, 0, 0, 0) < 0)
         return true;
     const struct process_rec *p = arena_at(engine_process());
-    long seen = (long)st.st_nlink - 2, known = __atomic_load_n(&p->nthreads_live, __ATOMIC_SEQ_CST) + main_ended;
+    long seen = (long)st.st_nlink - 2,
+         known = (long)__atomic_load_n(&p->nthreads_live, __ATOMIC_SEQ_CST) - fiber_count() + main_ended;
     for (u32 i = 0; i < ENDING && seen > known; i++) {
         u32 tid = __atomic_load_n(&ending[i], __ATOMIC_ACQUIRE);
         known += tid && tid != snarl_pid && sys_call3(SYS_tgkill, snarl_pid, tid, 0) == 0;
@@ -135,10 +137,12 @@ void thread_after_fork(void)
 
 static void thread_end(void)
 {
-    struct thread *t = snarl_thread;
-    if ((uintptr_t)t <= 1)
-        return;
     u64 mask = sys_signals_block();
+    struct thread *t = fiber_thread_end();
+    if ((uintptr_t)t <= 1) {
+        sys_signals_restore(mask);
+        return;
+    }
     u32 tid = t->rec->tid;
     snarl_thread = SNARL_THREAD_ENDED;
     if (start_same_process()) {
@@ -353,7 +357,7 @@ EXPORT int thrd_create(thrd_t *out, thrd_start_t start, void *arg)
 
 /* ---- names ---- */
 
-static void set_name(struct thread_rec *r, const char *name)
+void thread_set_name(struct thread_rec *r, const char *name)
 {
     size_t i = 0;
     for (; i + 1 < sizeof r->name && name[i]; i++)
@@ -368,7 +372,7 @@ EXPORT int pthread_setname_np(pthread_t id, const char *name)
     if (t) {
         ref_t target = thread_map_get(id);
         if (target)
-            set_name(arena_at(target), name);
+            thread_set_name(arena_at(target), name);
         interceptor_leave(t);
     }
     return r;
@@ -397,7 +401,7 @@ EXPORT int prctl(int option, ...)
         snarl_thread = before;
     struct thread *t = r == 0 && option == PR_SET_NAME ? interceptor_enter(INTERCEPTOR_FP()) : NULL;
     if (t) {
-        set_name(t->rec, (const char *)a[0]);
+        thread_set_name(t->rec, (const char *)a[0]);
         interceptor_leave(t);
     }
     return r;
