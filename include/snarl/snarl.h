@@ -1,10 +1,10 @@
 /* What a program can tell snarl about itself: locks of its own making, names and levels of locks, order that snarl
  * cannot see, races that are intended, fibers, allocators of its own. See snarl.h(3) for examples.
  *
- * There is nothing to link. While libsnarl.so is loaded (`snarl run`, LD_PRELOAD, `snarl cc`) the calls reach it; without
- * it each is one load and one test. They never fail, keep errno, allocate nothing on the program's heap and take no lock
- * of the program's. All may be called from any thread at any time, in signal handlers too, except the fiber functions,
- * which are for ordinary code. Nothing is owned: names and texts are copied.
+ * There is nothing to link. While libsnarl.so is loaded (`snarl run`, LD_PRELOAD, `snarl cc`) the calls reach it;
+ * without it each is one load and one test. They never fail, keep errno, allocate nothing on the program's heap and take
+ * no lock of the program's. All may be called from any thread at any time, in signal handlers too, except the fiber
+ * functions, which are for ordinary code. Nothing is owned: names and texts are copied.
  *
  * Addresses only identify things: they need not be aligned, and nothing is read from or written to them. Sizes are in
  * bytes.
@@ -37,8 +37,8 @@ extern "C" {
 
 #if !defined(SNARL_NO_ANNOTATIONS) && defined(__GNUC__) && defined(__linux__) && defined(__x86_64__) &&                \
     !defined(__ILP32__)
-/* A weak reference, through the global offset table by hand: what compilers make of `if (&function)` in code that is not
- * position-independent is settled by the linker, as "not there" (docs/decisions/0009). */
+/* A weak reference, through the global offset table by hand: what compilers make of `if (&function)` in code that is
+ * not position-independent is settled by the linker, as "not there" (docs/decisions/0009). */
 #define SNARL_FIND_(name, function)                                                                                    \
     __asm__(".weak snarl_annotate_" #name "\n\t"                                                                       \
             "{movq snarl_annotate_" #name "@GOTPCREL(%%rip), %0|"                                                      \
@@ -241,8 +241,8 @@ SNARL_FUNCTION_ void *snarl_fiber_create(const void *stack, size_t size)
     (void)stack, (void)size;
     SNARL_ASK_(fiber_create, void *, SNARL_NULL_, (const void *, size_t), (stack, size));
 }
-/* The one that runs now; in a thread that has not switched, the thread itself. A thread's own is never destroyed: it ends
- * with the thread. */
+/* The one that runs now; in a thread that has not switched, the thread itself. A thread's own is never destroyed: it
+ * ends with the thread. */
 SNARL_FUNCTION_ void *snarl_fiber_current(void)
 {
     SNARL_ASK_(fiber_current, void *, SNARL_NULL_, (void), ());

@@ -2,8 +2,8 @@
  * files that carry an interface for programs, inside. Takes the engine's locks in slow paths only; arena records may be
  * made at first sight.
  *
- * Nothing of a custom lock is seen but what the program tells: no value to try, no moment at which it begins to wait. So
- * every announced acquire is published as a wait while other threads exist; the wait-for graph finds by itself that
+ * Nothing of a custom lock is seen but what the program tells: no value to try, no moment at which it begins to wait.
+ * So every announced acquire is published as a wait while other threads exist; the wait-for graph finds by itself that
  * nobody stands in the way of a lock that is free. An acquire can neither be made to fail (--on-deadlock=break) nor its
  * release be swallowed. */
 #include "analyze/access.h"

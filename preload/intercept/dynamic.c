@@ -73,8 +73,8 @@ DYNAMIC(AnnotateThreadName, (WHERE, const char *name), name ? thread_set_name(t-
 
 /* ---- what means nothing to snarl ----
  *
- * Ignored synchronisation: less order would only add races that are none. A mutex always orders, so it need not be told.
- * Tests' expectations, states to be flushed, traces: of the tool that these were made for. */
+ * Ignored synchronisation: less order would only add races that are none. A mutex always orders, so it need not be
+ * told. Tests' expectations, states to be flushed, traces: of the tool that these were made for. */
 
 #define NOTHING(name, parameters)                                                                                      \
     EXPORT void name parameters;                                                                                       \

@@ -1,7 +1,7 @@
 /* Fibers. Called by the watched program through annotations (annotate.c) and by the compilers' interface
  * (access/tsan_fiber.c). Takes no lock of its own, the engine's when a fiber begins or ends; memory comes from sys_map.
  *
- * A fiber's state (struct thread) goes with it from kernel thread to kernel thread: held locks, past, handlers that run.
+ * A fiber's state (struct thread) goes with it from kernel thread to kernel thread: locks held, past, running handlers.
  * The stack's bounds are known only if the program tells; else the unwinder asks for each page beyond the present one.
  * Between the switch that the program tells of and the one it makes, the new fiber runs on the old one's stack, so
  * nothing here relies on where the stack pointer is. */

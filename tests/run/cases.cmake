@@ -55,7 +55,7 @@ function(snarl_add_case_file prefix file)
     endif()
     set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL FALSE OUTPUT_NAME ${name}
                           RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cases)
-    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/run/cases)
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/run/cases ${PROJECT_SOURCE_DIR}/include)
     target_compile_options(${target} PRIVATE -O1 -g -Wall -Wextra -Wpedantic)
     target_link_libraries(${target} PRIVATE Threads::Threads)
     file(STRINGS ${file} lines REGEX "^ \\* @(case|clean|link|flags|labels|repeats)( |$)")
