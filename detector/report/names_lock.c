@@ -144,6 +144,19 @@ static void native_class(struct names *n, const struct view_object *o, struct cl
     c->local = of_main && v.local ? copy_escaped(v.local) : NULL;
 }
 
+/* A name says nothing of where the lock is; its declaration does. */
+static void named_place(struct names *n, const struct view_object *o, struct class_name *c)
+{
+    struct class_name native = {0};
+    if (o->birth.region != REGION_GLOBAL)
+        return;
+    native_class(n, o, &native);
+    c->file = native.file;
+    c->line = native.line;
+    free(native.class);
+    free(native.local);
+}
+
 static struct class_name *make_class(struct names *n, const struct view_object *o)
 {
     struct class_name *c = view_alloc(sizeof *c);
@@ -156,10 +169,12 @@ static struct class_name *make_class(struct names *n, const struct view_object *
     if (!c->class && (o->head.attrs & ATTR_PYTHON) && view_stack(o->birth.init_stack, &s))
         names_python_lock(&s, &c->class, &c->file, &c->line);
     char *name = c->class || !o->birth.name ? NULL : view_string(o->birth.name);
-    if (name && *name)
+    if (name && *name) {
         named_class(c, o, name);
-    else
+        named_place(n, o, c);
+    } else {
         free(name);
+    }
     if (!c->class)
         native_class(n, o, c);
     if (!c->local)
