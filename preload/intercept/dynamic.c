@@ -43,8 +43,8 @@ DYNAMIC(AnnotateCondVarWait, (WHERE, address cv, address lock), ((void)lock, AFT
 /* A queue: what was done before any put counts for every get; which of them it was is not followed. */
 DYNAMIC(AnnotatePCQPut, (WHERE, address pcq), BEFORE(pcq))
 DYNAMIC(AnnotatePCQGet, (WHERE, address pcq), AFTER(pcq))
-DYNAMIC(AnnotatePCQCreate, (WHERE, address pcq), hb_forget(hb_key(HB_ADDRESS, (u64)pcq)))
-DYNAMIC(AnnotatePCQDestroy, (WHERE, address pcq), hb_forget(hb_key(HB_ADDRESS, (u64)pcq)))
+DYNAMIC(AnnotatePCQCreate, (WHERE, address pcq), hb_forget(t, hb_key(HB_ADDRESS, (u64)pcq)))
+DYNAMIC(AnnotatePCQDestroy, (WHERE, address pcq), hb_forget(t, hb_key(HB_ADDRESS, (u64)pcq)))
 
 /* ---- locks ---- */
 

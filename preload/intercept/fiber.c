@@ -162,7 +162,7 @@ u64 fiber_create(u64 lo, u64 size, const u64 *fp)
         thread_set_name(child->rec, "fiber");
         if (known) {
             engine_memory_gone(t, lo, size, fp);
-            access_forget(lo, size);
+            access_forget(t, lo, size);
         }
         engine_thread_start(child, 0, known ? lo : 0, known ? hi : 0);
     }
@@ -228,7 +228,7 @@ void fiber_destroy(u64 fiber, const u64 *fp)
     if (f && !f->own && claim(f)) {
         struct thread *gone = f->t;
         signal_free(f->frames);
-        hb_forget(hb_key(HB_ADDRESS, (u64)f));
+        hb_forget(t, hb_key(HB_ADDRESS, (u64)f));
         give(fiber);
         __atomic_fetch_sub(&live, 1, __ATOMIC_SEQ_CST);
         u64 lo = gone->rec->stack_lo, hi = gone->rec->stack_hi;
