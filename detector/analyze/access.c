@@ -380,6 +380,131 @@ static bool quick_store(u64 addr, u64 seen, u64 fresh, u64 sites)
     return true;
 }
 
+/* The site of slot with the bytes of `had` added, when the thread knows it; 0: it does not. */
+static u32 quick_merge(const struct accesses *a, u32 had, u32 had_site, u32 mask, u32 site, ref_t stack)
+{
+    u32 masks = (had & SLOT_MASK) << 8 | mask, i = merge_index(had_site, masks, stack);
+    if (had_site == site || !(had & SLOT_MASK & ~mask))
+        return site;
+    return a->merges[i].site == had_site && a->merges[i].masks == masks && a->merges[i].stack == stack
+               ? a->merges[i].merged
+               : 0;
+}
+
+/* The access as its slot would say it, and where it is made. */
+struct quick {
+    struct accesses *a;
+    u64 addr;
+    u32 slot, mask, kind, site;
+    ref_t stack;
+};
+
+static bool quick_crowd_begin(const struct quick *q, u64 seen, u64 words)
+{
+    if (!q->a->crowds.n)
+        return false;
+    u32 number = crowd_take(&q->a->crowds);
+    struct crowd *c = crowd_at(number);
+    c->slots[0] = (struct crowd_slot){q->slot, site_word(q->site, q->slot)};
+    c->n = 1;
+    for (u32 i = 0; i < 2; i++, seen >>= 32, words >>= 32) {
+        u32 left = quick_meet(q->a, (u32)seen, q->mask, q->kind);
+        if (left)
+            c->slots[c->n++] = (struct crowd_slot){left, (u32)words};
+    }
+    return true;
+}
+
+/* The thread has made this access before, in this epoch. Without the guard: only this thread can have written such an
+ * entry, and while the cell refers to the record it is this granule's. */
+static bool quick_crowd_has(const struct quick *q, const struct crowd *c, const u64 *cell, u64 seen)
+{
+    bool has = false;
+    u32 n = __atomic_load_n(&c->n, __ATOMIC_RELAXED);
+    for (u32 i = 0; i < n && i < CROWD_SLOTS && !has; i++) {
+        u32 slot = __atomic_load_n(&c->slots[i].slot, __ATOMIC_RELAXED);
+        has = slot_epoch(slot) == slot_epoch(q->slot) && slot_covers(slot, q->kind, q->mask);
+    }
+    return has && __atomic_load_n(cell, __ATOMIC_ACQUIRE) == seen;
+}
+
+/* In the place of the present entries: what is left of them, and the access. Under the guard. 0: it takes more than
+ * that, nothing was done. */
+static u32 quick_crowd_write(const struct quick *q, struct crowd *c)
+{
+    struct crowd_slot left[CROWD_SLOTS + 1];
+    u32 n = 1, slot = q->slot, site = q->site;
+    for (u32 i = 0; i < c->n; i++) {
+        u32 met = quick_meet(q->a, c->slots[i].slot, q->mask, q->kind);
+        if (met == NOT_QUICK)
+            return 0;
+        if (met >> SLOT_KIND_SHIFT == slot >> SLOT_KIND_SHIFT) {
+            site = quick_merge(q->a, met, site_in(c->slots[i].site, met), q->mask, q->site, q->stack);
+            slot |= met & SLOT_MASK;
+            if (!site)
+                return 0;
+        } else if (met) {
+            left[n++] = (struct crowd_slot){met, c->slots[i].site};
+        }
+    }
+    left[0] = (struct crowd_slot){slot, site_word(site, slot)};
+    if (n > CROWD_SLOTS)
+        return 0;
+    __builtin_memcpy(c->slots, left, n * sizeof *left);
+    return c->n = n;
+}
+
+static bool quick_crowd(const struct quick *q, u64 seen)
+{
+    u64 *cell = shadow_cell(q->addr);
+    u32 number = crowd_number(seen);
+    struct crowd *c = crowd_at(number);
+    if (quick_crowd_has(q, c, cell, seen))
+        return true;
+    if (!crowd_enter(cell, seen))
+        return false;
+    u32 n = c->next ? 0 : quick_crowd_write(q, c);
+    if (n == 1 || n == 2) { /* fits into the cell again; the guard makes us the only one to change it */
+        __atomic_store_n(shadow_site(q->addr), c->slots[0].site | (n > 1 ? (u64)c->slots[1].site << 32 : 0),
+                         __ATOMIC_RELAXED);
+        __atomic_store_n(cell, cell_make(c->slots[0].slot, n > 1 ? c->slots[1].slot : 0), __ATOMIC_RELEASE);
+    }
+    crowd_leave(number);
+    if (n == 1 || n == 2)
+        crowd_give(&q->a->crowds, number);
+    return n != 0;
+}
+
+static bool quick_two(const struct quick *q, u64 seen, u32 newer, u32 older)
+{
+    u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED), rest = words & ~(u64)~0u;
+    if (!newer) {
+        newer = older;
+        older = 0;
+        words >>= 32;
+    }
+    if (newer >> SLOT_KIND_SHIFT == q->slot >> SLOT_KIND_SHIFT) { /* more bytes for the same slot */
+        u32 site = quick_merge(q->a, newer, site_in((u32)words, newer), q->mask, q->site, q->stack);
+        u32 slot = q->slot | (newer & SLOT_MASK);
+        return site && quick_store(q->addr, seen, cell_make(slot, older), site_word(site, slot) | (older ? rest : 0));
+    }
+    if (!older)
+        return quick_store(q->addr, seen, cell_make(q->slot, newer), site_word(q->site, q->slot) | words << 32);
+    if (older >> SLOT_KIND_SHIFT == q->slot >> SLOT_KIND_SHIFT) {
+        u32 site = quick_merge(q->a, older, site_in((u32)(rest >> 32), older), q->mask, q->site, q->stack);
+        u32 slot = q->slot | (older & SLOT_MASK);
+        return site && quick_store(q->addr, seen, cell_make(slot, newer), site_word(site, slot) | words << 32);
+    }
+    if (!quick_crowd_begin(q, seen, words))
+        return false;
+    u32 number = q->a->crowds.number[q->a->crowds.n]; /* the one just taken */
+    if (__atomic_compare_exchange_n(shadow_cell(q->addr), &seen, CELL_CROWD | (u64)number << 32, false,
+                                    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        return true;
+    crowd_give(&q->a->crowds, number);
+    return false;
+}
+
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
 {
     struct accesses *a = t->accesses;
@@ -387,38 +512,17 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
     if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
         return false;
     const struct instruction_memo *m = instruction_memo(a, pc, a->frames.stamp);
-    u32 site = m->site;
+    struct quick q = {a, addr, slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), mask, kind, m->site, m->stack};
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (snarl_unlikely(m->pc != pc || m->stamp != a->frames.stamp))
         return false;
-    u64 seen = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED), words;
+    u64 seen = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
     u32 newer = quick_meet(a, (u32)seen, mask, kind), older = quick_meet(a, (u32)(seen >> 32), mask, kind);
-    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd, too: no slot, so no byte meets */
-        return false;
-    u32 slot = slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask);
+    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd looks like that, too */
+        return cell_is_crowd(seen) && quick_crowd(&q, seen);
     if (!newer && !older)
-        return quick_store(addr, seen, slot, site_word(site, slot));
-    words = __atomic_load_n(shadow_site(addr), __ATOMIC_RELAXED);
-    if (!newer) {
-        newer = older;
-        older = 0;
-        words >>= 32;
-    }
-    if (newer >> SLOT_KIND_SHIFT == slot >> SLOT_KIND_SHIFT) { /* more bytes for the same slot */
-        u32 had = site_in((u32)words, newer), masks = (newer & SLOT_MASK) << 8 | mask, merged = site;
-        if (had != site) {
-            u32 i = merge_index(had, masks, m->stack);
-            if (a->merges[i].site != had || a->merges[i].masks != masks || a->merges[i].stack != m->stack)
-                return false;
-            merged = a->merges[i].merged;
-        }
-        slot |= newer & SLOT_MASK;
-        return quick_store(addr, seen, cell_make(slot, older),
-                           site_word(merged, slot) | (older ? words & ~(u64)~0u : 0));
-    }
-    if (older)
-        return false;
-    return quick_store(addr, seen, cell_make(slot, newer), site_word(site, slot) | words << 32);
+        return quick_store(addr, seen, q.slot, site_word(q.site, q.slot));
+    return quick_two(&q, seen, newer, older);
 }
 
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)

@@ -116,7 +116,7 @@ static struct hb_entry *entry_make(struct hb_bucket *b, u64 key)
 
 /* ---- by key ---- */
 
-static void release(struct accesses *a, u64 key, bool replace)
+static void leave(struct accesses *a, u64 key, bool replace)
 {
     struct hb_bucket *b = bucket_enter(key);
     struct hb_entry *e = entry_make(b, key);
@@ -125,6 +125,11 @@ static void release(struct accesses *a, u64 key, bool replace)
     else if (e)
         clock_release_join(&a->clock, &e->clock);
     bucket_leave(b);
+}
+
+static void release(struct accesses *a, u64 key, bool replace)
+{
+    leave(a, key, replace);
     clock_tick(&a->clock);
     accesses_new_epoch(a, true);
 }
@@ -296,8 +301,7 @@ void hb_thread_end(struct thread *t)
     if (!access_on || !a || !a->number)
         return;
     if (!t->rec->detached)
-        release(a, KEY_THREAD | t->rec->number, true);
-    access_now = 0;
+        leave(a, KEY_THREAD | t->rec->number, true); /* no tick: who joins it knows its end */
     accesses_end(a);
 }
 

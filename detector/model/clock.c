@@ -19,16 +19,28 @@
 /* The mapping: spares, times and the slot that is always zero. Spares and first lanes share a page. */
 #define TIMES_AT ((sizeof(struct clock_spares) + 63) & ~63UL)
 #define MAP_BYTES (TIMES_AT + (CLOCK_LANES + 1) * sizeof(u64))
-/* Lanes that are wiped by storing zeroes; pages behind them go back to the system. */
-#define WIPE_LANES 4096u
+#define LEAVES (CLOCK_LANES / CLOCK_LEAF)
+#define LEAF_BYTES (CLOCK_LEAF * sizeof(u64))
 
 static u32 leaves_known(const struct clock *c)
 {
     return (c->lanes + CLOCK_LEAF - 1) / CLOCK_LEAF;
 }
-static void stale_set(struct clock *c, u32 leaf)
+/* Something new is known in it. */
+static void leaf_changed(struct clock *c, u32 leaf)
 {
     c->stale[leaf / 64] |= 1ULL << leaf % 64;
+    c->used[leaf / 64] |= 1ULL << leaf % 64;
+}
+/* The first used leaf from `leaf` on, LEAVES if there is none. */
+static u32 next_used(const struct clock *c, u32 leaf)
+{
+    for (u32 w = leaf / 64; w < LEAVES / 64; w++, leaf = w * 64) {
+        u64 bits = c->used[w] >> leaf % 64;
+        if (bits)
+            return leaf + (u32)__builtin_ctzll(bits);
+    }
+    return LEAVES;
 }
 static void stale_clear(struct clock *c, u32 leaf)
 {
@@ -51,7 +63,7 @@ static void learn(struct clock *c, u32 lane, u64 time)
     if (lane >= c->lanes)
         c->lanes = lane + 1;
     c->times[lane] = time;
-    stale_set(c, lane / CLOCK_LEAF);
+    leaf_changed(c, lane / CLOCK_LEAF);
 }
 
 static void base_share(ref_t base)
@@ -89,27 +101,6 @@ static inline u32 leaf_join(u64 *restrict a, const u64 *restrict b)
     return (u32)(news >> 63) * NEWS | (u32)(more >> 63) * MORE;
 }
 
-static inline bool leaf_empty(const u64 *a)
-{
-    u64 any = 0;
-    for (u32 k = 0; k < CLOCK_LEAF; k++)
-        any |= a[k];
-    return !any;
-}
-
-/* ---- lives of threads ---- */
-
-/* Clears what was used. */
-static void wipe(struct clock *c)
-{
-    u64 *end = c->times + c->lanes;
-    u64 pages = ((u64)(c->times + WIPE_LANES) + 4095) & ~4095ULL;
-    /* Refused for locked memory. */
-    if ((u64)end > pages && sys_call3(SYS_madvise, pages, (u64)end - pages, MADV_DONTNEED) == 0)
-        end = (u64 *)pages;
-    __builtin_memset(c->times, 0, (u64)end - (u64)c->times);
-}
-
 static int memory_ready(struct clock *c)
 {
     if (!c->times) {
@@ -121,70 +112,16 @@ static int memory_ready(struct clock *c)
         c->spares = (struct clock_spares *)p;
         c->times = (u64 *)(p + TIMES_AT);
     }
-    wipe(c);
+    for (u32 i = next_used(c, 0); i < LEAVES; i = next_used(c, i + 1))
+        __builtin_memset(c->times + i * CLOCK_LEAF, 0, LEAF_BYTES);
+    __builtin_memset(c->used, 0, sizeof c->used);
     __builtin_memset(c->stale, 0, sizeof c->stale);
     c->lanes = 0;
     c->snapshot = 0;
     return 0;
 }
 
-static void lane_set(struct clock *c, u32 lane, u64 first)
-{
-    c->lane = lane;
-    c->times[lane] = first;
-    if (lane >= c->lanes)
-        c->lanes = lane + 1;
-}
-
-int clock_start(struct clock *c, const struct clock *creator)
-{
-    u32 lane;
-    u64 first;
-    int err = memory_ready(c);
-    if (!err)
-        err = lane_take(creator, &lane, &first);
-    if (err)
-        return err;
-    if (creator) {
-        /* Page by page only where something is known: what was never touched stays so. */
-        for (u32 i = 0, n = leaves_known(creator); i < n; i++)
-            if (!leaf_empty(creator->times + i * CLOCK_LEAF))
-                __builtin_memcpy(c->times + i * CLOCK_LEAF, creator->times + i * CLOCK_LEAF, CLOCK_LEAF * sizeof(u64));
-        c->lanes = creator->lanes;
-        c->snapshot = creator->snapshot;
-        base_share(c->snapshot);
-        __builtin_memcpy(c->stale, creator->stale, sizeof c->stale);
-        stale_set(c, creator->lane / CLOCK_LEAF);
-    }
-    lane_set(c, lane, first);
-    return 0;
-}
-
-void clock_end(struct clock *c)
-{
-    snapshot_drop(c->spares, c->snapshot);
-    c->snapshot = 0;
-    snapshot_give_spares(c->spares);
-    lane_give(c->lane, clock_now(c));
-}
-
-int clock_forked(struct clock *c)
-{
-    /* The copies of references are the parent's. */
-    __builtin_memset(c->spares, 0, sizeof *c->spares);
-    c->snapshot = 0;
-    for (u32 i = 0, n = leaves_known(c); i < n; i++)
-        if (!leaf_empty(c->times + i * CLOCK_LEAF))
-            stale_set(c, i);
-    u32 lane;
-    u64 first;
-    int err = lane_take(c, &lane, &first);
-    if (!err)
-        lane_set(c, lane, first);
-    return err;
-}
-
-/* ---- the arena is full: times in common ---- */
+/* ---- the common times, for when memory or lanes run out ---- */
 
 static void common_raise(u32 lane, u64 time)
 {
@@ -193,26 +130,10 @@ static void common_raise(u32 lane, u64 time)
         *common = time;
 }
 
-/* s = all that it knew, with joined, and all that c knows; and what others left there. */
-static SNARL_COLD void release_common(struct clock *c, struct sync_clock *s, bool joined)
+static void common_add(const u64 *leaf, u32 i)
 {
-    ref_t base = s->base;
-    run_lost(LOSS_arena_full);
-    u64 mask = common_begin();
-    for (u32 lane = 0; lane < c->lanes; lane++)
-        common_raise(lane, c->times[lane]);
-    if (joined && base != BASE_COMMON) {
-        u32 n;
-        const ref_t *list = snapshot_list(&base, &n);
-        for (u32 lane = 0; lane < n * CLOCK_LEAF; lane++)
-            if (list[lane / CLOCK_LEAF])
-                common_raise(lane, snapshot_times(list[lane / CLOCK_LEAF])[lane % CLOCK_LEAF]);
-    }
-    if (joined && s->lane < CLOCK_LANES)
-        common_raise(s->lane, s->time);
-    common_end(mask);
-    s->base = BASE_COMMON;
-    base_drop(c->spares, base);
+    for (u32 k = 0; k < CLOCK_LEAF; k++)
+        common_raise(i * CLOCK_LEAF + k, leaf[k]);
 }
 
 static SNARL_COLD bool acquire_common(struct clock *c)
@@ -230,7 +151,91 @@ static SNARL_COLD bool acquire_common(struct clock *c)
     return news;
 }
 
+/* ---- lives of threads ---- */
+
+static int lane_begin(struct clock *c, const struct clock *creator)
+{
+    u32 lane;
+    u64 first;
+    int r = lane_take(creator, &lane, &first);
+    if (r < 0)
+        return r;
+    c->lane = lane;
+    c->times[lane] = first;
+    if (lane >= c->lanes)
+        c->lanes = lane + 1;
+    c->used[lane / CLOCK_LEAF / 64] |= 1ULL << lane / CLOCK_LEAF % 64;
+    /* Who knows a time of this lane passes by all that the last owner left: so that has to be known here, too. */
+    if (r == LANE_FORCED)
+        acquire_common(c);
+    return 0;
+}
+
+int clock_start(struct clock *c, const struct clock *creator)
+{
+    int err = memory_ready(c);
+    if (err)
+        return err;
+    if (creator) {
+        for (u32 i = next_used(creator, 0); i < LEAVES; i = next_used(creator, i + 1))
+            __builtin_memcpy(c->times + i * CLOCK_LEAF, creator->times + i * CLOCK_LEAF, LEAF_BYTES);
+        c->lanes = creator->lanes;
+        __builtin_memcpy(c->used, creator->used, sizeof c->used);
+        __builtin_memcpy(c->stale, creator->stale, sizeof c->stale);
+        leaf_changed(c, creator->lane / CLOCK_LEAF);
+    }
+    err = lane_begin(c, creator);
+    if (!err && creator && creator->snapshot) {
+        c->snapshot = creator->snapshot;
+        base_share(c->snapshot);
+    }
+    return err;
+}
+
+void clock_end(struct clock *c)
+{
+    snapshot_drop(c->spares, c->snapshot);
+    c->snapshot = 0;
+    snapshot_give_spares(c->spares);
+    u64 mask = common_begin();
+    for (u32 i = next_used(c, 0); i < LEAVES; i = next_used(c, i + 1))
+        common_add(c->times + i * CLOCK_LEAF, i);
+    common_end(mask);
+    lane_give(c->lane, clock_now(c));
+}
+
+int clock_forked(struct clock *c)
+{
+    /* The copies of references are the parent's. */
+    __builtin_memset(c->spares, 0, sizeof *c->spares);
+    c->snapshot = 0;
+    __builtin_memcpy(c->stale, c->used, sizeof c->stale);
+    return lane_begin(c, c);
+}
+
 /* ---- release ---- */
+
+/* The arena is full: s = all that it knew, with joined, and all that c knows; and what others left there. */
+static SNARL_COLD void release_common(struct clock *c, struct sync_clock *s, bool joined)
+{
+    ref_t base = s->base;
+    run_lost(LOSS_arena_full);
+    u64 mask = common_begin();
+    for (u32 i = next_used(c, 0); i < LEAVES; i = next_used(c, i + 1))
+        common_add(c->times + i * CLOCK_LEAF, i);
+    if (joined && base != BASE_COMMON) {
+        u32 n;
+        const ref_t *list = snapshot_list(&base, &n);
+        for (u32 i = 0; i < n; i++)
+            if (list[i])
+                common_add(snapshot_times(list[i]), i);
+    }
+    if (joined && s->lane < CLOCK_LANES)
+        common_raise(s->lane, s->time);
+    common_end(mask);
+    s->base = BASE_COMMON;
+    base_drop(c->spares, base);
+}
 
 /* Brings the snapshot up to date and makes it the thread's own. */
 static bool snapshot_refresh(struct clock *c)
@@ -244,7 +249,7 @@ static bool snapshot_refresh(struct clock *c)
             u64 *times = snapshot_own_leaf(c->spares, &list[i], false);
             if (!times)
                 return false;
-            __builtin_memcpy(times, c->times + i * CLOCK_LEAF, CLOCK_LEAF * sizeof(u64));
+            __builtin_memcpy(times, c->times + i * CLOCK_LEAF, LEAF_BYTES);
             stale_clear(c, i);
         }
     }
@@ -367,15 +372,16 @@ static bool acquire_base(struct clock *c, const struct sync_clock *s)
         if (!list[i] || (i < nown && own[i] == list[i]))
             continue;
         u32 how = leaf_join(c->times + i * CLOCK_LEAF, snapshot_times(list[i]));
-        news |= how & NEWS;
+        if (how & NEWS) {
+            leaf_changed(c, i);
+            news = true;
+        }
         /* Where nothing is added to it, the other's leaf serves as well as a copy, and next time one look at the
          * reference is enough. Not where the two threads' own times run: those leaves never stay the same. */
         bool adopt = !(how & MORE) && i != own_leaf && i != left_leaf &&
                      (how & NEWS || (c->snapshot && snapshot_is_own(c->snapshot)));
         if (adopt && leaf_adopt(c, i, list[i]))
             own = snapshot_list(&c->snapshot, &nown);
-        else if (how & NEWS)
-            stale_set(c, i);
     }
     return news;
 }

@@ -12,7 +12,7 @@
  * that knows another at some time knows all that the other knew then.
  *
  * The rule of ticks: after a thread has left its time somewhere (clock_release, clock_release_join, as the creator in
- * clock_start, in the parent of a fork) it ticks before its next access and before its next acquire. So a time stands
+ * clock_start, in the parent after a fork) it ticks before its next access and before its next acquire. So a time stands
  * for one state of knowledge, and that one comparison is right. Only at a thread's end there is no tick between its last
  * release and clock_end: who knows that release knows the end, and the lane can serve again.
  *
@@ -22,7 +22,9 @@
  *
  * When the arena is full nothing is left out: the release joins one run-wide set of times that every acquire of such a
  * sync_clock takes over as a whole (model/lanes.h). That orders more than the program did, so it can hide a race but
- * never invent one. Counted as LOSS_arena_full.
+ * never invent one. Counted as LOSS_arena_full. The same set holds all that ended threads knew: when no lane is left
+ * that is fresh or known to have ended, any ended one serves, for a thread that comes after all of those (counted as
+ * LOSS_lanes_forced).
  *
  * Thread safety: a struct clock belongs to its thread; a struct sync_clock is protected by its owner's lock or by the
  * caller. Snapshots' counts are atomic. Times never wrap (63 bits are used). */
@@ -44,11 +46,12 @@ struct clock {
     u32 lanes; /* no lane from here on is known */
     ref_t snapshot;
     struct clock_spares *spares;
+    u64 used[CLOCK_LANES / CLOCK_LEAF / 64];  /* leaves in which something is known */
     u64 stale[CLOCK_LANES / CLOCK_LEAF / 64]; /* leaves that the snapshot has older; the own time never makes one so */
 };
 
-/* What a release has left. All zero: nothing. 16 bytes. In the arena: what is in memory of a process would be released
- * twice after a fork. */
+/* What a release has left. All zero: nothing. 16 bytes. Where a forked child has a copy of one it overwrites that
+ * without clearing it: the reference is the parent's. */
 struct sync_clock {
     u64 time;   /* of lane */
     u32 lane;   /* CLOCK_LANES: joined, all is in the base */
@@ -57,8 +60,8 @@ struct sync_clock {
 
 /* A clock for a thread that starts after everything `creator` knows (NULL: after nothing), on a lane of its own: one
  * whose last owner's end the creator knows, if there is such a lane, else a fresh one. *c is all zero or was ended; its
- * memory serves again. `creator` does not change meanwhile. 0, -ENOMEM, or -EAGAIN when all lanes are in use (the caller
- * counts it; the thread then is not watched). Takes the run's threads lock. */
+ * memory serves again. `creator` does not change meanwhile. 0, -ENOMEM, or -EAGAIN when all lanes are in use by living
+ * threads (the caller counts it; the thread then is not watched). Takes the run's threads lock. */
 int clock_start(struct clock *c, const struct clock *creator);
 /* The thread has ended: its lane may serve another one that comes after it. Takes the run's threads lock. */
 void clock_end(struct clock *c);

@@ -11,7 +11,6 @@
 #include "model/run.h"
 
 #define SEARCH_STEPS 64u
-#define SEARCH_STEPS_LAST 4096u /* when there is no fresh lane any more */
 
 struct lane_rec {
     u64 last;   /* time of the last owner's end */
@@ -26,29 +25,46 @@ static struct lane_rec *lane_at(u32 lane)
     return page ? (struct lane_rec *)arena_at(page) + lane % LANE_PAGE : NULL;
 }
 
-/* Threads lock held, like the next one. */
-static bool take_ended(struct run_state *rs, const struct clock *creator, u32 *lane, u64 *first)
+/* The first ended lane leaves its list. Threads lock held, like below. */
+static struct lane_rec *pop_ended(struct run_state *rs, u32 *lane)
 {
-    for (u32 steps = rs->next_lane < CLOCK_LANES ? SEARCH_STEPS : SEARCH_STEPS_LAST; steps; steps--) {
-        if (!rs->ended_lanes) {
-            u32 passed = rs->passed_lanes;
-            __atomic_store_n(&rs->passed_lanes, 0, __ATOMIC_RELEASE);
-            __atomic_store_n(&rs->ended_lanes, passed, __ATOMIC_RELEASE);
-        }
-        if (!rs->ended_lanes)
+    if (!rs->ended_lanes) {
+        u32 passed = rs->passed_lanes;
+        __atomic_store_n(&rs->passed_lanes, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&rs->ended_lanes, passed, __ATOMIC_RELEASE);
+    }
+    if (!rs->ended_lanes)
+        return NULL;
+    *lane = rs->ended_lanes - 1;
+    struct lane_rec *l = lane_at(*lane);
+    __atomic_store_n(&rs->ended_lanes, l->next, __ATOMIC_RELEASE);
+    return l;
+}
+
+static bool take_known(struct run_state *rs, const struct clock *creator, u32 *lane, u64 *first)
+{
+    for (u32 steps = 0; steps < SEARCH_STEPS; steps++) {
+        struct lane_rec *l = pop_ended(rs, lane);
+        if (!l)
             return false;
-        u32 at = rs->ended_lanes - 1;
-        struct lane_rec *l = lane_at(at);
-        __atomic_store_n(&rs->ended_lanes, l->next, __ATOMIC_RELEASE);
-        if (l->last <= creator->times[at]) {
-            *lane = at;
+        if (l->last <= creator->times[*lane]) {
             *first = l->last + 1;
             return true;
         }
         l->next = rs->passed_lanes;
-        __atomic_store_n(&rs->passed_lanes, at + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&rs->passed_lanes, *lane + 1, __ATOMIC_RELEASE);
     }
     return false;
+}
+
+static int take_any(struct run_state *rs, u32 *lane, u64 *first)
+{
+    const struct lane_rec *l = pop_ended(rs, lane);
+    if (!l)
+        return -EAGAIN;
+    *first = l->last + 1;
+    run_lost(LOSS_lanes_forced);
+    return LANE_FORCED;
 }
 
 static int take_fresh(struct run_state *rs, u32 *lane, u64 *first)
@@ -75,7 +91,9 @@ int lane_take(const struct clock *creator, u32 *lane, u64 *first)
 {
     struct run_state *rs = run();
     u64 mask = ilock_acquire(&rs->threads_lock);
-    int err = creator && take_ended(rs, creator, lane, first) ? 0 : take_fresh(rs, lane, first);
+    int err = creator && take_known(rs, creator, lane, first) ? 0 : take_fresh(rs, lane, first);
+    if (err == -EAGAIN)
+        err = take_any(rs, lane, first);
     ilock_release(&rs->threads_lock, mask);
     return err;
 }

@@ -1,14 +1,16 @@
 /* Lanes of the whole run: which are in use, which have ended and when; and the times that releases have in common when
- * the arena is full. */
+ * the arena or the lanes are full. */
 #ifndef SNARL_MODEL_LANES_H
 #define SNARL_MODEL_LANES_H
 
 #include "model/clock.h"
 
-/* A lane for a thread that comes after all that `creator` knows, and its first time there. 0, -ENOMEM, -EAGAIN. Takes
+/* A lane for a thread that comes after all that `creator` knows, and its first time there. 0; LANE_FORCED: the creator
+ * does not know the end of the last owner, so the new one has to take over the common times; -ENOMEM, -EAGAIN. Takes
  * RANK_THREADS. */
+#define LANE_FORCED 1
 int lane_take(const struct clock *creator, u32 *lane, u64 *first);
-/* Takes RANK_THREADS. */
+/* All that its owner knew is in the common times. Takes RANK_THREADS. */
 void lane_give(u32 lane, u64 last);
 /* Lanes from here on have never been used. */
 u32 lanes_used(void);

@@ -32,6 +32,7 @@ struct run_options {
     X(stack_incomplete, "stacks that could not be unwound to their end")                                               \
     X(process_unwatched, "child processes that could not be watched")                                                  \
     X(deep_context, "contexts with too many locks held, shortened")                                                    \
+    X(lanes_forced, "threads taken to begin after ended ones: too many to tell apart")                                 \
     X(sites_full, "accesses whose stack could not be kept")                                                            \
     X(epochs_reused, "accesses forgotten: too many at the same time")                                                  \
     X(shadow_uncovered, "accesses outside of the watched address space")                                               \

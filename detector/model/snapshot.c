@@ -13,21 +13,14 @@ static const struct {
 
 static ref_t take(struct clock_spares *spares, u32 size)
 {
-    ref_t r = 0;
-    if (!spares) {
-        arena_alloc_many(sizes[size].pool, sizes[size].bytes, &r, 1);
-    } else {
-        if (!spares->n[size])
-            spares->n[size] =
-                arena_alloc_many(sizes[size].pool, sizes[size].bytes, spares->item[size], sizes[size].batch);
-        if (spares->n[size])
-            r = spares->item[size][--spares->n[size]];
-    }
-    if (r) {
-        struct snapshot *s = snapshot_at(r);
-        s->size = size;
-        __atomic_store_n(&s->count, 1, __ATOMIC_RELAXED);
-    }
+    u32 *n = &spares->n[size];
+    if (!*n)
+        *n = arena_alloc_many(sizes[size].pool, sizes[size].bytes, spares->item[size], sizes[size].batch);
+    if (!*n)
+        return 0;
+    ref_t r = spares->item[size][--*n];
+    snapshot_at(r)->size = size;
+    __atomic_store_n(&snapshot_at(r)->count, 1, __ATOMIC_RELAXED);
     return r;
 }
 

@@ -43,7 +43,7 @@ struct snapshot_top {
     ref_t leaf[];
 };
 
-/* A thread's spare nodes; NULL where a pointer to it is asked for: none are kept. */
+/* A thread's spare nodes. */
 struct clock_spares {
     u32 n[SIZE_COUNT];
     ref_t item[SIZE_COUNT][SPARES_MOST];
@@ -78,7 +78,7 @@ static inline const ref_t *snapshot_list(const ref_t *place, u32 *n)
     return s->size == SIZE_CLOCK_LEAF ? place : ((const struct snapshot_top *)s)->leaf;
 }
 
-/* Gives a reference back (0: nothing). */
+/* Gives a reference back (0: nothing). spares may be NULL. */
 void snapshot_drop(struct clock_spares *spares, ref_t r);
 /* Makes what is held at *place the caller's own, with at least `leaves` leaves, and returns its list for changing: each
  * entry is a place of its own. NULL when the arena is full; nothing has changed then. */

@@ -1,243 +1,11 @@
-/* Vector clocks against an oracle: plain arrays that say for each thread that ever lived up to which of its times another
- * one knows it. */
-#include <errno.h>
+/* Vector clocks against their oracle. */
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/arena.h"
-#include "model/clock.h"
+#include "clock_fixture.h"
+
 #include "model/lanes.h"
-#include "model/run.h"
-#include "unit.h"
-
-#define LIVES 2600 /* threads over one test */
-#define SYNCS 64
-
-/* Knowledge: per life the time up to which it is known. */
-struct known {
-    u64 time[LIVES];
-};
-/* One thread after the other on one struct clock. */
-struct actor {
-    struct clock c;
-    bool alive;
-    u32 life;
-    struct known k;
-};
-struct sync {
-    struct sync_clock s;
-    struct known k;
-    u32 spin;
-};
-
-static struct life {
-    u32 lane;
-    u64 first, last;
-} lives[LIVES];
-static u32 nlives;
-static u32 lane_lives[CLOCK_LANES][32], lane_nlives[CLOCK_LANES];
-static struct sync *syncs;
-static bool exact; /* memory has been there all the time: nothing is known too much */
-
-static void begin(u64 arena_bytes)
-{
-    char path[] = "/tmp/snarl-unit-XXXXXX";
-    char *dir = mkdtemp(path), file[64];
-    snprintf(file, sizeof file, "%s/arena", dir);
-    if (arena_base)
-        arena_close();
-    CU_ASSERT_EQUAL_FATAL(arena_create(file, arena_bytes), 0);
-    unlink(file);
-    rmdir(dir);
-    ref_t r = arena_blob(sizeof(struct run_state));
-    CU_ASSERT_FATAL(r != 0);
-    arena_header()->run = r;
-    run()->threads_lock.rank = RANK_THREADS;
-    nlives = 0;
-    memset(lane_nlives, 0, sizeof lane_nlives);
-    exact = true;
-    free(syncs);
-    syncs = calloc(SYNCS, sizeof *syncs);
-}
-
-static u32 pools_live(void)
-{
-    u32 n = 0;
-    for (u32 p = POOL_CLOCK_LEAF; p <= POOL_CLOCK_HUGE; p++)
-        n += arena_header()->pools[p].live;
-    return n;
-}
-
-static void unmap(struct clock *c)
-{
-    if (c->spares)
-        munmap(c->spares, (char *)(c->times + CLOCK_LANES + 1) - (char *)c->spares);
-    memset(c, 0, sizeof *c);
-}
-
-static u32 random_next(u32 *seed)
-{
-    *seed = *seed * 1664525u + 1013904223u;
-    return *seed >> 8;
-}
-
-/* What a knows of a lane must be what it knows of the last life there of which it knows something, and of the earlier
- * ones it must know the end. */
-static bool lane_agrees(const struct actor *a, u32 lane)
-{
-    u64 time = 0;
-    for (u32 i = lane_nlives[lane]; i-- > 0;) {
-        u32 life = lane_lives[lane][i];
-        if (exact && time && a->k.time[life] != lives[life].last)
-            return false;
-        if (!time)
-            time = a->k.time[life];
-    }
-    return exact ? clock_time(&a->c, lane) == time : clock_time(&a->c, lane) >= time;
-}
-
-static bool agrees(const struct actor *a)
-{
-    for (u32 lane = 0; lane < run()->next_lane; lane++)
-        if (!lane_agrees(a, lane))
-            return false;
-    return clock_now(&a->c) == lives[a->life].last;
-}
-
-/* True when that was news. */
-static bool known_join(struct known *to, const struct known *from)
-{
-    bool news = false;
-    for (u32 i = 0; i < LIVES; i++) {
-        if (from->time[i] > to->time[i]) {
-            to->time[i] = from->time[i];
-            news = true;
-        }
-    }
-    return news;
-}
-
-static void set_own(struct actor *a)
-{
-    a->k.time[a->life] = lives[a->life].last = clock_now(&a->c);
-}
-
-static void tick(struct actor *a)
-{
-    clock_tick(&a->c);
-    set_own(a);
-}
-
-static int start(struct actor *a, struct actor *creator)
-{
-    int err = clock_start(&a->c, creator ? &creator->c : NULL);
-    if (err)
-        return err;
-    u32 life = __atomic_fetch_add(&nlives, 1, __ATOMIC_RELAXED), lane = a->c.lane;
-    CU_ASSERT_FATAL(life < LIVES);
-    memset(&a->k, 0, sizeof a->k);
-    if (creator)
-        a->k = creator->k;
-    a->alive = true;
-    a->life = life;
-    lives[life] = (struct life){lane, clock_now(&a->c), clock_now(&a->c)};
-    set_own(a);
-    CU_ASSERT_FATAL(lane_nlives[lane] < 32);
-    lane_lives[lane][lane_nlives[lane]++] = life;
-    if (creator)
-        tick(creator);
-    return 0;
-}
-
-static void end(struct actor *a)
-{
-    clock_end(&a->c);
-    a->alive = false;
-}
-
-static void release(struct actor *a, struct sync *s)
-{
-    clock_release(&a->c, &s->s);
-    s->k = a->k;
-}
-
-static void release_join(struct actor *a, struct sync *s)
-{
-    clock_release_join(&a->c, &s->s);
-    known_join(&s->k, &a->k);
-}
-
-static void acquire(struct actor *a, struct sync *s)
-{
-    bool news = known_join(&a->k, &s->k), said = clock_acquire(&a->c, &s->s);
-    CU_ASSERT_FATAL(said == news || !exact);
-}
-
-static void copy(struct actor *a, struct sync *to, const struct sync *from)
-{
-    sync_clock_copy(a ? &a->c : NULL, &to->s, &from->s);
-    if (to != from)
-        to->k = from->k;
-}
-
-static void clear(struct actor *a, struct sync *s)
-{
-    sync_clock_clear(a ? &a->c : NULL, &s->s);
-    memset(&s->k, 0, sizeof s->k);
-}
-
-static void finish(struct actor *actors, u32 n)
-{
-    for (u32 i = 0; i < SYNCS; i++)
-        clear(NULL, &syncs[i]);
-    for (u32 i = 0; i < n; i++) {
-        if (actors[i].alive)
-            end(&actors[i]);
-        unmap(&actors[i].c);
-    }
-    CU_ASSERT_EQUAL(pools_live(), 0);
-}
-
-/* One step of a random run: the odds lean to release and acquire, and to few sync clocks. */
-static void step(struct actor *actors, u32 n, u32 nsyncs, u32 *seed)
-{
-    struct actor *a = &actors[random_next(seed) % n], *other = &actors[random_next(seed) % n];
-    struct sync *s = &syncs[random_next(seed) % nsyncs], *s2 = &syncs[random_next(seed) % nsyncs];
-    u32 what = random_next(seed) % 100;
-    if (!a->alive) {
-        if (other->alive && nlives < LIVES - 1)
-            CU_ASSERT_EQUAL_FATAL(start(a, other), 0);
-        return;
-    }
-    if (what < 35) {
-        acquire(a, s);
-    } else if (what < 60) {
-        release(a, s);
-        tick(a);
-    } else if (what < 78) {
-        release_join(a, s);
-        tick(a);
-    } else if (what < 84) {
-        copy(random_next(seed) % 4 ? a : NULL, s, s2);
-    } else if (what < 86) {
-        clear(random_next(seed) % 4 ? a : NULL, s);
-    } else if (what < 96) {
-        tick(a);
-    } else if (what < 97 && other != a && other->alive && nlives < LIVES - 1) {
-        if (what % 2)
-            release(a, s);
-        else
-            release_join(a, s);
-        end(a);
-        acquire(other, s);
-        return;
-    }
-    CU_ASSERT_FATAL(agrees(a));
-}
 
 static void random_run(u32 nactors, u32 nsyncs, u32 steps, u32 seed)
 {
@@ -310,106 +78,6 @@ static void arena_full(void)
     free(actors);
 }
 
-static void lane_waits_for_its_end_to_be_known(void)
-{
-    begin(64ULL << 20);
-    static struct actor a[4];
-    CU_ASSERT_EQUAL_FATAL(start(&a[0], NULL), 0);
-    CU_ASSERT_EQUAL_FATAL(start(&a[1], &a[0]), 0);
-    release(&a[1], &syncs[0]);
-    u32 lane = a[1].c.lane;
-    u64 last = clock_now(&a[1].c);
-    end(&a[1]);
-    CU_ASSERT_EQUAL_FATAL(start(&a[2], &a[0]), 0); /* the creator has not heard of the end */
-    CU_ASSERT_NOT_EQUAL(a[2].c.lane, lane);
-    acquire(&a[0], &syncs[0]);
-    CU_ASSERT_EQUAL_FATAL(start(&a[3], &a[0]), 0);
-    CU_ASSERT_EQUAL(a[3].c.lane, lane);
-    CU_ASSERT_EQUAL(clock_now(&a[3].c), last + 1);
-    CU_ASSERT(clock_time(&a[2].c, lane) < last);
-    CU_ASSERT(agrees(&a[2]) && agrees(&a[3]));
-    /* The memory of the ended one serves again and has forgotten everything. */
-    CU_ASSERT_EQUAL_FATAL(start(&a[1], NULL), 0);
-    CU_ASSERT(agrees(&a[1]));
-    finish(a, 4);
-}
-
-/* Many ended lanes that the creator does not know stand in front of one that it does. */
-static void passed_lanes_get_their_turn(void)
-{
-    begin(64ULL << 20);
-    enum { MANY = 400 };
-    static struct actor boss, child, stranger;
-    CU_ASSERT_EQUAL_FATAL(start(&boss, NULL), 0);
-    CU_ASSERT_EQUAL_FATAL(start(&child, &boss), 0);
-    u32 lane = child.c.lane;
-    release(&child, &syncs[0]);
-    end(&child);
-    acquire(&boss, &syncs[0]);
-    for (u32 i = 0; i < MANY; i++) {
-        CU_ASSERT_EQUAL_FATAL(start(&stranger, NULL), 0);
-        end(&stranger);
-    }
-    u32 tries = 0;
-    do {
-        CU_ASSERT_EQUAL_FATAL(start(&child, &boss), 0);
-        end(&child);
-        tries++;
-    } while (child.c.lane != lane && tries < MANY);
-    CU_ASSERT(tries < MANY / 16);
-    finish(&boss, 1);
-    unmap(&child.c);
-    unmap(&stranger.c);
-}
-
-static void lanes_used_up(void)
-{
-    begin(64ULL << 20);
-    static struct clock c, creator, high, late;
-    static struct sync_clock s, t;
-    CU_ASSERT_EQUAL_FATAL(clock_start(&creator, NULL), 0);
-    for (u32 i = 2; i < CLOCK_LANES; i++) {
-        CU_ASSERT_EQUAL_FATAL(clock_start(&c, NULL), 0);
-        clock_end(&c);
-    }
-    CU_ASSERT_EQUAL_FATAL(clock_start(&high, NULL), 0);
-    CU_ASSERT_EQUAL(high.lane, CLOCK_LANES - 1);
-    CU_ASSERT_EQUAL(clock_start(&c, NULL), -EAGAIN);
-    CU_ASSERT_EQUAL(clock_start(&c, &creator), -EAGAIN);
-    /* Snapshots reach from the first lane to the last. */
-    clock_release(&creator, &s);
-    clock_tick(&creator);
-    CU_ASSERT(clock_acquire(&high, &s));
-    clock_release(&high, &s);
-    clock_tick(&high);
-    clock_release_join(&creator, &t);
-    clock_tick(&creator);
-    clock_release_join(&high, &t);
-    clock_tick(&high);
-    CU_ASSERT(clock_acquire(&creator, &t));
-    CU_ASSERT(!clock_acquire(&creator, &s));
-    CU_ASSERT(!clock_acquire(&creator, &t));
-    CU_ASSERT_EQUAL(clock_time(&creator, CLOCK_LANES - 1), 2);
-    clock_release(&high, &s);
-    clock_end(&high);
-    CU_ASSERT(clock_acquire(&creator, &s));
-    u32 tries = 0;
-    int err = clock_start(&late, &creator);
-    for (; err == -EAGAIN && tries < 64; tries++)
-        err = clock_start(&late, &creator);
-    CU_ASSERT_EQUAL_FATAL(err, 0);
-    CU_ASSERT_EQUAL(late.lane, CLOCK_LANES - 1);
-    clock_end(&late);
-    /* The same memory on few lanes: nothing of the last lane is left. */
-    clock_end(&creator);
-    sync_clock_clear(NULL, &s);
-    sync_clock_clear(NULL, &t);
-    CU_ASSERT_EQUAL(pools_live(), 0);
-    for (u32 i = 0; i <= CLOCK_LANES; i++)
-        CU_ASSERT_FATAL(clock_start(&late, NULL) == -EAGAIN && late.times[i] == 0);
-    unmap(&c), unmap(&creator), unmap(&high), unmap(&late);
-}
-
 /* A joined release leaves what its thread does not know itself: not even who knows that thread at that very time may
  * pass it by. */
 static void joined_is_always_looked_at(void)
@@ -463,10 +131,11 @@ static void releases_share_snapshots(void)
 static void other_process(void)
 {
     begin(64ULL << 20);
-    static struct clock parent, other;
+    static struct clock parent, other, third;
     CU_ASSERT_EQUAL_FATAL(clock_start(&parent, NULL), 0);
     CU_ASSERT_EQUAL_FATAL(clock_start(&other, &parent), 0);
     clock_tick(&parent);
+    CU_ASSERT_EQUAL_FATAL(clock_start(&third, NULL), 0);
     struct sync_clock *s = arena_at(arena_blob(2 * sizeof *s));
     clock_release(&other, &s[0]);
     clock_tick(&other);
@@ -476,7 +145,7 @@ static void other_process(void)
     pid_t pid = fork();
     if (!pid) {
         ilock_forked();
-        bool good = clock_forked(&parent) == 0 && parent.lane == 2 && clock_now(&parent) == 1 &&
+        bool good = clock_forked(&parent) == 0 && parent.lane == 3 && clock_now(&parent) == 1 &&
                     clock_time(&parent, 0) == 3 && clock_time(&parent, 1) == 1 && !clock_acquire(&parent, &s[0]);
         clock_tick(&parent);
         clock_release_join(&parent, &s[0]);
@@ -488,16 +157,20 @@ static void other_process(void)
     waitpid(pid, &status, 0);
     CU_ASSERT_EQUAL(status, 0);
     clock_tick(&parent);
-    CU_ASSERT_EQUAL(clock_time(&parent, 2), 0);
+    CU_ASSERT_EQUAL(clock_time(&parent, 3), 0);
     CU_ASSERT(clock_acquire(&parent, &s[1]));
-    CU_ASSERT_EQUAL(clock_time(&parent, 2), 2);
+    CU_ASSERT_EQUAL(clock_time(&parent, 3), 2);
+    CU_ASSERT(clock_acquire(&third, &s[1])); /* and with it what the parent knew at the fork */
+    CU_ASSERT_EQUAL(clock_time(&third, 0), 3);
+    CU_ASSERT_EQUAL(clock_time(&third, 1), 1);
     CU_ASSERT(!clock_acquire(&parent, &s[0]));
     sync_clock_clear(&parent, &s[0]);
     sync_clock_clear(&parent, &s[1]);
     clock_end(&parent);
     clock_end(&other);
+    clock_end(&third);
     CU_ASSERT_EQUAL(pools_live(), 0);
-    unmap(&parent), unmap(&other);
+    unmap(&parent), unmap(&other), unmap(&third);
 }
 
 /* Real threads over few sync clocks; what a sync clock should know lies beside it under its lock. */
@@ -624,8 +297,6 @@ static void hammered(void)
 
 UNIT_TESTS("clock", {"random_two", random_two}, {"random_seventeen", random_seventeen},
            {"random_three_hundred", random_three_hundred}, {"arena_full", arena_full},
-           {"lane_waits_for_its_end_to_be_known", lane_waits_for_its_end_to_be_known},
-           {"passed_lanes_get_their_turn", passed_lanes_get_their_turn}, {"lanes_used_up", lanes_used_up},
            {"joined_is_always_looked_at", joined_is_always_looked_at},
            {"releases_share_snapshots", releases_share_snapshots}, {"other_process", other_process},
            {"hammered", hammered})
