@@ -41,7 +41,7 @@ enum { ACCESS_IGNORE_READS = 1, ACCESS_IGNORE_WRITES = 2 };
 void access_ignore(struct thread *t, u32 what, bool begin);
 /* Races on these bytes are intended. `what`: for reports of how many were left out; a string that stays. */
 void access_intended(u64 addr, u64 size, const char *what);
-/* The calling thread's state is `t` from now on (fibers); it was another one's before. */
+/* The calling thread's state is `t` from now on (fibers); it was another one's before. NULL: it is not watched. */
 void access_thread_switched(struct thread *t);
 
 /* ---- order: what one thread did before a release happened before what follows an acquire of the same thing ---- */

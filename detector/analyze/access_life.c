@@ -74,7 +74,7 @@ SNARL_COLD struct accesses *accesses_begin(struct thread *t)
 
 void access_thread_switched(struct thread *t)
 {
-    bool on = access_on && t->accesses && t->accesses->number;
+    bool on = access_on && t && t->accesses && t->accesses->number;
     access_now = on ? ACCESS_NO_EPOCH : 0;
     access_frames = on ? &t->accesses->frames : NULL;
 }

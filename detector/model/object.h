@@ -51,7 +51,7 @@ enum object_attr {
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
     ATTR_CLOCKED = 1u << 19, /* accesses are watched: it orders them */
     ATTR_INHERIT = 1u << 18, /* priority inheritance: the kernel knows the owner */
-    ATTR_TOLD = 1u << 19,    /* an annotation speaks of it, before its first use: of which kind it is shows then */
+    ATTR_TOLD = 1u << 20,    /* an annotation speaks of it, before its first use: of which kind it is shows then */
     /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
     ATTR_THREAD_END = 1u << 17,
     ATTR_UNTRACKED = 1u << 15, /* the stand-in when the arena is full: nothing is recorded of it */

@@ -173,8 +173,7 @@ SNARL_FUNCTION_ void snarl_happens_after(const volatile void *address)
 
 /* ---- what is not to be reported ---- */
 
-/* Races on these bytes are meant to be, until the memory is freed. `why` is for whoever reads the report: it is counted
- * there under this text. */
+/* Races on these bytes are meant to be: they are not reported. `why` is for whoever reads the source. */
 SNARL_FUNCTION_ void snarl_intended_race(const volatile void *address, size_t size, const char *why)
 {
     (void)address, (void)size, (void)why;

@@ -165,6 +165,7 @@ u64 fiber_create(u64 lo, u64 size, const u64 *fp)
             access_forget(t, lo, size);
         }
         engine_thread_start(child, 0, known ? lo : 0, known ? hi : 0);
+        access_thread_switched(t); /* that was for whoever starts, which is not this one here */
     }
     interceptor_leave(t);
     return fiber ? fiber : FIBER_UNWATCHED;
@@ -190,10 +191,10 @@ static void switch_to(u64 fiber, struct fiber *f, bool ordered, const u64 *fp)
     leave_current(f ? f->frames : NULL);
     snarl_thread = f ? f->t : SNARL_THREAD_ENDED;
     here.current = f ? fiber : FIBER_UNWATCHED;
+    access_thread_switched((uintptr_t)snarl_thread > 1 ? snarl_thread : NULL);
     if ((uintptr_t)snarl_thread <= 1)
         return;
     snarl_thread->rec->tid = here.tid;
-    access_thread_switched(snarl_thread);
     struct thread *t = ordered ? interceptor_enter(fp) : NULL;
     if (t) {
         hb_acquire(t, hb_key(HB_ADDRESS, (u64)f));
@@ -236,6 +237,7 @@ void fiber_destroy(u64 fiber, const u64 *fp)
             engine_memory_gone(t, lo, hi - lo, fp);
         engine_wait_end(gone);
         engine_thread_end(gone);
+        access_thread_switched(t);
     }
     if (t)
         interceptor_leave(t);
