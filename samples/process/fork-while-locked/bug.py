@@ -4,8 +4,8 @@ The section teaches: os.fork() copies the memory, with all locks as they are, an
 another thread holds at that moment stays locked in the child for ever. multiprocessing forks, too, unless told otherwise (on Linux
 before Python 3.14).
 
-What goes wrong: a background thread is writing the log when the main thread starts a child. The child's first line for the log waits
-for the log's lock; its owner does not exist there.
+What goes wrong: a background thread is writing the log when the main thread starts a child. The child's first line for the log
+waits for the log's lock; its owner does not exist there.
 
 What to look for: the child prints nothing, and the parent waits for it. `snarl run` reports the lock that was held by another
 thread at the fork.

@@ -6,7 +6,8 @@ What counts is the state, here the list of items, and it has to be looked at und
 What goes wrong: take() looks whether the queue is empty, releases the lock, takes it again and waits, without looking again. The
 producer puts its item and notifies just between.
 
-What to look for: one item is in the queue, and the program hangs. `snarl run` says that it is stuck, and what each thread waits for.
+What to look for: one item is in the queue, and the program hangs. `snarl run` says that it is stuck, and what each thread waits
+for.
 
 Usage: bug.py [SECONDS]    how long the consumer is away between looking and waiting, 1
 """
