@@ -1,5 +1,4 @@
-/* __tsan_*: the rest of the interface between instrumented code and its runtime: start, function entry and exit, virtual
- * tables, annotations, and what test suites of sanitizers use. Called by instrumented code and by programs that name
+/* __tsan_*: the rest of the interface between instrumented code and its runtime: start, virtual tables, annotations, and what test suites of sanitizers use. Called by instrumented code and by programs that name
  * these functions. Takes the engine's locks in slow paths only; __tsan_init may map memory. */
 #include <errno.h>
 
@@ -40,16 +39,6 @@ EXPORT void __tsan_init(void)
     }
     errno = saved;
 }
-
-/* ---- functions: stacks come from the unwinder ---- */
-
-EXPORT void __tsan_func_entry(void *caller);
-EXPORT void __tsan_func_entry(void *caller)
-{
-    (void)caller;
-}
-EXPORT void __tsan_func_exit(void);
-EXPORT void __tsan_func_exit(void) {}
 
 /* ---- accesses that are not plain ---- */
 
