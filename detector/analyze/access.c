@@ -3,6 +3,7 @@
  * RANK_FINDINGS. Cells change by compare-and-swap, so of two accesses at the same time one sees the other. */
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
+#include "analyze/readers.h"
 #include "analyze/site.h"
 
 __thread u32 access_now;
@@ -155,6 +156,31 @@ static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u
     return slot & SLOT_MASK & ~mask ? slot & ~mask : 0;
 }
 
+/* The same for a set of readers. */
+static struct crowd_slot set_meet(struct access *x, u64 addr, u32 mask, u32 slot, bool *hit)
+{
+    const struct readers *r = readers_at(slot_epoch(slot));
+    struct crowd_slot *left = x->a->members, same = {slot, 0};
+    u32 n = 0;
+    bool changed = false;
+    if (!(slot & mask & SLOT_MASK))
+        return same;
+    for (u32 i = 0; i < r->n && !*hit; i++) {
+        u32 l = slot_meet(x, addr, mask, r->member[i].slot, r->member[i].site, hit);
+        changed |= l != r->member[i].slot;
+        if (l)
+            left[n++] = (struct crowd_slot){l, r->member[i].site};
+    }
+    return *hit || !changed ? same : readers_make(left, n);
+}
+
+static SNARL_HOT struct crowd_slot any_meet(struct access *x, u64 addr, u32 mask, u32 slot, u32 word, bool *hit)
+{
+    if (snarl_unlikely(slot_is_set(slot)))
+        return set_meet(x, addr, mask, slot, hit);
+    return (struct crowd_slot){slot_meet(x, addr, mask, slot, word, hit), word};
+}
+
 /* Does this slot take the access in: same thread and epoch, same kind? */
 static SNARL_HOT bool slot_joins(const struct access *x, u32 slot)
 {
@@ -172,8 +198,7 @@ static bool crowd_begin(struct access *x, u64 *cell, u64 seen, const struct crow
     struct crowd *c = crowd_at(number);
     __builtin_memcpy(c->slots, slots, n * sizeof *slots);
     c->n = n;
-    if (__atomic_compare_exchange_n(cell, &seen, crowd_cell(number), false, __ATOMIC_RELEASE,
-                                    __ATOMIC_RELAXED))
+    if (__atomic_compare_exchange_n(cell, &seen, crowd_cell(number), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         return true;
     crowd_give(&x->a->crowds, number);
     return false;
@@ -209,6 +234,65 @@ static SNARL_HOT u32 slots_add(struct access *x, struct crowd_slot *s, u32 n, u3
     return n + 1;
 }
 
+/* Adds a read, or the members of a set, to m[0..n), the reads of one kind. */
+static u32 members_add(struct access *x, struct crowd_slot *m, u32 n, struct crowd_slot s)
+{
+    if (slot_is_set(s.slot)) {
+        const struct readers *r = readers_at(slot_epoch(s.slot));
+        for (u32 i = 0; i < r->n && n < READERS_MAX; i++)
+            n = members_add(x, m, n, r->member[i]);
+        return n;
+    }
+    for (u32 i = 0; i < n; i++) {
+        if (m[i].slot >> SLOT_KIND_SHIFT != s.slot >> SLOT_KIND_SHIFT)
+            continue;
+        /* the access itself, now with more bytes; it comes first */
+        u32 site = merged_site(x, site_in(s.site, s.slot), s.slot, m[i].slot & SLOT_MASK);
+        m[i].slot |= s.slot & SLOT_MASK;
+        m[i].site = site_word(site, m[i].slot);
+        return n;
+    }
+    if (n < READERS_MAX)
+        m[n++] = s;
+    return n;
+}
+
+/* Puts all reads of the access's kind into one set, when there are so many of them or a set is among them. The new
+ * number of slots. */
+static u32 slots_fold(struct access *x, struct crowd_slot *s, u32 n)
+{
+    u32 kind = x->kind << SLOT_KIND_SHIFT, folded = 0, kept = 0;
+    struct crowd_slot *m = x->a->members;
+    bool set = n > 2;
+    for (u32 i = 0; i < n; i++)
+        set |= slot_is_set(s[i].slot);
+    if ((kind & SLOT_WRITE) || !set)
+        return n;
+    for (u32 i = 0; i < n; i++)
+        if ((s[i].slot & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
+            folded = members_add(x, m, folded, s[i]);
+    struct crowd_slot one = folded < READERS_MAX ? readers_make(m, folded) : (struct crowd_slot){0, 0};
+    if (!one.slot)
+        return n;
+    for (u32 i = 0; i < n; i++)
+        if ((s[i].slot & (SLOT_WRITE | SLOT_ATOMIC)) != kind)
+            s[kept++] = s[i];
+    for (u32 i = kept; i > 0; i--)
+        s[i] = s[i - 1];
+    s[0] = one;
+    return kept + 1;
+}
+
+/* What a set became with this access, for the next granule that has it. */
+static void set_remember(struct access *x, u64 seen, u32 to, u32 mask)
+{
+    u32 from = slot_is_set((u32)seen) ? (u32)seen : slot_is_set((u32)(seen >> 32)) ? (u32)(seen >> 32) : 0;
+    if (!from || !slot_is_set(to) || x->late || (from >> SLOT_KIND_SHIFT & 3) != x->kind)
+        return;
+    *set_memo(x->a, from, mask) =
+        (struct set_memo){.from = from, .to = to, .epoch = x->a->epoch, .mask = mask, .site = access_site(x)};
+}
+
 static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 seen);
 
 static void granule_access(struct access *x, u64 addr, u32 mask)
@@ -226,13 +310,17 @@ static void granule_access(struct access *x, u64 addr, u32 mask)
         u32 n = 0;
         bool hit = false;
         for (u32 i = 0; i < 2; i++, seen = seen >> 32 | seen << 32, words >>= 32) {
-            u32 slot = (u32)seen ? slot_meet(x, addr, mask, (u32)seen, (u32)words, &hit) : 0;
-            if (slot)
-                s[n++] = (struct crowd_slot){slot, (u32)words};
+            if (!(u32)seen)
+                continue;
+            s[n] = any_meet(x, addr, mask, (u32)seen, (u32)words, &hit);
+            n += s[n].slot != 0;
         }
-        if (hit)
+        if (hit) {
+            set_remember(x, seen, slot_is_set((u32)seen) ? (u32)seen : (u32)(seen >> 32), mask);
             return;
-        n = slots_add(x, s, n, mask);
+        }
+        n = slots_fold(x, s, slots_add(x, s, n, mask));
+        set_remember(x, seen, s[0].slot, mask);
         if (n <= 2 ? cell_write(addr, cell, seen, s, n) : crowd_begin(x, cell, seen, s, n))
             return;
     }
@@ -296,12 +384,11 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 se
     }
     n = crowd_read(number, s, CROWD_MAX);
     for (u32 i = 0; i < n; i++) {
-        u32 slot = slot_meet(x, addr, mask, s[i].slot, s[i].site, &hit);
-        if (slot)
-            s[kept++] = (struct crowd_slot){slot, s[i].site};
+        s[kept] = any_meet(x, addr, mask, s[i].slot, s[i].site, &hit);
+        kept += s[kept].slot != 0;
     }
     if (!hit) {
-        n = slots_add(x, s, kept, mask);
+        n = slots_fold(x, s, slots_add(x, s, kept, mask));
         if (n > 2) {
             crowd_write(x, number, s, n < CROWD_MAX ? n : CROWD_MAX);
         } else if (cell_write(addr, cell, seen, s, n)) {
@@ -369,9 +456,11 @@ static struct instruction_memo *instruction_memo(struct accesses *a, u64 pc, u64
 #define NOT_QUICK CELL_CROWD
 static SNARL_HOT u32 quick_meet(const struct accesses *a, u32 slot, u32 mask, u32 kind)
 {
+    u32 epoch = slot_epoch(slot);
+    if (snarl_unlikely(epoch >= READERS_FIRST))
+        return (slot & mask) || kind == (slot >> SLOT_KIND_SHIFT & 3) ? NOT_QUICK : slot;
     if (!(slot & mask))
         return slot;
-    u32 epoch = slot_epoch(slot);
     if (epoch_owner[epoch / EPOCH_BLOCK] != a->number && a->known[epoch % KNOWN] != epoch)
         return epoch == a->concurrent && !slot_conflicts(slot, kind) ? slot : NOT_QUICK;
     if (!slot_outdone(slot, kind))
@@ -556,6 +645,29 @@ static bool quick_three(const struct quick *q, u64 seen, u32 newer, u32 older, s
     return true;
 }
 
+/* A read of what is known to have a set of readers of that kind in this slot. */
+static bool quick_set(const struct quick *q, u64 seen, u32 from, u32 other, u32 other_word)
+{
+    const struct set_memo *m = set_memo(q->a, from, q->mask);
+    u32 left = quick_meet(q->a, other, q->mask, q->kind), to = m->to;
+    if (m->from != from || m->mask != q->mask || m->epoch != slot_epoch(q->slot) || left == NOT_QUICK)
+        return false;
+    if (to == from && left == other)
+        return true;
+    return m->site == q->site && quick_store(q->a, q->addr, seen, cell_make(to, left), (u64)other_word << 32);
+}
+
+static bool quick_sets(const struct quick *q, u64 seen)
+{
+    u32 newer = (u32)seen, older = (u32)(seen >> 32), kind = q->kind << SLOT_KIND_SHIFT;
+    u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED);
+    if (slot_is_set(newer) && (newer & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
+        return quick_set(q, seen, newer, older, (u32)(words >> 32));
+    if (slot_is_set(older) && (older & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
+        return quick_set(q, seen, older, newer, (u32)words);
+    return false;
+}
+
 static bool quick_two(const struct quick *q, u64 seen, u32 newer, u32 older)
 {
     u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED);
@@ -595,7 +707,7 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
     struct pending *p = pending_of(a, addr);
     bool done;
     if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd looks like that, too */
-        done = cell_is_crowd(seen) && !a->npending && quick_crowd(&q, seen);
+        done = !a->npending && (cell_is_crowd(seen) ? quick_crowd(&q, seen) : quick_sets(&q, seen));
     else if (snarl_unlikely(a->npending) && p->slot && p->granule == (addr & ~(u64)(GRANULE - 1)))
         done = quick_three(&q, seen, newer, older, p);
     else if (!newer && !older)

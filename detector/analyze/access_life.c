@@ -113,6 +113,7 @@ int access_turn_on(struct thread *t)
     r = r ? r : epoch_start();
     r = r ? r : site_start();
     r = r ? r : crowd_start();
+    r = r ? r : readers_start();
     r = r ? r : hb_start();
     if (r)
         return r;
@@ -130,6 +131,7 @@ void accesses_forked(struct thread *t)
     shadow_clear_all();
     crowd_reset();
     epoch_reset();
+    readers_reset();
     hb_forked();
     access_now = 0;
     struct accesses *a = t->accesses;

@@ -108,6 +108,7 @@ static void begin(void)
     fx_begin(ON_DEADLOCK_REPORT);
     hb_forked(); /* what the test before has left */
     epoch_reset();
+    readers_reset();
     crowd_reset();
     run()->options.detect |= DETECT_RACE;
     threads[0] = fx_main();
