@@ -55,7 +55,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
         run_lost(LOSS_epochs_reused);
         return false;
     }
-    a->next = a->first = first;
+    a->next = a->first = a->block_first = first;
     a->block_end = first + EPOCH_BLOCK;
     return true;
 }
@@ -74,6 +74,7 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
                                .thread = t->ref,
                                .hold = t->rec->nheld ? holds_of(t, a) : 0};
     a->epoch = e;
+    access_sets_forget(&a->frames);
     access_now = e << SLOT_EPOCH_SHIFT | SLOT_MASK;
     return true;
 }
@@ -488,6 +489,15 @@ static SNARL_HOT bool quick_store(const struct accesses *a, u64 addr, u64 seen, 
     return true;
 }
 
+static SNARL_HOT bool quick_store_first(u64 *cell, u64 *site, u32 slot, u32 word)
+{
+    u64 none = 0;
+    if (!__atomic_compare_exchange_n(cell, &none, slot, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return false;
+    __atomic_store_n(site, word, __ATOMIC_RELAXED);
+    return true;
+}
+
 /* The site of slot with the bytes of `had` added, when the thread knows it; 0: it does not. */
 static u32 quick_merge(const struct accesses *a, u32 had, u32 had_site, u32 mask, u32 site, ref_t stack)
 {
@@ -652,8 +662,10 @@ static bool quick_set(const struct quick *q, u64 seen, u32 from, u32 other, u32 
     u32 left = quick_meet(q->a, other, q->mask, q->kind), to = m->to;
     if (m->from != from || m->mask != q->mask || m->epoch != slot_epoch(q->slot) || left == NOT_QUICK)
         return false;
-    if (to == from && left == other)
+    if (to == from && left == other) {
+        access_set_known(&q->a->frames, from, q->mask);
         return true;
+    }
     return m->site == q->site && quick_store(q->a, q->addr, seen, cell_make(to, left), (u64)other_word << 32);
 }
 
@@ -690,19 +702,17 @@ static bool quick_two(const struct quick *q, u64 seen, u32 newer, u32 older)
     return true;
 }
 
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
+static SNARL_HOT bool epoch_is_own(const struct accesses *a, u32 epoch)
 {
-    struct accesses *a = t->accesses;
-    u32 now = access_now;
-    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored || a->busy))
-        return false;
-    const struct instruction_memo *m = instruction_memo(a, pc, a->frames.stamp);
-    if (snarl_unlikely(m->pc != pc || m->stamp != a->frames.stamp))
-        return false;
+    return epoch - a->block_first < EPOCH_BLOCK || epoch_owner[epoch / EPOCH_BLOCK] == a->number;
+}
+
+static __attribute__((noinline)) bool quick_rest(struct accesses *a, u64 addr, u64 seen, u32 slot, u32 mask, u32 kind,
+                                                 const struct instruction_memo *m)
+{
+    struct quick q = {a, addr, slot, mask, kind, m->site, m->stack};
     a->busy = true; /* a signal handler's accesses take the other way meanwhile */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    struct quick q = {a, addr, slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), mask, kind, m->site, m->stack};
-    u64 seen = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
     u32 newer = quick_meet(a, (u32)seen, mask, kind), older = quick_meet(a, (u32)(seen >> 32), mask, kind);
     struct pending *p = pending_of(a, addr);
     bool done;
@@ -717,6 +727,31 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     a->busy = false;
     return done;
+}
+
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
+{
+    struct accesses *a = t->accesses;
+    u32 now = access_now;
+    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored || a->busy))
+        return false;
+    const struct instruction_memo *m = instruction_memo(a, pc, a->frames.stamp);
+    if (snarl_unlikely(m->pc != pc || m->stamp != a->frames.stamp))
+        return false;
+    u64 *cell = shadow_cell(addr);
+    u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    u32 slot = slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), word = site_word(m->site, slot), had = (u32)seen;
+    if (snarl_unlikely(a->npending))
+        return quick_rest(a, addr, seen, slot, mask, kind, m);
+    /* Most often the granule is new, or its only past is this thread's own and says less than this access. */
+    if (!seen)
+        return quick_store_first(cell, shadow_site(addr), slot, word);
+    if (seen >> 32 || had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) ||
+        had == CELL_CROWD)
+        return quick_rest(a, addr, seen, slot, mask, kind, m);
+    __atomic_store_n(cell, slot, __ATOMIC_RELAXED);
+    __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
+    return true;
 }
 
 /* An access that has waited is recorded as it was made. */

@@ -26,7 +26,7 @@ static void state_reset(struct thread *t, struct accesses *a)
 {
     __builtin_memset(a->known, 0, sizeof a->known);
     __builtin_memset(a->reported, 0, sizeof a->reported);
-    a->first = a->epoch = a->next = a->block_end = 0;
+    a->first = a->epoch = a->next = a->block_first = a->block_end = 0;
     a->ignored = a->ignored_reads = a->ignored_writes = 0;
     a->nread = 0;
     a->concurrent = 0;

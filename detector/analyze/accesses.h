@@ -24,7 +24,7 @@ struct accesses {
     u32 number; /* of the thread; 0: not in use */
     u32 epoch;  /* the one in access_now */
     u32 first;  /* the first of this block at the present time */
-    u32 next, block_end;
+    u32 next, block_first, block_end;
     u32 ignored; /* nested ignore sections */
     u32 ignored_reads, ignored_writes;
     bool ticked; /* the time has moved on since `first` */
