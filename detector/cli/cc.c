@@ -100,9 +100,12 @@ static void identify(struct cc_compiler *compiler)
         compiler->family = cc_name_family(*word, &named, &compiler->version);
     if (compiler->family == CC_UNKNOWN) {
         ask(compiler->words, "--version", answer, sizeof answer);
-        compiler->family = strstr(answer, "clang")                      ? CC_CLANG
-                           : strstr(answer, "Free Software Foundation") ? CC_GCC
-                                                                        : CC_UNKNOWN;
+        bool gnu = strstr(answer, "Free Software Foundation") != NULL;
+        compiler->family = strstr(answer, "clang") ? CC_CLANG : CC_UNKNOWN;
+        if (gnu)
+            ask(compiler->words, "-dumpmachine", answer, sizeof answer);
+        if (gnu && strstr(answer, "linux"))
+            compiler->family = CC_GCC;
         compiler->version = 0;
     }
     if (compiler->family == CC_GCC && !compiler->version) {

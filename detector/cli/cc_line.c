@@ -8,7 +8,7 @@
  * another library of that name, and an empty object where the runtime has one more: in the folder cc beside libsnarl.so
  * (preload/CMakeLists.txt). That library has libsnarl.so's name for the loader and nothing but the symbols of the
  * compilers' interface: linked with libsnarl.so itself, programs would take from it what they take from libc or another
- * library. clang has an option for linking no runtime, and gets the same library by its path. */
+ * library. clang's driver does not hear of the instrumentation, and gets the same library by its path. */
 #include "cc_line.h"
 
 #include <ctype.h>
@@ -189,7 +189,7 @@ static void note_sanitizers(struct cc_job *job, const char *list, bool on)
         snprintf(name, sizeof name, "%.*s", (int)n, list);
         bool all = !on && strcmp(name, "all") == 0;
         if (all || strcmp(name, "thread") == 0)
-            job->instruments = on;
+            job->instruments = job->thread = on;
         if (on &&
             IN(name, "address", "hwaddress", "memory", "leak", "kernel-address", "kernel-hwaddress", "kernel-memory"))
             memcpy(job->sanitizer, name, sizeof name);
@@ -288,11 +288,13 @@ static void add_gcc(struct words *w, const struct cc_job *job, const struct cc_c
         add_library(w, folder);
 }
 
+/* The driver is not told, for it would link its runtime; or, kept from that, not link other ones that are wanted. */
 static void add_clang(struct words *w, const struct cc_job *job, const char *folder)
 {
-    add_all(w, "--start-no-unused-arguments", "-fsanitize=thread", "-fno-sanitize-link-runtime",
-            "-fno-optimize-sibling-calls", "-mllvm", "-tsan-instrument-func-entry-exit=0", "--end-no-unused-arguments",
-            NULL);
+    add(w, "--start-no-unused-arguments");
+    if (job->instruments)
+        add_all(w, "-Xclang", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0", NULL);
+    add_all(w, "-fno-optimize-sibling-calls", "--end-no-unused-arguments", NULL);
     if (job->links && !job->bare)
         add_library(w, folder);
 }
@@ -317,6 +319,8 @@ char **cc_job_command(const struct cc_job *job, const struct cc_compiler *c, con
     for (; *args; args++)
         if (!IN(*args, "-static-libtsan", "-static-libsan", "-shared-libsan")) /* of the runtime that is not linked */
             add(&w, *args);
+    if (job->works && job->thread && c->family == CC_CLANG)
+        add(&w, "-fno-sanitize=thread");
     return w.at;
 }
 

@@ -13,6 +13,7 @@ struct cc_job {
     bool links;         /* ends with a program or a library */
     bool fixed;         /* -static, -static-pie */
     bool bare;          /* -nostdlib, -nodefaultlibs, -r: brings its libraries itself, or none */
+    bool thread;        /* -fsanitize=thread, as is done anyway */
     bool instruments;   /* no -fno-sanitize=thread */
     bool debug;         /* says how much debug information it wants */
     char sanitizer[24]; /* another sanitizer that it asks for, or empty */

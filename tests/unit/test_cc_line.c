@@ -10,8 +10,8 @@
 #define GCC "-B/l/cc/ -L/l/cc -fsanitize=thread -Wno-tsan -fno-plt -fno-optimize-sibling-calls"
 #define GCC12 GCC " --param=tsan-instrument-func-entry-exit=0"
 #define CLANG                                                                                                          \
-    "--start-no-unused-arguments -fsanitize=thread -fno-sanitize-link-runtime -fno-optimize-sibling-calls "            \
-    "-mllvm -tsan-instrument-func-entry-exit=0 --end-no-unused-arguments"
+    "--start-no-unused-arguments -Xclang -fsanitize=thread -mllvm -tsan-instrument-func-entry-exit=0 "                 \
+    "-fno-optimize-sibling-calls --end-no-unused-arguments"
 #define LIBRARY "-Xlinker --push-state -Xlinker --no-as-needed /l/cc/libtsan.so -Xlinker --pop-state"
 #define RPATH "-Xlinker -rpath -Xlinker /l"
 
@@ -85,6 +85,11 @@ static void clang(void)
         {"-gline-tables-only a.o", "clang " CLANG " " LIBRARY " " RPATH " -gline-tables-only a.o"},
         {"-g -nostdlib a.o", "clang " CLANG " -g -nostdlib a.o"},
         {"-g -shared-libsan a.o", "clang " CLANG " " LIBRARY " " RPATH " -g a.o"},
+        {"-g -fsanitize=undefined,thread a.o",
+         "clang " CLANG " " LIBRARY " " RPATH " -g -fsanitize=undefined,thread a.o -fno-sanitize=thread"},
+        {"-g -fsanitize=thread -fno-sanitize=all -c a.c",
+         "clang --start-no-unused-arguments -fno-optimize-sibling-calls --end-no-unused-arguments -g -fsanitize=thread "
+         "-fno-sanitize=all -c a.c"},
         {"--version", "clang --version"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
