@@ -20,8 +20,7 @@
 #include "base/types.h"
 #include "report/buffer.h"
 
-#define MAX_NESTED 10        /* @files that name @files */
-#define FUNC_ENTRY_OPTION 12 /* first gcc that can leave out calls at function entry and exit */
+#define MAX_NESTED 10 /* @files that name @files */
 
 static char *concat(const char *a, const char *b)
 {
@@ -276,14 +275,11 @@ static void add_library(struct words *w, const char *folder)
     add_linker(w, "--pop-state");
 }
 
-/* Stacks are unwound, not kept: functions need not tell of entry and exit, but a call in the last place must stay a
- * call. Hooks are called through the GOT at once. -Wtsan warns of fences, which snarl understands. */
-static void add_gcc(struct words *w, const struct cc_job *job, const struct cc_compiler *c, const char *folder)
+/* Hooks are called through the GOT at once. -Wtsan warns of fences, which snarl understands. */
+static void add_gcc(struct words *w, const struct cc_job *job, const char *folder)
 {
     add_all(w, concat(concat("-B", folder), "/cc/"), concat(concat("-L", folder), "/cc"), "-fsanitize=thread",
-            "-Wno-tsan", "-fno-plt", "-fno-optimize-sibling-calls", NULL);
-    if (c->version >= FUNC_ENTRY_OPTION)
-        add(w, "--param=tsan-instrument-func-entry-exit=0");
+            "-Wno-tsan", "-fno-plt", NULL);
     if (job->links && !job->bare && !job->instruments)
         add_library(w, folder);
 }
@@ -291,10 +287,8 @@ static void add_gcc(struct words *w, const struct cc_job *job, const struct cc_c
 /* The driver is not told, for it would link its runtime; or, kept from that, not link other ones that are wanted. */
 static void add_clang(struct words *w, const struct cc_job *job, const char *folder)
 {
-    add(w, "--start-no-unused-arguments");
     if (job->instruments)
-        add_all(w, "-Xclang", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0", NULL);
-    add_all(w, "-fno-optimize-sibling-calls", "--end-no-unused-arguments", NULL);
+        add_all(w, "--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "--end-no-unused-arguments", NULL);
     if (job->links && !job->bare)
         add_library(w, folder);
 }
@@ -308,7 +302,7 @@ char **cc_job_command(const struct cc_job *job, const struct cc_compiler *c, con
         if (c->family == CC_CLANG)
             add_clang(&w, job, folder);
         else
-            add_gcc(&w, job, c, folder);
+            add_gcc(&w, job, folder);
         if (!job->debug)
             add(&w, "-g1");
         if (job->links && !job->bare) {
@@ -326,27 +320,28 @@ char **cc_job_command(const struct cc_job *job, const struct cc_compiler *c, con
 
 /* ---- names of compilers ---- */
 
-static unsigned take_version(char *name)
-{
-    char *dash = strrchr(name, '-');
-    if (!dash || !dash[1] || dash[1 + strspn(dash + 1, "0123456789.")])
-        return 0;
-    *dash = 0;
-    return (unsigned)strtoul(dash + 1, NULL, 10);
-}
-
-enum cc_family cc_name_family(const char *path, bool *is_compiler, unsigned *version)
+/* The last part of a name, without a version: gcc of x86_64-linux-gnu-gcc-12. malloc'd. */
+static char *bare_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *name = concat(slash ? slash + 1 : path, "");
+    char *name = concat(slash ? slash + 1 : path, ""), *dash = strrchr(name, '-'), *last;
+    if (dash && dash[1] && !dash[1 + strspn(dash + 1, "0123456789.")])
+        *dash = 0;
+    dash = strrchr(name, '-');
+    last = concat(dash ? dash + 1 : name, "");
+    free(name);
+    return last;
+}
+
+enum cc_family cc_name_family(const char *path, bool *is_compiler)
+{
+    char *name = bare_name(path);
     enum cc_family family = CC_UNKNOWN;
-    *version = take_version(name);
-    const char *dash = strrchr(name, '-'), *last = dash ? dash + 1 : name;
-    if (IN(last, "gcc", "g++"))
+    if (IN(name, "gcc", "g++"))
         family = CC_GCC;
-    else if (IN(last, "clang", "clang++"))
+    else if (IN(name, "clang", "clang++"))
         family = CC_CLANG;
-    *is_compiler = family != CC_UNKNOWN || IN(last, "cc", "c++", "c89", "c99");
+    *is_compiler = family != CC_UNKNOWN || IN(name, "cc", "c++", "c89", "c99");
     free(name);
     return family;
 }
