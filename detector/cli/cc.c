@@ -69,7 +69,7 @@ static void ask(char *const *words, const char *question, char *answer, size_t s
     if (pid == 0) {
         const char *argv[16];
         size_t k = 0;
-        for (; words[k] && k < ARRAY_LEN(argv) - 2; k++)
+        for (; k < ARRAY_LEN(argv) - 2 && words[k]; k++)
             argv[k] = words[k];
         argv[k++] = question;
         argv[k] = NULL;

@@ -12,7 +12,6 @@
 #include "cc_line.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +23,10 @@
 
 static char *concat(const char *a, const char *b)
 {
-    size_t na = strlen(a), nb = strlen(b);
-    char *s = malloc(na + nb + 1);
+    char *s = malloc(strlen(a) + strlen(b) + 1);
     if (!s)
         abort();
-    memcpy(s, a, na);
-    memcpy(s + na, b, nb + 1);
+    stpcpy(stpcpy(s, a), b);
     return s;
 }
 
@@ -52,14 +49,13 @@ static void add(struct words *w, const char *word)
     w->at[w->n] = NULL;
 }
 
-static void add_all(struct words *w, const char *word, ...)
+static void add_list(struct words *w, const char *const *list, size_t n)
 {
-    va_list list;
-    va_start(list, word);
-    for (; word; word = va_arg(list, const char *))
-        add(w, word);
-    va_end(list);
+    for (size_t i = 0; i < n; i++)
+        add(w, list[i]);
 }
+/* A list of words as two arguments. */
+#define LIST(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 
 char **cc_words(const char *text)
 {
@@ -135,8 +131,7 @@ static bool in(const char *word, const char *const *list, size_t n)
             return true;
     return false;
 }
-#define IN(word, ...)                                                                                                  \
-    in(word, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define IN(word, ...) in(word, LIST(__VA_ARGS__))
 
 static bool starts(const char *word, const char *beginning)
 {
@@ -264,7 +259,7 @@ char *cc_job_obstacle(const struct cc_job *job)
 /* Says it to the linker before anything of the user's. */
 static void add_linker(struct words *w, const char *word)
 {
-    add_all(w, "-Xlinker", word, NULL);
+    add_list(w, LIST("-Xlinker", word));
 }
 
 static void add_library(struct words *w, const char *folder)
@@ -278,8 +273,11 @@ static void add_library(struct words *w, const char *folder)
 /* Hooks are called through the GOT at once. -Wtsan warns of fences, which snarl understands. */
 static void add_gcc(struct words *w, const struct cc_job *job, const char *folder)
 {
-    add_all(w, concat(concat("-B", folder), "/cc/"), concat(concat("-L", folder), "/cc"), "-fsanitize=thread",
-            "-Wno-tsan", "-fno-plt", NULL);
+    char *runtime = concat(folder, "/cc/");
+    add(w, concat("-B", runtime));
+    add(w, concat("-L", runtime));
+    add_list(w, LIST("-fsanitize=thread", "-Wno-tsan", "-fno-plt"));
+    free(runtime);
     if (job->links && !job->bare && !job->instruments)
         add_library(w, folder);
 }
@@ -288,7 +286,7 @@ static void add_gcc(struct words *w, const struct cc_job *job, const char *folde
 static void add_clang(struct words *w, const struct cc_job *job, const char *folder)
 {
     if (job->instruments)
-        add_all(w, "--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "--end-no-unused-arguments", NULL);
+        add_list(w, LIST("--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "--end-no-unused-arguments"));
     if (job->links && !job->bare)
         add_library(w, folder);
 }

@@ -33,18 +33,17 @@
 /* Of the interface; nobody is there when the program runs alone. */
 enum { LINKER_INIT = 1, WRITE_REENTRANT = 2, READ_LOCK = 8, TRY = 16, TRY_FAILED = 32, RECURSIVE = 64 };
 enum { RECURSIVE_UNLOCK = 128 };
-#define INTERFACE(result, name, ...)                                                                                   \
-    extern result __tsan_mutex_##name(void *, unsigned, ##__VA_ARGS__) __attribute__((weak));
-INTERFACE(void, create)
-INTERFACE(void, destroy)
-INTERFACE(void, pre_lock)
-INTERFACE(void, post_lock, int)
-INTERFACE(int, pre_unlock)
-INTERFACE(void, post_unlock)
-INTERFACE(void, pre_signal)
-INTERFACE(void, post_signal)
-INTERFACE(void, pre_divert)
-INTERFACE(void, post_divert)
+#define INTERFACE(result, name, ...) extern result __tsan_mutex_##name(__VA_ARGS__) __attribute__((weak));
+INTERFACE(void, create, void *, unsigned)
+INTERFACE(void, destroy, void *, unsigned)
+INTERFACE(void, pre_lock, void *, unsigned)
+INTERFACE(void, post_lock, void *, unsigned, int)
+INTERFACE(int, pre_unlock, void *, unsigned)
+INTERFACE(void, post_unlock, void *, unsigned)
+INTERFACE(void, pre_signal, void *, unsigned)
+INTERFACE(void, post_signal, void *, unsigned)
+INTERFACE(void, pre_divert, void *, unsigned)
+INTERFACE(void, post_divert, void *, unsigned)
 #define TELL(name, ...) (__tsan_mutex_##name ? __tsan_mutex_##name(__VA_ARGS__) : (void)0)
 
 struct spin {
