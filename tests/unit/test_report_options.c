@@ -17,6 +17,7 @@ static void defaults(void)
     CU_ASSERT_EQUAL(o.on_deadlock, ON_DEADLOCK_ABORT);
     CU_ASSERT_EQUAL(o.detect, DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE);
     CU_ASSERT(o.follow == 1 && o.perturb == 0 && o.stack_depth == 64 && o.exit_code == 66);
+    CU_ASSERT_EQUAL(o.accesses, ACCESSES_AUTO);
 }
 
 static void values(void)
@@ -28,6 +29,8 @@ static void values(void)
     CU_ASSERT_EQUAL(parse("detect=misuse:on-deadlock=break:follow=no:stack-depth=5:exit-code=0:perturb=0x10"), 0);
     CU_ASSERT_EQUAL(o.on_deadlock, ON_DEADLOCK_BREAK);
     CU_ASSERT(o.follow == 0 && o.stack_depth == 5 && o.exit_code == 0 && o.perturb == 1 && o.perturb_seed == 16);
+    CU_ASSERT(!parse("accesses=compiled") && o.accesses == ACCESSES_COMPILED);
+    CU_ASSERT(!parse("accesses=none") && o.accesses == ACCESSES_NONE);
     CU_ASSERT_EQUAL(parse("on-deadlock=report:perturb"), 0);
     CU_ASSERT(o.on_deadlock == ON_DEADLOCK_REPORT && o.perturb == 1 && o.perturb_seed == 0);
     CU_ASSERT_EQUAL(parse("perturb=no:::quiet:verbose=yes:"), 0);
