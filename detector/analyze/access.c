@@ -707,23 +707,78 @@ static SNARL_HOT bool epoch_is_own(const struct accesses *a, u32 epoch)
     return epoch - a->block_first < EPOCH_BLOCK || epoch_owner[epoch / EPOCH_BLOCK] == a->number;
 }
 
-static __attribute__((noinline)) bool quick_rest(struct accesses *a, u64 addr, u64 seen, u32 slot, u32 mask, u32 kind,
-                                                 const struct instruction_memo *m)
+static bool quick_rest(const struct quick *q, u64 seen, struct pending *p)
 {
-    struct quick q = {a, addr, slot, mask, kind, m->site, m->stack};
+    struct accesses *a = q->a;
+    u32 newer = quick_meet(a, (u32)seen, q->mask, q->kind), older = quick_meet(a, (u32)(seen >> 32), q->mask, q->kind);
+    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd looks like that, too */
+        return !a->npending && (cell_is_crowd(seen) ? quick_crowd(q, seen) : quick_sets(q, seen));
+    if (p->slot && p->granule == (q->addr & ~(u64)(GRANULE - 1)))
+        return quick_three(q, seen, newer, older, p);
+    if (!newer && !older)
+        return quick_store(a, q->addr, seen, q->slot, site_word(q->site, q->slot));
+    return quick_two(q, seen, newer, older);
+}
+
+static SNARL_HOT struct step_memo *step_memo(struct accesses *a, u64 cell, u32 slot)
+{
+    return &a->steps[(cell * 0x9e3779b97f4a7c15ULL ^ (u64)slot * 0xc2b2ae3d27d4eb4fULL) >> 58];
+}
+
+/* As this thread has done it to another granule in the same state, in this epoch. */
+static SNARL_HOT bool step_again(struct accesses *a, const struct quick *q, u64 seen, u64 words, struct pending *p)
+{
+    u64 granule = q->addr & ~(u64)(GRANULE - 1);
+    const struct step_memo *e = step_memo(a, seen, q->slot);
+    bool waits = p->slot && p->granule == granule;
+    if (e->cell != seen || e->slot != q->slot || e->site != q->site || e->words != words ||
+        e->waiting != (waits ? p->slot : 0) || (waits && e->waiting_word != p->word) ||
+        (e->new_waiting && p->slot && !waits))
+        return false;
+    if (e->new_cell != seen || e->new_words != words) {
+        if (e->own)
+            __atomic_store_n(shadow_cell(granule), e->new_cell, __ATOMIC_RELAXED);
+        else if (!__atomic_compare_exchange_n(shadow_cell(granule), &seen, e->new_cell, false, __ATOMIC_RELAXED,
+                                              __ATOMIC_RELAXED))
+            return false;
+        __atomic_store_n(shadow_site(granule), e->new_words, __ATOMIC_RELAXED);
+    }
+    if (e->new_waiting) {
+        pending_set(a, p, granule, e->new_waiting, e->new_waiting_word);
+    } else if (waits) {
+        p->slot = 0;
+        a->npending--;
+    }
+    return true;
+}
+
+static __attribute__((noinline)) bool quick_step(const struct quick *q, u64 seen)
+{
+    struct accesses *a = q->a;
+    struct pending *p = pending_of(a, q->addr);
+    u64 granule = q->addr & ~(u64)(GRANULE - 1), words = __atomic_load_n(shadow_site(granule), __ATOMIC_RELAXED);
     a->busy = true; /* a signal handler's accesses take the other way meanwhile */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    u32 newer = quick_meet(a, (u32)seen, mask, kind), older = quick_meet(a, (u32)(seen >> 32), mask, kind);
-    struct pending *p = pending_of(a, addr);
-    bool done;
-    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd looks like that, too */
-        done = !a->npending && (cell_is_crowd(seen) ? quick_crowd(&q, seen) : quick_sets(&q, seen));
-    else if (snarl_unlikely(a->npending) && p->slot && p->granule == (addr & ~(u64)(GRANULE - 1)))
-        done = quick_three(&q, seen, newer, older, p);
-    else if (!newer && !older)
-        done = quick_store(a, addr, seen, q.slot, site_word(q.site, q.slot));
-    else
-        done = quick_two(&q, seen, newer, older);
+    bool done = step_again(a, q, seen, words, p);
+    if (!done) {
+        bool waited = p->slot && p->granule == granule;
+        struct step_memo e = {.cell = seen,
+                              .words = words,
+                              .slot = q->slot,
+                              .site = q->site,
+                              .waiting = waited ? p->slot : 0,
+                              .waiting_word = waited ? p->word : 0,
+                              .own = cell_is_own(a, seen)};
+        done = quick_rest(q, seen, p);
+        e.new_cell = __atomic_load_n(shadow_cell(granule), __ATOMIC_RELAXED);
+        e.new_words = __atomic_load_n(shadow_site(granule), __ATOMIC_RELAXED);
+        if (p->slot && p->granule == granule) {
+            e.new_waiting = p->slot;
+            e.new_waiting_word = p->word;
+        }
+        if (done && e.own && cell_is_own(a, e.new_cell))
+            *step_memo(a, seen, q->slot) = e;
+    }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     a->busy = false;
     return done;
@@ -741,14 +796,15 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
     u64 *cell = shadow_cell(addr);
     u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
     u32 slot = slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), word = site_word(m->site, slot), had = (u32)seen;
+    struct quick q = {a, addr, slot, mask, kind, m->site, m->stack};
     if (snarl_unlikely(a->npending))
-        return quick_rest(a, addr, seen, slot, mask, kind, m);
+        return quick_step(&q, seen);
     /* Most often the granule is new, or its only past is this thread's own and says less than this access. */
     if (!seen)
         return quick_store_first(cell, shadow_site(addr), slot, word);
     if (seen >> 32 || had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) ||
         had == CELL_CROWD)
-        return quick_rest(a, addr, seen, slot, mask, kind, m);
+        return quick_step(&q, seen);
     __atomic_store_n(cell, slot, __ATOMIC_RELAXED);
     __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
     return true;

@@ -16,6 +16,7 @@
 #define MERGE_MEMO 128u
 #define PENDING 4u
 #define SET_MEMO 64u
+#define STEP_MEMO 64u
 #define HOLD_MEMO 64u
 #define REPORTED 64u
 #define RELAXED_READS 64u
@@ -62,6 +63,14 @@ struct accesses {
         u32 slot, word;
     } pending[PENDING];
     struct crowd_spares crowds;
+    /* What an access makes of a cell: in a loop the same for one granule after the other. */
+    struct step_memo {
+        u64 cell, words;
+        u32 slot, site, waiting, waiting_word;
+        u64 new_cell, new_words;
+        u32 new_waiting, new_waiting_word;
+        bool own;
+    } steps[STEP_MEMO];
     struct set_memo {
         u32 from, to; /* slots */
         u32 epoch;    /* of the thread */
