@@ -16,6 +16,9 @@ static SNARL_COLD void access_full(u64 addr, u32 size, u32 kind, const u64 *fp)
     interceptor_leave(t);
 }
 
+/* After a call that gets this frame's address: keeps it from becoming a jump, which would give the frame away first. */
+#define KEEP_FRAME() __asm__ volatile("")
+
 /* Inside one granule. */
 static __attribute__((noinline)) void access_miss(u64 addr, u32 size, u32 kind)
 {
@@ -24,6 +27,7 @@ static __attribute__((noinline)) void access_miss(u64 addr, u32 size, u32 kind)
     if (snarl_likely((uintptr_t)t > 1) && snarl_likely(access_quick(t, addr, granule_mask(addr, size), kind, fp[1])))
         return;
     access_full(addr, size, kind, fp);
+    KEEP_FRAME();
 }
 
 /* In several. */
@@ -40,6 +44,7 @@ static __attribute__((noinline)) void access_miss_wide(u64 addr, u32 size, u32 k
     }
     if (snarl_unlikely(!done))
         access_full(addr, size, kind, fp);
+    KEEP_FRAME();
 }
 
 static __attribute__((noinline)) void range_miss(u64 addr, u64 size, u32 kind)

@@ -12,6 +12,8 @@
  *
  * Usage: bug [SECONDS [NUMBERS]]    how long main does something else, 1; how many numbers are added up, 10000000 */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t queue_changed = PTHREAD_COND_INITIALIZER;
 static struct task *queued; /* one place is enough here */
 static bool closed;
+static atomic_bool begun;
 
 static long add_up(long numbers)
 {
@@ -49,8 +52,10 @@ static struct task *next_task(void)
 
 static void *worker(void *unused)
 {
-    for (struct task *task = next_task(); task; task = next_task())
+    for (struct task *task = next_task(); task; task = next_task()) {
+        atomic_store_explicit(&begun, true, memory_order_relaxed);
         task->result = add_up(task->numbers);
+    }
     return unused;
 }
 
@@ -60,6 +65,14 @@ static void submit(struct task *task)
     queued = task;
     pthread_cond_signal(&queue_changed);
     pthread_mutex_unlock(&queue_lock);
+}
+
+/* Takes a second, and until the pool has begun. A relaxed flag tells that, and orders nothing else. */
+static void do_something_else(unsigned seconds)
+{
+    sleep(seconds);
+    while (!atomic_load_explicit(&begun, memory_order_relaxed))
+        sched_yield();
 }
 
 static void close_pool(pthread_t thread)
@@ -81,7 +94,7 @@ int main(int argc, char **argv)
         summing.numbers = strtol(argv[2], NULL, 10);
     pthread_create(&thread, NULL, worker, NULL);
     submit(&summing);
-    sleep(seconds); /* something else */
+    do_something_else(seconds);
     printf("sum: %ld\n", summing.result);
     close_pool(thread);
     return 0;
