@@ -280,6 +280,7 @@ static bool start_engine(void)
     static const struct engine_hooks hooks = {
         .capture = unwind_capture,
         .locate = locate_birth,
+        .locate_access = locate_access,
         .shared_key = mapping_shared_key,
         .sem_value = sem_value,
         .end_processes = end_processes,

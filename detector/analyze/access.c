@@ -9,6 +9,8 @@
 __thread u32 access_now;
 __thread struct access_frames *access_frames;
 
+#define SITE_PATIENCE 10000u
+
 struct access {
     struct thread *t;
     struct accesses *a;
@@ -133,6 +135,22 @@ static u32 merged_site(struct access *x, u32 site, u32 slot, u32 mask)
 
 /* ---- one granule ---- */
 
+/* The slot was there before its site: whoever wrote it is about to write that, too. */
+static SNARL_COLD u32 site_awaited(u64 addr, u32 slot)
+{
+    for (u32 i = 0; i < SITE_PATIENCE; i++) {
+        u64 words = __atomic_load_n(shadow_site(addr), __ATOMIC_ACQUIRE);
+        u64 cell = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
+        u32 word = (u32)cell == slot ? (u32)words : (u32)(words >> 32);
+        if ((u32)cell != slot && (u32)(cell >> 32) != slot)
+            return 0;
+        if (site_in(word, slot))
+            return site_in(word, slot);
+        __builtin_ia32_pause();
+    }
+    return 0;
+}
+
 /* What one older slot has to say to an access of these bytes: races are reported. Returns what is left of it. *hit: the
  * access adds nothing to it. */
 static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u32 word, bool *hit)
@@ -150,7 +168,7 @@ static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u
             return slot;
         access_site(x);
         race_found(x->t, x->a, addr, overlap, x->kind | (x->flags & SITE_FREE ? ACCESS_FREE : 0), x->stack, x->fp, slot,
-                   site_in(word, slot));
+                   site_in(word, slot) ? site_in(word, slot) : site_awaited(addr, slot));
     }
     if (!slot_outdone(slot, x->kind))
         return slot;

@@ -24,6 +24,8 @@ struct engine_hooks {
     ref_t (*capture)(struct thread *t, const u64 *fp);
     /* Fills region, module, offset, alloc_* and frame of a birth whose init_stack is set. */
     void (*locate)(struct thread *t, u64 addr, const u64 *fp, struct object_birth *birth);
+    /* The same for bytes that an access of that call touches: also in a frame that is gone. */
+    void (*locate_access)(struct thread *t, u64 addr, const u64 *fp, struct object_birth *birth);
     /* (device, inode, offset) behind an address of a shared mapping; false when it is not shared. */
     bool (*shared_key)(u64 addr, u64 key[3]);
     /* The value of a semaphore now, or -1. */

@@ -108,8 +108,8 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     if (!detects(DETECT_RACE) || told(a, first, stack, site) || is_intended(first, size))
         return;
     struct object_birth memory = {.init_stack = stack, .thread = t->ref};
-    if (engine_hooks.locate)
-        engine_hooks.locate(t, first, fp, &memory);
+    if (engine_hooks.locate_access)
+        engine_hooks.locate_access(t, first, fp, &memory);
     const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;
     ref_t there = other ? other->stack : 0;
     ref_t r = finding_begin(signature_of(&memory, stack, there), 0, 2);

@@ -114,6 +114,7 @@ static void begin(void)
     threads[0] = fx_main();
     CU_ASSERT_EQUAL_FATAL(access_turn_on(threads[0]) & ~-16, 0); /* -EBUSY from the second time on */
     access_on = true;
+    accesses_of(threads[0]);
     for (u32 i = 0; i < THREADS; i++) {
         oracle.clock[i][i] = 1;
         if (i)
