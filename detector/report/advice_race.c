@@ -1,5 +1,6 @@
 /* Title, why and fix of data races. Called by advice.c; the sides also by text_memory.c. Takes no locks; allocates with
  * malloc. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ size_t advice_accesses(const json_t *finding, struct advice_access out[2])
              atomic = label_is(e, "action", "atomic-read") || label_is(e, "action", "atomic-write"),
              write = label_is(e, "action", "write") || label_is(e, "action", "atomic-write") || free;
         if (n < 2 && (write || atomic || label_is(e, "action", "read")))
-            out[n++] = (struct advice_access){e, write, atomic, free};
+            out[n++] = (struct advice_access){e, write, atomic, free, json_is_true(json_object_get(e, "allocation"))};
     }
     if (n == 2) { /* results have the later one first */
         struct advice_access later = out[0];
@@ -23,6 +24,11 @@ size_t advice_accesses(const json_t *finding, struct advice_access out[2])
         out[1] = later;
     }
     return n;
+}
+
+int advice_verb(const struct advice_access *a)
+{
+    return a->free ? 2 : a->allocation ? 3 : a->write;
 }
 
 /* What a data race consists of. */
@@ -131,10 +137,11 @@ static void race_of(const json_t *finding, struct race *r)
 
 static const char *participle(const struct advice_access *a)
 {
-    return a->free     ? "freed"
-           : a->write  ? a->atomic ? "atomically written" : "written"
-           : a->atomic ? "atomically read"
-                       : "read";
+    if (a->free || a->allocation)
+        return a->free ? "freed" : "allocated";
+    if (a->write)
+        return a->atomic ? "atomically written" : "written";
+    return a->atomic ? "atomically read" : "read";
 }
 
 /* "in add()", or "by T2 (worker)" */
@@ -179,7 +186,8 @@ static void race_title(const struct race *r, struct buffer *b)
 
 static void why_sides(const struct race *r, struct buffer *b)
 {
-    static const char *const past[3] = {"read", "wrote", "freed"}, *const now[3] = {"reads", "writes", "frees"};
+    static const char *const past[4] = {"read", "wrote", "freed", "allocated"}, *const now[4] = {"reads", "writes",
+                                                                                                 "frees", "allocates"};
     const struct advice_access *x = &r->a[0], *y = &r->a[1];
     put_thread(b, r, x);
     if (r->same_line) {
@@ -190,13 +198,13 @@ static void why_sides(const struct race *r, struct buffer *b)
         buffer_put(b, ".");
         return;
     }
-    buffer_print(b, " %s ", past[x->free ? 2 : x->write]);
+    buffer_print(b, " %s ", past[advice_verb(x)]);
     put_memory(b, r);
     buffer_put(b, " in ");
     put_place(b, x);
     buffer_put(b, "; ");
     put_thread(b, r, y);
-    buffer_print(b, " %s it in ", now[y->free ? 2 : y->write]);
+    buffer_print(b, " %s it in ", now[advice_verb(y)]);
     put_place(b, y);
     buffer_put(b, ".");
 }
@@ -247,6 +255,9 @@ static void why_harm(const struct race *r, struct buffer *b)
         buffer_put(b, " Only this run's timing put the free last; the other way round it is a use after free.");
     else if (r->a[0].free)
         buffer_put(b, " Both free it: a double free.");
+    else if (r->a[0].allocation)
+        buffer_put(b, " The block was handed over without anything that puts its making first: what was written into "
+                      "it may not be there yet.");
     else if (r->atomic)
         buffer_put(b, " One side is atomic, the other is not, and that mixing is the bug: atomic operations are in "
                       "order only with each other, and the compiler may split, repeat or leave out the plain access.");
@@ -373,6 +384,10 @@ static void race_fix(const struct race *r, struct buffer *b)
         buffer_put(b, "Free it only when nobody can use it any more: join the threads that use it first, or count its "
                       "users and let the last one free it. A lock around the use alone does not help: what finds the "
                       "block must be taken away under that lock before the free.");
+    } else if (r->a[0].allocation) {
+        buffer_put(b, "Hand the block over so that its making comes first: under a lock that both sides take, by a "
+                      "release store and an acquire load of the pointer to it, or when the thread is created.");
+        return;
     } else if (r->atomic) {
         buffer_put(b, "Make the plain access in ");
         put_place(b, r->plain);
@@ -416,6 +431,8 @@ void advice_race(const json_t *finding, struct advice *a)
     }
     race_title(&r, &a->title);
     why_sides(&r, &a->why);
+    if (a->why.text)
+        a->why.text[0] = (char)toupper((unsigned char)a->why.text[0]); /* "a thread that has ended" */
     why_locks(&r, &a->why);
     why_harm(&r, &a->why);
     race_fix(&r, &a->fix);

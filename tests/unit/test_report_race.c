@@ -109,6 +109,33 @@ static void freed(void)
     has(rf_text(finding(), "why"), "a double free");
 }
 
+/* A new block counts as written by its allocator. */
+static void unpublished(void)
+{
+    begin();
+    struct object_birth b = {.region = REGION_HEAP, .alloc_size = sizeof(struct account), .offset = 8};
+    b.alloc_stack = STACK_IN(make_account);
+    race(b, 8, EVENT_READ, EVENT_WRITE)->events[1].stack = b.alloc_stack;
+    is(rf_text(finding(), "title"),
+       "data race: account.balance is allocated in make_account() and read in sum(), with no order between them");
+    shows("T2 (worker) earlier allocated account.balance, holding no lock\n");
+    has(rf_text(finding(), "why"), "without anything that puts its making first");
+    has(rf_text(finding(), "fix"), "Hand the block over");
+}
+
+/* Its record serves another thread by now. */
+static void ended_thread(void)
+{
+    begin();
+    struct finding_rec *f = race_on_counter();
+    f->events[1].thread = 0;
+    f->events[1].stack = 0;
+    shows("\n  a thread that has ended earlier wrote counter (4 bytes), holding no lock\n");
+    has(rf_text(finding(), "why"), "A thread that has ended wrote counter in a place");
+    is(rf_text(finding(), "title"),
+       "data race: counter is written by a thread that has ended and read in sum(), with no order between them");
+}
+
 /* The thread that made the other one takes part. */
 static void creator(void)
 {
@@ -204,6 +231,7 @@ static void at_end(void)
 }
 
 UNIT_TESTS("report: data races", {"whole_report", whole_report}, {"one_line_in_two_threads", one_line_in_two_threads},
-           {"locks", locks}, {"atomic_and_plain", atomic_and_plain}, {"freed", freed}, {"creator", creator},
-           {"lost_stacks", lost_stacks}, {"ids", ids}, {"the_plainest_is_shown", the_plainest_is_shown},
-           {"accesses_not_watched", accesses_not_watched}, {"at_end", at_end})
+           {"locks", locks}, {"atomic_and_plain", atomic_and_plain}, {"freed", freed}, {"unpublished", unpublished},
+           {"ended_thread", ended_thread}, {"creator", creator}, {"lost_stacks", lost_stacks}, {"ids", ids},
+           {"the_plainest_is_shown", the_plainest_is_shown}, {"accesses_not_watched", accesses_not_watched},
+           {"at_end", at_end})
