@@ -71,6 +71,7 @@ void collect_access(json_t *event, const struct finding_event *e, const struct f
     const json_t *name = json_object_get(memory, "name");
     if (!e->size)
         return;
+    json_object_del(event, "mode"); /* of locks */
     snprintf(address, sizeof address, "0x%llx", (unsigned long long)e->address);
     json_object_set_new(event, "address", json_string(address));
     json_object_set_new(event, "size", json_integer(e->size));
