@@ -282,6 +282,16 @@ static void fix_lock(const struct race *r, struct buffer *b)
 {
     int with = r->hold[0] ? 0 : 1;
     const json_t *lock = r->hold[with];
+    if (r->same_line && !r->hold[!with]) {
+        buffer_put(b, "Take ");
+        put_lock(b, r, lock);
+        buffer_put(b, " on every way to ");
+        put_place(b, &r->a[with]);
+        buffer_put(b, ": ");
+        put_thread(b, r, &r->a[!with]);
+        buffer_put(b, " comes there without it.");
+        return;
+    }
     buffer_put(b, r->hold[!with] ? "Decide on one lock for " : "Take ");
     if (r->hold[!with]) {
         put_memory(b, r);
@@ -338,20 +348,19 @@ static void fix_flag(const struct race *r, struct buffer *b)
 static void fix_count(const struct race *r, struct buffer *b)
 {
     const char *type = label_text(r->memory, "type");
-    if (r->cxx && strncmp(type, "volatile ", 9) == 0)
+    if (strncmp(type, "volatile ", 9) == 0)
         type += 9;
-    buffer_put(b, "Put one mutex around both accesses, or make it atomic: ");
-    buffer_print(b, r->cxx ? "std::atomic<%s> " : "_Atomic %s ", *type ? type : "int");
-    put_code_name(b, r);
+    buffer_put(b, "Put one mutex around both accesses, or make it atomic (");
+    buffer_print(b, r->cxx ? "std::atomic<%s>)" : "_Atomic %s)", *type ? type : "int");
     if (!shaped(r, "integer")) {
         buffer_put(b, ".");
         return;
     }
-    buffer_put(b, ", where ");
+    buffer_put(b, ": then ");
     put_code_name(b, r);
     buffer_put(b, "++ is one step");
     if (!r->cxx) {
-        buffer_put(b, ", as is atomic_fetch_add(&");
+        buffer_put(b, ", and so is atomic_fetch_add(&");
         put_code_name(b, r);
         buffer_put(b, ", n)");
     }
@@ -369,7 +378,7 @@ static void fix_lives(const struct race *r, struct buffer *b)
         if (!by || by == thread || !((thread == one && by == other) || (thread == other && by == one)))
             continue;
         const struct advice_access *creator = by == one ? &r->a[0] : &r->a[1];
-        buffer_put(b, " If the thread's work is to be done by then, join it before ");
+        buffer_put(b, " If the thread is to be done by then, join it before the access in ");
         put_place(b, creator);
         buffer_put(b, creator->write && !creator->free
                           ? "; if that is to come first, do it before the thread is created."

@@ -38,7 +38,7 @@ static void one_line_in_two_threads(void)
     is(rf_text(finding(), "title"),
        "data race: counter is written in add() by two threads, with no order between them");
     has(rf_text(finding(), "why"), "T2 (worker) and T3 (reader) both run the same line, add() at race_fixture.h:");
-    has(rf_text(finding(), "fix"), "_Atomic int counter, where counter++ is one step");
+    has(rf_text(finding(), "fix"), "or make it atomic (_Atomic int): then counter++ is one step");
     f->events[0].action = EVENT_READ;
     is(rf_text(finding(), "title"),
        "data race: counter is written and read in add() by two threads, with no order between them");
@@ -58,6 +58,11 @@ static void locks(void)
     shows("\n  table_lock: mutex, test_report_race:test_report_race.c:table_lock, declared at ");
     has(rf_text(finding(), "why"), "T2 (worker) holds table_lock, T3 (reader) does not");
     has(rf_text(finding(), "fix"), "Take table_lock in sum() at race_fixture.h:");
+    ref_t own = f->events[0].stack;
+    f->events[0].stack = f->events[1].stack;
+    has(rf_text(finding(), "fix"), "Take table_lock on every way to add() at race_fixture.h:");
+    has(rf_text(finding(), "fix"), ": T3 (reader) comes there without it.");
+    f->events[0].stack = own;
     const json_t *held = json_object_get(json_array_get(json_object_get(finding(), "events"), 1), "held");
     is(json_string_value(json_array_get(held, 0)), "test_report_race:test_report_race.c:table_lock");
     char *id = strdup(rf_text(finding(), "id"));
@@ -142,7 +147,7 @@ static void creator(void)
     begin();
     struct finding_rec *f = race_on_counter();
     f->events[0].thread = boss->ref;
-    has(rf_text(finding(), "fix"), "If the thread's work is to be done by then, join it before sum() at ");
+    has(rf_text(finding(), "fix"), "If the thread is to be done by then, join it before the access in sum() at ");
     CU_ASSERT_PTR_NULL(strstr(rf_text(finding(), "fix"), "before the thread is created"));
     f->events[0].action = EVENT_WRITE;
     has(rf_text(finding(), "fix"), "do it before the thread is created");
@@ -204,6 +209,8 @@ static void the_plainest_is_shown(void)
     race_on_counter();
     CU_ASSERT_PTR_NULL(json_object_get(json_array_get(json_object_get(finding(), "events"), 1), "stack_lost"));
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(finding(), "count")), 2);
+    race(in_program(&counter), sizeof counter, EVENT_WRITE, EVENT_WRITE); /* the rest of x++ */
+    is(rf_text(finding(), "title"), "data race: counter is written in add() and in sum(), with no order between them");
 }
 
 /* The last line says how to get accesses, where they were wanted and there was something to see. */
