@@ -117,8 +117,8 @@ void locate_thread_created(struct thread *child, const u64 *fp)
 }
 
 /* On the stack of the thread that created this one: in a frame that existed then and, by its return address, exists
- * still? */
-static void creator_stack(const struct thread *t, u64 addr, struct object_birth *birth)
+ * still? left: or not; what this thread has the address of was in that one. */
+static void creator_stack(const struct thread *t, u64 addr, bool left, struct object_birth *birth)
 {
     if (!t->rec->creator || !t->rec->create_stack || addr < t->creator_sp)
         return;
@@ -129,7 +129,7 @@ static void creator_stack(const struct thread *t, u64 addr, struct object_birth 
         u64 cfa = t->creator_cfa[i];
         if (addr >= cfa)
             continue;
-        if (!on_stack(creator, cfa) || *(const volatile u64 *)(cfa - 8) != t->creator_pc[i + 1])
+        if (!on_stack(creator, cfa) || (!left && *(const volatile u64 *)(cfa - 8) != t->creator_pc[i + 1]))
             return;
         birth->region = REGION_STACK;
         birth->frame = (u16)i;
@@ -191,6 +191,7 @@ static bool in_heap(u64 addr, struct object_birth *birth)
 void locate_birth(struct thread *t, u64 addr, const u64 *fp, struct object_birth *birth)
 {
     u64 key[3];
+    bool left = birth->region == REGION_STACK;
     birth->region = REGION_UNKNOWN;
     if (mapping_is_file_lock(addr)) {
         birth->region = REGION_FILE;
@@ -200,7 +201,7 @@ void locate_birth(struct thread *t, u64 addr, const u64 *fp, struct object_birth
     } else if (in_module(addr, birth) || in_heap(addr, birth) || tls_find(addr, birth)) {
         return;
     } else if (on_other_stack(t, addr)) {
-        creator_stack(t, addr, birth);
+        creator_stack(t, addr, left, birth);
     } else if (mapping_shared_key(addr, key)) {
         birth->region = REGION_SHARED;
         birth->offset = key[2];

@@ -4,7 +4,8 @@
 
 #include "model/thread.h"
 
-/* Fills region, module, offset, frame and alloc_* of a birth at addr, seen in the call whose frame is fp (as in
+/* Fills region, module, offset, frame and alloc_* of a birth at addr (a region of REGION_STACK beforehand: in a frame that
+ * has been left meanwhile, too), seen in the call whose frame is fp (as in
  * analyze/engine.h). Marks the heap block around addr, so that its end is noticed. Takes no lock of its own; stacks
  * are interned. */
 void locate_birth(struct thread *t, u64 addr, const u64 *fp, struct object_birth *birth)

@@ -107,9 +107,12 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     a->races++;
     if (!detects(DETECT_RACE) || told(a, first, stack, site) || is_intended(first, size))
         return;
-    struct object_birth memory = {.init_stack = stack}; /* its thread is the one that allocated it */
+    /* Its thread is the one that allocated it; a variable of a function that has returned may be the whole trouble. */
+    struct object_birth memory = {.init_stack = stack, .region = REGION_STACK};
     if (engine_hooks.locate)
         engine_hooks.locate(t, first, fp, &memory);
+    else
+        memory.region = REGION_UNKNOWN;
     const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;
     ref_t there = other ? other->stack : 0;
     ref_t r = finding_begin(signature_of(&memory, stack, there), 0, 2);
