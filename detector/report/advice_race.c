@@ -413,6 +413,12 @@ static void race_fix(const struct race *r, struct buffer *b)
         buffer_put(b, r->writer || r->same_line ? "." : " and wherever else it is changed.");
     } else if (r->hold[0] || r->hold[1]) {
         fix_lock(r, b);
+    } else if (on_anothers_stack(r)) {
+        buffer_put(b,
+                   "Whoever owns a local variable must not leave its function, nor use it, while another thread does: "
+                   "join that thread first, or give it a copy of its own. For what both use while they run, put one "
+                   "mutex around both accesses.");
+        return;
     } else if (lock_free(r) && r->writer && !r->same_function) {
         fix_flag(r, b);
     } else if (lock_free(r)) {
@@ -422,7 +428,7 @@ static void race_fix(const struct race *r, struct buffer *b)
     }
     if (on_anothers_stack(r))
         buffer_put(b, " Whoever owns a local variable must not leave its function while another thread uses it: join "
-                      "that thread first, or give it a copy of its own.");
+                      "that thread first.");
     else if (!r->freed && !r->a[0].free)
         fix_lives(r, b);
 }

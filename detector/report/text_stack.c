@@ -142,8 +142,7 @@ static size_t count_kinds(const json_t *findings, bool counting, struct buffer *
     return total;
 }
 
-/* Races were to be found where possible, but nothing lets the accesses be seen. One thread has
- * none; a script is not compiled. */
+/* Races were to be found where possible, but nothing lets the accesses be seen. A script is not compiled. */
 static bool unwatched(const json_t *run)
 {
     const json_t *options = json_object_get(run, "options"), *kind;
@@ -153,7 +152,7 @@ static bool unwatched(const json_t *run)
         wanted |= json_is_string(kind) && strcmp(json_string_value(kind), "race") == 0;
     }
     return wanted && label_is(run, "accesses", "none") && label_is(options, "accesses", "auto") &&
-           label_number(run, "threads") > 1 && !json_is_true(json_object_get(run, "python"));
+           !json_is_true(json_object_get(run, "python"));
 }
 
 static void put_run(struct text *t, const json_t *run)
