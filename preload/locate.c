@@ -117,8 +117,8 @@ void locate_thread_created(struct thread *child, const u64 *fp)
 }
 
 /* On the stack of the thread that created this one: in a frame that existed then and, by its return address, exists
- * still? */
-static void creator_stack(const struct thread *t, u64 addr, bool past, struct object_birth *birth)
+ * still? left: or not; what this thread has the address of was in that one. */
+static void creator_stack(const struct thread *t, u64 addr, bool left, struct object_birth *birth)
 {
     if (!t->rec->creator || !t->rec->create_stack || addr < t->creator_sp)
         return;
@@ -129,7 +129,7 @@ static void creator_stack(const struct thread *t, u64 addr, bool past, struct ob
         u64 cfa = t->creator_cfa[i];
         if (addr >= cfa)
             continue;
-        if (!past && (!on_stack(creator, cfa) || *(const volatile u64 *)(cfa - 8) != t->creator_pc[i + 1]))
+        if (!on_stack(creator, cfa) || (!left && *(const volatile u64 *)(cfa - 8) != t->creator_pc[i + 1]))
             return;
         birth->region = REGION_STACK;
         birth->frame = (u16)i;

@@ -107,7 +107,7 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     a->races++;
     if (!detects(DETECT_RACE) || told(a, first, stack, site) || is_intended(first, size))
         return;
-    struct object_birth memory = {.init_stack = stack, .thread = t->ref};
+    struct object_birth memory = {.init_stack = stack};
     if (engine_hooks.locate_access)
         engine_hooks.locate_access(t, first, fp, &memory);
     const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;

@@ -22,10 +22,12 @@ void advice_race(const json_t *finding, struct advice *a);
 /* One side of a finding about memory. */
 struct advice_access {
     const json_t *event;
-    bool write, atomic, free; /* a free is a write, too */
+    bool write, atomic, free, allocation; /* a free is a write, too, and so is an allocation */
 };
 /* The earlier access, then the later one. Returns how many there are. */
 size_t advice_accesses(const json_t *finding, struct advice_access out[2]);
+/* 0 it reads, 1 writes, 2 frees, 3 allocates. */
+int advice_verb(const struct advice_access *a);
 /* Is code of this language in the stacks? */
 bool advice_speaks(const json_t *finding, const char *language);
 void advice_stuck(const json_t *finding, struct advice *a);

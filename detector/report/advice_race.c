@@ -1,5 +1,6 @@
 /* Title, why and fix of data races. Called by advice.c; the sides also by text_memory.c. Takes no locks; allocates with
  * malloc. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ size_t advice_accesses(const json_t *finding, struct advice_access out[2])
              atomic = label_is(e, "action", "atomic-read") || label_is(e, "action", "atomic-write"),
              write = label_is(e, "action", "write") || label_is(e, "action", "atomic-write") || free;
         if (n < 2 && (write || atomic || label_is(e, "action", "read")))
-            out[n++] = (struct advice_access){e, write, atomic, free};
+            out[n++] = (struct advice_access){e, write, atomic, free, json_is_true(json_object_get(e, "allocation"))};
     }
     if (n == 2) { /* results have the later one first */
         struct advice_access later = out[0];
@@ -23,6 +24,11 @@ size_t advice_accesses(const json_t *finding, struct advice_access out[2])
         out[1] = later;
     }
     return n;
+}
+
+int advice_verb(const struct advice_access *a)
+{
+    return a->free ? 2 : a->allocation ? 3 : a->write;
 }
 
 /* What a data race consists of. */
@@ -131,10 +137,11 @@ static void race_of(const json_t *finding, struct race *r)
 
 static const char *participle(const struct advice_access *a)
 {
-    return a->free     ? "freed"
-           : a->write  ? a->atomic ? "atomically written" : "written"
-           : a->atomic ? "atomically read"
-                       : "read";
+    if (a->free || a->allocation)
+        return a->free ? "freed" : "allocated";
+    if (a->write)
+        return a->atomic ? "atomically written" : "written";
+    return a->atomic ? "atomically read" : "read";
 }
 
 /* "in add()", or "by T2 (worker)" */
@@ -179,7 +186,8 @@ static void race_title(const struct race *r, struct buffer *b)
 
 static void why_sides(const struct race *r, struct buffer *b)
 {
-    static const char *const past[3] = {"read", "wrote", "freed"}, *const now[3] = {"reads", "writes", "frees"};
+    static const char *const past[4] = {"read", "wrote", "freed", "allocated"}, *const now[4] = {"reads", "writes",
+                                                                                                 "frees", "allocates"};
     const struct advice_access *x = &r->a[0], *y = &r->a[1];
     put_thread(b, r, x);
     if (r->same_line) {
@@ -190,13 +198,13 @@ static void why_sides(const struct race *r, struct buffer *b)
         buffer_put(b, ".");
         return;
     }
-    buffer_print(b, " %s ", past[x->free ? 2 : x->write]);
+    buffer_print(b, " %s ", past[advice_verb(x)]);
     put_memory(b, r);
     buffer_put(b, " in ");
     put_place(b, x);
     buffer_put(b, "; ");
     put_thread(b, r, y);
-    buffer_print(b, " %s it in ", now[y->free ? 2 : y->write]);
+    buffer_print(b, " %s it in ", now[advice_verb(y)]);
     put_place(b, y);
     buffer_put(b, ".");
 }
@@ -247,6 +255,9 @@ static void why_harm(const struct race *r, struct buffer *b)
         buffer_put(b, " Only this run's timing put the free last; the other way round it is a use after free.");
     else if (r->a[0].free)
         buffer_put(b, " Both free it: a double free.");
+    else if (r->a[0].allocation)
+        buffer_put(b, " The block was handed over without anything that puts its making first: what was written into "
+                      "it may not be there yet.");
     else if (r->atomic)
         buffer_put(b, " One side is atomic, the other is not, and that mixing is the bug: atomic operations are in "
                       "order only with each other, and the compiler may split, repeat or leave out the plain access.");
@@ -271,6 +282,16 @@ static void fix_lock(const struct race *r, struct buffer *b)
 {
     int with = r->hold[0] ? 0 : 1;
     const json_t *lock = r->hold[with];
+    if (r->same_line && !r->hold[!with]) {
+        buffer_put(b, "Take ");
+        put_lock(b, r, lock);
+        buffer_put(b, " on every way to ");
+        put_place(b, &r->a[with]);
+        buffer_put(b, ": ");
+        put_thread(b, r, &r->a[!with]);
+        buffer_put(b, " comes there without it.");
+        return;
+    }
     buffer_put(b, r->hold[!with] ? "Decide on one lock for " : "Take ");
     if (r->hold[!with]) {
         put_memory(b, r);
@@ -327,20 +348,19 @@ static void fix_flag(const struct race *r, struct buffer *b)
 static void fix_count(const struct race *r, struct buffer *b)
 {
     const char *type = label_text(r->memory, "type");
-    if (r->cxx && strncmp(type, "volatile ", 9) == 0)
+    if (strncmp(type, "volatile ", 9) == 0)
         type += 9;
-    buffer_put(b, "Put one mutex around both accesses, or make it atomic: ");
-    buffer_print(b, r->cxx ? "std::atomic<%s> " : "_Atomic %s ", *type ? type : "int");
-    put_code_name(b, r);
+    buffer_put(b, "Put one mutex around both accesses, or make it atomic (");
+    buffer_print(b, r->cxx ? "std::atomic<%s>)" : "_Atomic %s)", *type ? type : "int");
     if (!shaped(r, "integer")) {
         buffer_put(b, ".");
         return;
     }
-    buffer_put(b, ", where ");
+    buffer_put(b, ": then ");
     put_code_name(b, r);
     buffer_put(b, "++ is one step");
     if (!r->cxx) {
-        buffer_put(b, ", as is atomic_fetch_add(&");
+        buffer_put(b, ", and so is atomic_fetch_add(&");
         put_code_name(b, r);
         buffer_put(b, ", n)");
     }
@@ -358,7 +378,7 @@ static void fix_lives(const struct race *r, struct buffer *b)
         if (!by || by == thread || !((thread == one && by == other) || (thread == other && by == one)))
             continue;
         const struct advice_access *creator = by == one ? &r->a[0] : &r->a[1];
-        buffer_put(b, " If the thread's work is to be done by then, join it before ");
+        buffer_put(b, " If the thread is to be done by then, join it before the access in ");
         put_place(b, creator);
         buffer_put(b, creator->write && !creator->free
                           ? "; if that is to come first, do it before the thread is created."
@@ -373,6 +393,10 @@ static void race_fix(const struct race *r, struct buffer *b)
         buffer_put(b, "Free it only when nobody can use it any more: join the threads that use it first, or count its "
                       "users and let the last one free it. A lock around the use alone does not help: what finds the "
                       "block must be taken away under that lock before the free.");
+    } else if (r->a[0].allocation) {
+        buffer_put(b, "Hand the block over so that its making comes first: under a lock that both sides take, by a "
+                      "release store and an acquire load of the pointer to it, or when the thread is created.");
+        return;
     } else if (r->atomic) {
         buffer_put(b, "Make the plain access in ");
         put_place(b, r->plain);
@@ -389,6 +413,12 @@ static void race_fix(const struct race *r, struct buffer *b)
         buffer_put(b, r->writer || r->same_line ? "." : " and wherever else it is changed.");
     } else if (r->hold[0] || r->hold[1]) {
         fix_lock(r, b);
+    } else if (on_anothers_stack(r)) {
+        buffer_put(b,
+                   "Whoever owns a local variable must not leave its function, nor use it, while another thread does: "
+                   "join that thread first, or give it a copy of its own. For what both use while they run, put one "
+                   "mutex around both accesses.");
+        return;
     } else if (lock_free(r) && r->writer && !r->same_function) {
         fix_flag(r, b);
     } else if (lock_free(r)) {
@@ -398,7 +428,7 @@ static void race_fix(const struct race *r, struct buffer *b)
     }
     if (on_anothers_stack(r))
         buffer_put(b, " Whoever owns a local variable must not leave its function while another thread uses it: join "
-                      "that thread first, or give it a copy of its own.");
+                      "that thread first.");
     else if (!r->freed && !r->a[0].free)
         fix_lives(r, b);
 }
@@ -416,6 +446,8 @@ void advice_race(const json_t *finding, struct advice *a)
     }
     race_title(&r, &a->title);
     why_sides(&r, &a->why);
+    if (a->why.text)
+        a->why.text[0] = (char)toupper((unsigned char)a->why.text[0]); /* "a thread that has ended" */
     why_locks(&r, &a->why);
     why_harm(&r, &a->why);
     race_fix(&r, &a->fix);

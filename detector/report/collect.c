@@ -164,6 +164,8 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
     json_object_set_new(run, "locks", json_integer((json_int_t)(locks & INT64_MAX)));
     json_object_set_new(run, "lock_operations", json_integer((json_int_t)(t->operations & INT64_MAX)));
     json_object_set_new(run, "accesses", json_string(state->accesses == ACCESSES_COMPILED ? "compiled" : "none"));
+    if (t->python)
+        json_object_set_new(run, "python", json_true());
     json_object_set_new(run, "duration_s", json_real(seconds > 0 && seconds < 1e12 ? seconds : 0));
     json_object_set_new(run, "exit", exit_of(in));
     json_object_set_new(run, "process_list", collect_processes());

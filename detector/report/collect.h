@@ -33,7 +33,7 @@ struct finding_event;
 json_t *collect_memory(struct names *n, const struct finding_rec *f, const struct finding_event *events, u32 nevents,
                        u32 *thread);
 /* What an event says of memory: nothing, unless it is an access. */
-void collect_access(json_t *event, const struct finding_event *e, const json_t *memory);
+void collect_access(json_t *event, const struct finding_event *e, const struct finding_rec *f, const json_t *memory);
 /* Number of a thread's or process's record, 0 when there is none. */
 u32 collect_process_number(u32 process);
 

@@ -200,7 +200,8 @@ static void add_object(struct names *n, json_t *event, const struct finding_even
     }
 }
 
-static json_t *event_json(struct names *n, const struct finding_event *e, const json_t *memory, json_t *threads)
+static json_t *event_json(struct names *n, const struct finding_rec *f, const struct finding_event *e,
+                          const json_t *memory, json_t *threads)
 {
     struct thread_rec r;
     if (e->action >= EVENT_ACTION_COUNT)
@@ -222,7 +223,7 @@ static json_t *event_json(struct names *n, const struct finding_event *e, const 
     if (e->how & HOW_HANDLER)
         json_object_set_new(j, "in_handler", json_true());
     add_held(n, j, e, r.process);
-    collect_access(j, e, memory);
+    collect_access(j, e, f, memory);
     json_object_set_new(j, "stack", names_stack(n, e->stack, e->site_pc, r.process));
     if (known)
         add_thread(n, threads, e->thread);
@@ -278,12 +279,12 @@ static struct finding_event *copy_events(const struct finding_rec *f, ref_t ref,
     return copy;
 }
 
-static json_t *events_json(struct names *n, const struct finding_event *e, u32 count, const json_t *memory,
-                           json_t *threads)
+static json_t *events_json(struct names *n, const struct finding_rec *f, const struct finding_event *e, u32 count,
+                           const json_t *memory, json_t *threads)
 {
     json_t *events = json_array();
     for (u32 i = 0; i < count; i++) {
-        json_t *j = event_json(n, &e[i], memory, threads);
+        json_t *j = event_json(n, f, &e[i], memory, threads);
         if (j)
             json_array_append_new(events, j);
     }
@@ -392,7 +393,7 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
         json_object_set_new(j, "memory", memory);
         add_held_locks(n, locks, events, nevents);
     }
-    json_object_set_new(j, "events", events_json(n, events, nevents, memory, threads));
+    json_object_set_new(j, "events", events_json(n, f, events, nevents, memory, threads));
     if (owner)
         add_thread(n, threads, owner);
     free(events);

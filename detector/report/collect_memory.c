@@ -39,12 +39,15 @@ json_t *collect_memory(struct names *n, const struct finding_rec *f, const struc
     char address[24];
     for (u32 i = 0; i < uses; i++)
         use[i] = events[i].stack;
-    json_t *j = names_memory(n, &f->memory, f->mem_size, use, uses);
+    struct object_birth birth = f->memory;
+    ref_t owner = stack_owner(f, events, nevents);
+    if (birth.region == REGION_UNKNOWN && owner) /* in a frame that cannot be told */
+        birth = (struct object_birth){.region = REGION_STACK, .frame = UINT16_MAX};
+    json_t *j = names_memory(n, &birth, f->mem_size, use, uses);
     snprintf(address, sizeof address, "0x%llx", (unsigned long long)f->mem_address);
     json_object_set_new(j, "address", json_string(address));
-    bool heap = f->memory.region == REGION_HEAP,
-         stack = f->memory.region == REGION_STACK || f->memory.region == REGION_TLS;
-    *thread = heap ? f->memory.thread : stack ? stack_owner(f, events, nevents) : 0;
+    bool stack = birth.region == REGION_STACK || birth.region == REGION_TLS;
+    *thread = birth.region == REGION_HEAP ? birth.thread : stack ? owner : 0;
     struct thread_rec r;
     if (*thread && view_get(*thread, &r, sizeof r) && r.number)
         json_object_set_new(j, "thread", json_integer(r.number));
@@ -53,18 +56,29 @@ json_t *collect_memory(struct names *n, const struct finding_rec *f, const struc
     return j;
 }
 
-void collect_access(json_t *event, const struct finding_event *e, const json_t *memory)
+/* A new block counts as written by its allocator. */
+static bool is_allocation(const struct finding_event *e, const struct finding_rec *f)
+{
+    struct view_stack access, alloc;
+    return f->memory.region == REGION_HEAP && e->action == EVENT_WRITE && view_stack(e->stack, &access) &&
+           view_stack(f->memory.alloc_stack, &alloc) && access.frame[0] == alloc.frame[0];
+}
+
+void collect_access(json_t *event, const struct finding_event *e, const struct finding_rec *f, const json_t *memory)
 {
     struct view_stack s;
     char address[24];
     const json_t *name = json_object_get(memory, "name");
     if (!e->size)
         return;
+    json_object_del(event, "mode"); /* of locks */
     snprintf(address, sizeof address, "0x%llx", (unsigned long long)e->address);
     json_object_set_new(event, "address", json_string(address));
     json_object_set_new(event, "size", json_integer(e->size));
     if (name)
         json_object_set_new(event, "object", json_string(json_string_value(name)));
+    if (is_allocation(e, f))
+        json_object_set_new(event, "allocation", json_true());
     if (!view_stack(e->stack, &s) || s.flags & STACK_SITE_ONLY)
         json_object_set_new(event, "stack_lost", json_true());
 }

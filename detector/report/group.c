@@ -41,7 +41,8 @@ static int strength(const json_t *finding)
 }
 
 /* Locks held at the events of a finding, all in all: the plainest way to a cycle has the fewest. Of accesses to memory
- * those are plainest whose stacks are known. */
+ * those are plainest whose stacks are known, then those that write: x++ is a read, too, but that is not what it is
+ * about. */
 static size_t locks_held(const json_t *finding)
 {
     const json_t *e;
@@ -49,6 +50,7 @@ static size_t locks_held(const json_t *finding)
     json_array_foreach (json_object_get(finding, "events"), i, e) {
         n += json_array_size(json_object_get(e, "held"));
         n += json_object_get(e, "stack_lost") ? 1000 : 0;
+        n += label_is(e, "action", "read") || label_is(e, "action", "atomic-read") ? 100 : 0;
     }
     return n;
 }

@@ -121,6 +121,10 @@ char *label_thread(const json_t *finding, json_int_t number)
 {
     const json_t *t = find_thread(finding, number);
     struct buffer b = {0};
+    if (!number) { /* its record serves another thread by now */
+        buffer_put(&b, "a thread that has ended");
+        return buffer_take(&b);
+    }
     buffer_print(&b, "T%lld", (long long)number);
     if (t && *label_text(t, "name"))
         buffer_print(&b, " (%s)", label_text(t, "name"));

@@ -120,6 +120,14 @@ static void name_heap(struct names *n, const struct object_birth *b, u64 size, c
             b->region == REGION_SHARED || b->region == REGION_FILE ? "shared memory" : "memory";
 }
 
+static void name_stack(struct names *n, struct symbol_site site, int64_t offset, u64 size, struct data_name *d)
+{
+    if (site.module)
+        data_stack(n->symbolizer, site, offset, size, d);
+    else
+        d->name.class_name = d->name.local = "stack";
+}
+
 json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, const ref_t *use, u32 nuse)
 {
     struct data_name d = {0};
@@ -131,7 +139,7 @@ json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, co
     else if (b->region == REGION_TLS)
         data_tls(n->symbolizer, names_module_ref(n, b->module), b->offset, size, &d);
     else if (b->region == REGION_STACK)
-        data_stack(n->symbolizer, names_frame_site(n, frame_stack, b->frame), (int64_t)b->offset, size, &d);
+        name_stack(n, names_frame_site(n, frame_stack, b->frame), (int64_t)b->offset, size, &d);
     else
         name_heap(n, b, size, use, nuse, &d);
     if (!d.name.class_name)

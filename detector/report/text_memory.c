@@ -51,14 +51,17 @@ static void put_held_places(struct text *t, const json_t *f, const json_t *event
 
 static void put_access(struct text *t, const json_t *f, const struct advice_access *a, bool earlier)
 {
-    static const char *const verbs[3][2] = {
-        {" reads ", " earlier read "}, {" writes ", " earlier wrote "}, {" frees ", " earlier freed "}};
+    static const char *const verbs[4][2] = {{" reads ", " earlier read "},
+                                            {" writes ", " earlier wrote "},
+                                            {" frees ", " earlier freed "},
+                                            {" allocates ", " earlier allocated "}};
+    int verb = advice_verb(a);
     json_int_t size = label_number(a->event, "size");
     buffer_put(&t->out, "  ");
     text_label(t, STYLE_STRONG, label_thread(f, label_number(a->event, "thread")));
-    buffer_put(&t->out, verbs[a->free ? 2 : a->write][earlier]);
+    buffer_put(&t->out, verbs[verb][earlier]);
     text_label(t, STYLE_STRONG, label_memory(f));
-    if (size > 0 && !a->free)
+    if (size > 0 && verb < 2)
         buffer_print(&t->out, " (%lld byte%s)", (long long)size, size == 1 ? "" : "s");
     if (a->atomic)
         buffer_put(&t->out, ", atomically");

@@ -142,7 +142,7 @@ static size_t count_kinds(const json_t *findings, bool counting, struct buffer *
     return total;
 }
 
-/* Races were to be found where possible, but nothing lets the accesses be seen. One thread has none. */
+/* Races were to be found where possible, but nothing lets the accesses be seen. A script is not compiled. */
 static bool unwatched(const json_t *run)
 {
     const json_t *options = json_object_get(run, "options"), *kind;
@@ -152,7 +152,7 @@ static bool unwatched(const json_t *run)
         wanted |= json_is_string(kind) && strcmp(json_string_value(kind), "race") == 0;
     }
     return wanted && label_is(run, "accesses", "none") && label_is(options, "accesses", "auto") &&
-           label_number(run, "threads") > 1;
+           !json_is_true(json_object_get(run, "python"));
 }
 
 static void put_run(struct text *t, const json_t *run)
@@ -202,15 +202,6 @@ static void put_cost(struct text *t, const json_t *run)
                  (double)label_number(cost, "bytes") / 1048576.0);
 }
 
-/* Data races were looked for where possible, but nothing was there to see accesses by. */
-static void put_accesses(struct text *t, const json_t *run)
-{
-    if (!label_is(run, "accesses", "none") || !label_is(json_object_get(run, "options"), "accesses", "auto"))
-        return;
-    text_put(t, STYLE_STRONG, "snarl: ");
-    text_wrap(t, "only locks were watched; a program built by `snarl cc` lets its memory accesses be seen, too", 7);
-}
-
 void text_summary(struct text *t, const json_t *document)
 {
     const json_t *run = json_object_get(document, "run"), *findings = json_object_get(document, "findings");
@@ -232,7 +223,6 @@ void text_summary(struct text *t, const json_t *document)
         put_notes(t, json_object_get(run, "symbols"), "");
     if (t->o->verbose)
         put_cost(t, run);
-    put_accesses(t, run);
     free(kinds);
     free(other_kinds);
 }

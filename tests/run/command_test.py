@@ -231,6 +231,12 @@ class Options(Folder):
         p, doc = self.run_json("--follow=no", "--", "/bin/sh", "-c", case("abba") + " free; exit 0")
         self.assertEqual((doc["findings"], p.returncode), ([], 0))
 
+    def test_accesses_not_watched_is_said(self):
+        note = b"memory accesses not watched (build with snarl cc)\n"
+        self.assertEqual(snarl("run", "--", case("abba"), "free").stderr.count(note), 1)
+        for option in ("--accesses=none", "--detect=deadlock,misuse", "--quiet"):
+            self.assertNotIn(note, snarl("run", option, "--", case("abba"), "free").stderr, option)
+
     def test_accesses_none_only(self):
         self.assertEqual(snarl("run", "--accesses=none", "--", "/bin/true").returncode, 0)
 

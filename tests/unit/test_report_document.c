@@ -40,6 +40,10 @@ static void place_of_an_error(void)
             "\"t\",\"events\":[\n"
             "{\"action\":\"a\",\"thread\":1,\"stack\":[ {}, {\"function\":\n 3}]}]}]}",
             "r.json:3:2: findings[0].events[0].stack[1].function: should be a string");
+    refused("{\"schema\":\"snarl/"
+            "1\",\"run\":{},\"findings\":[{\"id\":\"0123456789abcdef\",\"kind\":\"k\",\"verdict\":\"v\",\"title\":"
+            "\"t\",\"events\":[],\n\"memory\":{\"size\":4}}]}",
+            "r.json:2:10: findings[0].memory: \"name\" is missing");
     refused("{\"schema\":\"snarl/1\",\"run\":{\"pid\":[]},\"findings\":[]}",
             "r.json:1:34: run.pid: should be an integer");
     refused("{\"schema\":\"snarl/1\",\"run\":{},\"findings\":[],\"lock_graph\":{\"nodes\":[]}}",
@@ -118,7 +122,7 @@ static void poison(json_t *j, const char *key, const char *with)
     json_t *value;
     size_t i;
     if (json_is_string(j) && strcmp(key, "schema") != 0 && strcmp(key, "id") != 0 && strcmp(key, "action") != 0 &&
-        strcmp(key, "kind") != 0)
+        strcmp(key, "kind") != 0 && strcmp(key, "region") != 0)
         json_string_set_nocheck(j, with);
     json_array_foreach (j, i, value) {
         poison(value, key, with);
@@ -144,11 +148,31 @@ static size_t lines(const char *text)
     return n;
 }
 
-static void hostile_names(void)
+/* A data race in the clothes of the cycle. */
+static json_t *some_race(void)
+{
+    json_t *f = rf_cycle("data-race", "observed", "app"), *events = json_object_get(f, "events");
+    json_array_remove(events, 3);
+    json_array_remove(events, 2);
+    for (size_t i = 0; i < 2; i++) {
+        json_object_set_new(json_array_get(events, i), "action", json_string(i ? "write" : "read"));
+        json_object_set_new(json_array_get(events, i), "held_at",
+                            json_pack("[{s:s,s:i,s:[o]}]", "class", "app:lock", "instance", 1, "stack",
+                                      rf_frame("locker", "bug.c", 1)));
+    }
+    json_object_set_new(f, "memory",
+                        json_pack("{s:s,s:s,s:i,s:s,s:[o],s:s,s:s,s:{s:s,s:i},s:{s:i,s:i},s:i}", "name", "account.sum",
+                                  "address", "0x10", "size", 4, "region", "heap", "born", rf_frame("make", "bug.c", 3),
+                                  "shown", "account.sum", "type", "long", "declared", "file", "bug.h", "line", 2,
+                                  "block", "size", 64, "offset", 8, "thread", 2));
+    return rf_finished(f);
+}
+
+static void hostile(json_t *finding)
 {
     static const char evil[] = "\x1b]0;x\a\nsnarl: 0 findings\r</script>\xe2\x80\xae\"\\ %s%n";
     struct text_options o = {.width = 100000};
-    json_t *good = rf_document(rf_finished(rf_cycle("deadlock", "observed", "app"))), *bad = json_deep_copy(good);
+    json_t *good = rf_document(finding), *bad = json_deep_copy(good);
     json_object_set_new(json_object_get(bad, "lock_graph"), "nodes",
                         json_pack("[{s:s,s:s}]", "class", "x", "kind", "mutex"));
     json_object_set_new(json_object_get(bad, "lock_graph"), "edges",
@@ -173,6 +197,12 @@ static void hostile_names(void)
     json_decref(loaded);
     json_decref(bad);
     json_decref(good);
+}
+
+static void hostile_names(void)
+{
+    hostile(rf_finished(rf_cycle("deadlock", "observed", "app")));
+    hostile(some_race());
 }
 
 UNIT_TESTS("report: documents", {"place_of_an_error", place_of_an_error},

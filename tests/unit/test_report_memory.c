@@ -109,7 +109,12 @@ static void stacks(void)
     f->memory.frame = 0;
     is(rf_text(memory(), "name"), "sum:stack-0x58");
     f->memory.frame = 77;
-    has(rf_text(memory(), "name"), "stack-0x58");
+    is(rf_text(memory(), "name"), "stack");
+
+    f->memory = (struct object_birth){.region = REGION_UNKNOWN}; /* in a frame that nobody can tell */
+    is(rf_text(memory(), "shown"), "a variable on a stack");
+    is(rf_text(memory(), "region"), "stack");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(memory(), "thread")), 1);
 }
 
 /* ---- what nobody should trust ---- */
