@@ -14,6 +14,7 @@
 #include "model/run.h"
 #include "model/stack.h"
 #include "modules_internal.h"
+#include "watched.h"
 
 #define MAX_LOADED 8192u
 
@@ -193,6 +194,7 @@ static void forget(const struct module *m)
         ((struct module_rec *)arena_at(m->rec))->gone = 1;
     if (modules_on_gone)
         modules_on_gone(m->lo, m->hi);
+    watched_forget(m->lo, m->hi);
     __atomic_fetch_add(&modules_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -212,6 +214,7 @@ static void publish(void)
         /* Look first: the loader itself stands in every namespace, and needs one record only. */
         if (!search(new, m->lo)) {
             record_register(m, m->map == (u64)loader->r_map);
+            watched_forget(m->lo, m->hi);
             insert(new, m);
         }
     }

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "analyze/access.h"
 #include "blocking.h"
 #include "fiber.h"
 #include "locate.h"
@@ -214,6 +215,9 @@ static void born(struct birth *b)
     snarl_thread = t;
     engine_thread_start(t, tid, stack_low(hi, &copy), hi);
     stack_unused(t);
+    /* Its last owner, if it had one, is not in anybody's way. The thread's own storage lies at the end of its stack. */
+    if (access_on)
+        access_forget(t->rec->stack_lo, hi - t->rec->stack_lo);
     arm_end();
     sys_signals_restore(mask);
 }
