@@ -14,7 +14,6 @@
 #include "model/run.h"
 #include "model/stack.h"
 #include "modules_internal.h"
-#include "watched.h"
 
 #define MAX_LOADED 8192u
 
@@ -26,6 +25,7 @@ struct module_array {
 bool modules_tracking;
 u32 modules_epoch;
 void (*modules_on_gone)(u64 lo, u64 hi);
+void (*modules_on_change)(u64 lo, u64 hi);
 
 static struct module_array *array[2], *fresh;
 static u32 sequence;
@@ -194,7 +194,8 @@ static void forget(const struct module *m)
         ((struct module_rec *)arena_at(m->rec))->gone = 1;
     if (modules_on_gone)
         modules_on_gone(m->lo, m->hi);
-    watched_forget(m->lo, m->hi);
+    if (modules_on_change)
+        modules_on_change(m->lo, m->hi);
     __atomic_fetch_add(&modules_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -214,7 +215,8 @@ static void publish(void)
         /* Look first: the loader itself stands in every namespace, and needs one record only. */
         if (!search(new, m->lo)) {
             record_register(m, m->map == (u64)loader->r_map);
-            watched_forget(m->lo, m->hi);
+            if (modules_on_change)
+                modules_on_change(m->lo, m->hi);
             insert(new, m);
         }
     }

@@ -59,6 +59,8 @@ extern u32 modules_epoch __attribute__((visibility("hidden")));
 /* Called for the address range of each module that went away, before another one can be mapped there. Set by
  * unwind_start. */
 extern void (*modules_on_gone)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
+/* The same for each module that has come, too, before its relocation. Set by watched.c. */
+extern void (*modules_on_change)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
 
 /* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Signals are
  * blocked, so keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal

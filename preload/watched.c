@@ -29,13 +29,35 @@ static SNARL_HOT bool is_watched(u64 pc)
     return false;
 }
 
+/* A module has gone, or another one has come to these addresses: on the loader's thread. */
+static void forget(u64 lo, u64 hi)
+{
+    u32 n = __atomic_load_n(&nranges, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; i < n; i++) {
+        if (ranges[i].lo >= hi || __atomic_load_n(&ranges[i].hi, __ATOMIC_ACQUIRE) <= lo)
+            continue;
+        __atomic_store_n(&ranges[i].hi, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&ranges[i].lo, 0, __ATOMIC_RELEASE);
+    }
+    struct thread *t = access_on ? interceptor_enter(INTERCEPTOR_FP()) : NULL;
+    if (!t)
+        return;
+    access_forget(t, lo, hi - lo);
+    interceptor_leave(t);
+}
+
 static bool turn_on(void)
 {
     u32 off = 0;
     if (__atomic_compare_exchange_n(&turning, &off, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        bool on = snarl_on && access_turn_on() == 0;
-        if (on)
+        struct thread *t = interceptor_enter(INTERCEPTOR_FP());
+        bool on = t && access_turn_on(t) == 0;
+        if (t)
+            interceptor_leave(t);
+        if (on) {
+            modules_on_change = forget;
             alloc_watch();
+        }
         __atomic_store_n(&turning, on ? 2 : 3, __ATOMIC_RELEASE);
         return on;
     }
@@ -57,19 +79,6 @@ void watched_module(u64 pc)
             continue;
         return;
     }
-}
-
-void watched_forget(u64 lo, u64 hi)
-{
-    u32 n = __atomic_load_n(&nranges, __ATOMIC_ACQUIRE);
-    for (u32 i = 0; i < n; i++) {
-        if (ranges[i].lo >= hi || __atomic_load_n(&ranges[i].hi, __ATOMIC_ACQUIRE) <= lo)
-            continue;
-        __atomic_store_n(&ranges[i].hi, 0, __ATOMIC_RELEASE);
-        __atomic_store_n(&ranges[i].lo, 0, __ATOMIC_RELEASE);
-    }
-    if (access_on)
-        access_forget(lo, hi - lo);
 }
 
 enum code watched_code(u64 pc)

@@ -18,7 +18,4 @@ enum code watched_code(u64 pc) __attribute__((visibility("hidden")));
 /* The intercepted call whose frame is fp (analyze/engine.h) was made by watched code; or, where it may be, by C++'s
  * standard library for watched code. Inside enter/leave. */
 bool watched_call(const u64 *fp, bool or_runtime) __attribute__((visibility("hidden")));
-/* A module is gone, or another one has come to these addresses. */
-void watched_forget(u64 lo, u64 hi) __attribute__((visibility("hidden")));
-
 #endif

@@ -5,9 +5,8 @@
  * engine, its own. Allocates nothing by itself.
  *
  * The whole usable size counts for accesses, since the program may ask for it. A thread that has ended, or code of ours
- * that is interrupted, has no state: then its block is noted without stack, and nothing that happened there before
- * counts. Blocks of code that is not watched (watched.h) are noted too, but neither their allocation nor their end is an
- * access. */
+ * that is interrupted, has no state: its block is noted without stack. Blocks of code that is not watched (watched.h)
+ * are noted, but neither their allocation nor their end is an access. */
 #include "alloc_watched.h"
 
 #include <errno.h>
@@ -38,12 +37,13 @@ void alloc_watched_new(void *p, u64 n, const u64 *fp, bool or_runtime)
     }
     if (!blocks_put(&b, t != NULL))
         run_lost(LOSS_heap_blocks);
-    if (t && watched_call(fp, or_runtime))
+    if (!t)
+        return;
+    if (watched_call(fp, or_runtime))
         access_block_new(t, (u64)p, bytes_of(p, n), fp);
     else
-        access_forget((u64)p, bytes_of(p, n));
-    if (t)
-        interceptor_leave(t);
+        access_forget(t, (u64)p, bytes_of(p, n));
+    interceptor_leave(t);
 }
 
 /* ---- the end ---- */

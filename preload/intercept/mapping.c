@@ -122,10 +122,10 @@ static SNARL_HOT void mapped_over(void *addr, size_t n, int flags, const u64 *fp
 static SNARL_COLD void *fresh_slow(void *addr, size_t n, const u64 *fp)
 {
     struct thread *t = addr == MAP_FAILED ? NULL : interceptor_enter(fp);
-    if (addr != MAP_FAILED)
-        access_forget((u64)addr, whole_pages(n));
-    if (t)
-        interceptor_leave(t);
+    if (!t)
+        return addr;
+    access_forget(t, (u64)addr, whole_pages(n));
+    interceptor_leave(t);
     return addr;
 }
 

@@ -217,7 +217,7 @@ static void born(struct birth *b)
     stack_unused(t);
     /* Its last owner, if it had one, is not in anybody's way. The thread's own storage lies at the end of its stack. */
     if (access_on)
-        access_forget(t->rec->stack_lo, hi - t->rec->stack_lo);
+        access_forget(t, t->rec->stack_lo, hi - t->rec->stack_lo);
     arm_end();
     sys_signals_restore(mask);
 }
