@@ -146,6 +146,19 @@ void *modules_symbol(const char *name)
     return found;
 }
 
+bool modules_each(void (*fn)(void *arg, const struct module *m), void *arg)
+{
+    struct module m;
+    u64 mask;
+    bool stale = false, entered = array[0] && modules_read_enter(&mask);
+    u32 s = __atomic_load_n(&sequence, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; entered && copy_entry(s, i, &m, &stale); i++)
+        fn(arg, &m);
+    if (entered)
+        modules_read_leave(true, mask);
+    return entered && !stale;
+}
+
 bool modules_read_enter(u64 *mask)
 {
     for (u32 tries = 0; tries < 200; tries++) {

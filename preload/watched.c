@@ -4,6 +4,7 @@
 #include "watched.h"
 
 #include "analyze/access.h"
+#include "hooks.h"
 #include "intercept/alloc.h"
 #include "interceptor.h"
 #include "modules.h"
@@ -30,7 +31,7 @@ static SNARL_HOT bool is_watched(u64 pc)
 }
 
 /* A module has gone, or another one has come to these addresses: on the loader's thread. */
-static void forget(u64 lo, u64 hi)
+static void change(u64 lo, u64 hi)
 {
     u32 n = __atomic_load_n(&nranges, __ATOMIC_ACQUIRE);
     for (u32 i = 0; i < n; i++) {
@@ -39,6 +40,7 @@ static void forget(u64 lo, u64 hi)
         __atomic_store_n(&ranges[i].hi, 0, __ATOMIC_RELEASE);
         __atomic_store_n(&ranges[i].lo, 0, __ATOMIC_RELEASE);
     }
+    hooks_change(lo, hi);
     struct thread *t = access_on ? interceptor_enter(INTERCEPTOR_FP()) : NULL;
     if (!t)
         return;
@@ -55,8 +57,9 @@ static bool turn_on(void)
         if (t)
             interceptor_leave(t);
         if (on) {
-            modules_on_change = forget;
+            modules_on_change = change;
             alloc_watch();
+            hooks_start();
         }
         __atomic_store_n(&turning, on ? 2 : 3, __ATOMIC_RELEASE);
         return on;
@@ -77,8 +80,10 @@ void watched_module(u64 pc)
         u32 n = __atomic_load_n(&nranges, __ATOMIC_RELAXED);
         while (n <= i && !__atomic_compare_exchange_n(&nranges, &n, i + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
-        return;
+        break;
     }
+    hooks_change(m.lo, m.hi); /* its calls count from now on */
+    hooks_update();
 }
 
 enum code watched_code(u64 pc)

@@ -20,6 +20,7 @@
 #include "blocking.h"
 #include "fiber.h"
 #include "locate.h"
+#include "notice.h"
 #include "start.h"
 #include "thread_map.h"
 
@@ -186,6 +187,7 @@ void thread_adopted(struct thread *t, bool is_main)
     } else {
         ending_forget(t->rec->tid);
         t->rec->detached = 1; /* nobody who could join it is known */
+        hb_acquire(t, NOTICE_ANY);
     }
     thread_map_set(pthread_self(), t->ref);
     arm_end();
