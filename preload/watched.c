@@ -19,7 +19,7 @@ static struct {
     u64 lo, hi;
 } ranges[MODULES];
 static u32 nranges; /* slots from here on were never used */
-static u32 turning; /* 0: off, 1: a thread is at it, 2: on, 3: not to be had */
+static u32 surrounded;
 
 static SNARL_HOT bool is_watched(u64 pc)
 {
@@ -48,30 +48,22 @@ static void change(u64 lo, u64 hi)
     interceptor_leave(t);
 }
 
-static bool turn_on(void)
+static void surround(void)
 {
-    u32 off = 0;
-    if (__atomic_compare_exchange_n(&turning, &off, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        struct thread *t = interceptor_enter(INTERCEPTOR_FP());
-        bool on = t && access_turn_on(t) == 0;
-        if (t)
-            interceptor_leave(t);
-        if (on) {
-            modules_on_change = change;
-            alloc_watch();
-            hooks_start();
-        }
-        __atomic_store_n(&turning, on ? 2 : 3, __ATOMIC_RELEASE);
-        return on;
-    }
-    return off == 2;
+    u32 not_yet = 0;
+    if (!__atomic_compare_exchange_n(&surrounded, &not_yet, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return;
+    modules_on_change = change;
+    alloc_watch();
+    hooks_start();
 }
 
 void watched_module(u64 pc)
 {
     struct module m;
-    if (is_watched(pc) || !turn_on() || !modules_lookup(pc, &m))
+    if (!access_on || is_watched(pc) || !modules_lookup(pc, &m))
         return;
+    surround();
     for (u32 i = 0; i < MODULES; i++) {
         u64 none = 0;
         if (!__atomic_compare_exchange_n(&ranges[i].lo, &none, m.lo, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))

@@ -10,8 +10,8 @@
 
 enum code { CODE_FOREIGN = 0, CODE_RUNTIME, CODE_WATCHED };
 
-/* For __tsan_init and for the rewriting of code: accesses of the module around pc are watched from now on; the first
- * such call turns all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
+/* For __tsan_init and for the rewriting of code: accesses of the module around pc are watched from now on (access_on is
+ * set); the first such call turns all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
 void watched_module(u64 pc) __attribute__((visibility("hidden")));
 
 enum code watched_code(u64 pc) __attribute__((visibility("hidden")));
