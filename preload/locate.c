@@ -6,6 +6,7 @@
 #include "locate.h"
 
 #include <elf.h>
+#include <link.h>
 
 #include "analyze/engine.h"
 #include "intercept/alloc.h"
@@ -173,16 +174,40 @@ static bool by_loader(u64 pc)
     return m && m->soname && !__builtin_strncmp(string_text(m->soname), name, sizeof name - 1);
 }
 
+/* The same for a block whose allocation's stack is known. */
+static bool loaders_stack(ref_t stack)
+{
+    const struct stack_rec *s = arena_at(stack);
+    const struct module_rec *loader = stack ? modules_find(_r_debug.r_ldbase) : NULL;
+    return loader && loader->id && s->n && FRAME_MODULE(s->frame[0]) == loader->id;
+}
+
+/* Of the thread with this number, 0 when it is not known any more. */
+static ref_t thread_numbered(u32 number)
+{
+    const struct process_rec *p = arena_at(engine_process());
+    for (ref_t r = number ? __atomic_load_n(&p->threads, __ATOMIC_ACQUIRE) : 0; r;) {
+        const struct thread_rec *x = arena_at(r);
+        if (x->number == number && x->state != THREAD_FREE)
+            return r;
+        r = x->next_in_process;
+    }
+    return 0;
+}
+
 static bool in_heap(u64 addr, struct object_birth *birth)
 {
-    u64 base, size, pc;
-    if (!alloc_find(addr, &base, &size, &pc) || (pc && by_loader(pc)))
+    struct alloc_found b;
+    if (!alloc_find(addr, &b) || (b.site_pc && by_loader(b.site_pc)) || loaders_stack(b.stack))
         return false;
     birth->region = REGION_HEAP;
-    birth->offset = addr - base;
-    birth->alloc_size = size;
-    if (pc) {
-        u64 frame = modules_frame(pc, false);
+    birth->offset = addr - b.base;
+    birth->alloc_size = b.size;
+    birth->alloc_stack = b.stack;
+    if (!birth->thread)
+        birth->thread = thread_numbered(b.thread);
+    if (b.site_pc) {
+        u64 frame = modules_frame(b.site_pc, false);
         birth->alloc_stack = stack_intern(&frame, 1, STACK_SITE_ONLY);
     }
     return true;

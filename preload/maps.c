@@ -32,6 +32,7 @@ bool maps_parse(const char *line, u32 length, struct maps_entry *out)
     if (!number(&at, end, 16, '-', &out->lo) || !number(&at, end, 16, ' ', &out->hi) || end - at < 5 || at[4] != ' ')
         return false;
     out->shared = at[3] == 's';
+    out->writable = at[1] == 'w';
     at += 5;
     if (!number(&at, end, 16, ' ', &out->offset) || !number(&at, end, 16, ':', &major) ||
         !number(&at, end, 16, ' ', &minor) || !number(&at, end, 10, 0, &out->inode))

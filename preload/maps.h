@@ -7,7 +7,7 @@
 struct maps_entry {
     u64 lo, hi;
     u64 offset, device, inode; /* of what is mapped; device as major << 32 | minor */
-    bool shared;
+    bool shared, writable;
 };
 
 /* One line of the file, without its path: "7f12a000-7f12b000 rw-s 00001000 fd:01 4711". False when it is none. */

@@ -25,6 +25,7 @@ struct module_array {
 bool modules_tracking;
 u32 modules_epoch;
 void (*modules_on_gone)(u64 lo, u64 hi);
+void (*modules_on_change)(u64 lo, u64 hi);
 
 static struct module_array *array[2], *fresh;
 static u32 sequence;
@@ -145,6 +146,19 @@ void *modules_symbol(const char *name)
     return found;
 }
 
+bool modules_each(void (*fn)(void *arg, const struct module *m), void *arg)
+{
+    struct module m;
+    u64 mask;
+    bool stale = false, entered = array[0] && modules_read_enter(&mask);
+    u32 s = __atomic_load_n(&sequence, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; entered && copy_entry(s, i, &m, &stale); i++)
+        fn(arg, &m);
+    if (entered)
+        modules_read_leave(true, mask);
+    return entered && !stale;
+}
+
 bool modules_read_enter(u64 *mask)
 {
     for (u32 tries = 0; tries < 200; tries++) {
@@ -193,6 +207,8 @@ static void forget(const struct module *m)
         ((struct module_rec *)arena_at(m->rec))->gone = 1;
     if (modules_on_gone)
         modules_on_gone(m->lo, m->hi);
+    if (modules_on_change)
+        modules_on_change(m->lo, m->hi);
     __atomic_fetch_add(&modules_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -212,6 +228,8 @@ static void publish(void)
         /* Look first: the loader itself stands in every namespace, and needs one record only. */
         if (!search(new, m->lo)) {
             record_register(m, m->map == (u64)loader->r_map);
+            if (modules_on_change)
+                modules_on_change(m->lo, m->hi);
             insert(new, m);
         }
     }

@@ -42,6 +42,9 @@ bool modules_lookup(u64 addr, struct module *out) __attribute__((visibility("hid
 const struct module_rec *modules_find(u64 addr) __attribute__((visibility("hidden")));
 /* The frame of model/stack.h for an address in code; exact: the instruction itself, not a return address. */
 u64 modules_frame(u64 pc, bool exact) __attribute__((visibility("hidden")));
+/* Calls fn for each module, which stays mapped meanwhile; signals are blocked. False: the list has changed underway, or
+ * a module is being unmapped. */
+bool modules_each(void (*fn)(void *arg, const struct module *m), void *arg) __attribute__((visibility("hidden")));
 /* Address of the dynamic symbol (default version) as a dlsym(RTLD_NEXT) called by libsnarl would find it, except that
  * modules opened without RTLD_GLOBAL and those loaded before libsnarl count too; NULL when no module defines it. Never
  * takes the loader's lock. */
@@ -59,6 +62,8 @@ extern u32 modules_epoch __attribute__((visibility("hidden")));
 /* Called for the address range of each module that went away, before another one can be mapped there. Set by
  * unwind_start. */
 extern void (*modules_on_gone)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
+/* The same for each module that has come, too, before its relocation. Set by watched.c. */
+extern void (*modules_on_change)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
 
 /* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Signals are
  * blocked, so keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal

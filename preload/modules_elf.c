@@ -104,6 +104,7 @@ bool elf_describe(struct module *m, bool is_main, u64 bias, u64 dynamic)
 
 struct dynamic {
     u64 symbols, strings, strings_size, gnu_hash, hash, versions, soname;
+    u64 relocations, relocations_size, plt, plt_size; /* with addends, as this architecture has them */
 };
 
 /* glibc adds the bias to pointers in place where the section is writable; elsewhere (vDSO) they are as in the file. */
@@ -142,6 +143,18 @@ static bool read_dynamic(const struct module *m, struct dynamic *d)
             break;
         case DT_SONAME:
             d->soname = value;
+            break;
+        case DT_RELA:
+            d->relocations = dynamic_pointer(m, value);
+            break;
+        case DT_RELASZ:
+            d->relocations_size = value;
+            break;
+        case DT_JMPREL:
+            d->plt = dynamic_pointer(m, value);
+            break;
+        case DT_PLTRELSZ:
+            d->plt_size = value;
             break;
         default:
             break;
@@ -255,6 +268,44 @@ void *modules_symbol_in(const struct module *m, const char *name)
     else if (d.hash)
         search_hash(m, &d, &w);
     return (void *)(w.found ? w.found : w.hidden);
+}
+
+/* ---- imports ---- */
+
+static void each_relocation(const struct module *m, const struct dynamic *d, u64 at, u64 size, elf_import_fn *fn,
+                            void *arg)
+{
+    if (!at || !readable(m, at, size))
+        return;
+    for (const ElfW(Rela) *r = (const ElfW(Rela) *)at; size >= sizeof *r; r++, size -= sizeof *r) {
+        u32 type = ELF64_R_TYPE(r->r_info), length;
+        u64 symbol = d->symbols + ELF64_R_SYM(r->r_info) * sizeof(ElfW(Sym)), slot = m->bias + r->r_offset;
+        bool calls = type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT || (type == R_X86_64_64 && !r->r_addend);
+        if (!calls || !ELF64_R_SYM(r->r_info) || !readable(m, symbol, sizeof(ElfW(Sym))) || (slot & 7) ||
+            !readable(m, slot, 8))
+            continue;
+        const char *name = string_at(m, d, ((const ElfW(Sym) *)symbol)->st_name, &length);
+        if (name)
+            fn(arg, m, name, (u64 *)slot, type == R_X86_64_JUMP_SLOT);
+    }
+}
+
+void elf_each_import(const struct module *m, elf_import_fn *fn, void *arg)
+{
+    struct dynamic d;
+    if (!read_dynamic(m, &d))
+        return;
+    each_relocation(m, &d, d.relocations, d.relocations_size, fn, arg);
+    each_relocation(m, &d, d.plt, d.plt_size, fn, arg);
+}
+
+bool elf_is_relro(const struct module *m, u64 addr)
+{
+    const ElfW(Phdr) *p = headers_of(m);
+    for (u32 i = 0; i < m->nheaders; i++, p++)
+        if (p->p_type == PT_GNU_RELRO && addr - (m->bias + p->p_vaddr) < p->p_memsz)
+            return true;
+    return false;
 }
 
 /* ---- identity ---- */

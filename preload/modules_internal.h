@@ -19,6 +19,12 @@ struct elf_identity {
  * module. */
 bool elf_describe(struct module *m, bool is_main, u64 bias, u64 dynamic) __attribute__((visibility("hidden")));
 void elf_identify(const struct module *m, struct elf_identity *out) __attribute__((visibility("hidden")));
+/* Each slot that the loader fills with the address of a symbol, for calls (jump: perhaps at the first call only) or as a
+ * value. The module must stay mapped (modules_read_enter). */
+typedef void elf_import_fn(void *arg, const struct module *m, const char *name, u64 *slot, bool jump);
+void elf_each_import(const struct module *m, elf_import_fn *fn, void *arg) __attribute__((visibility("hidden")));
+/* The loader makes this address read-only when it has relocated the module. */
+bool elf_is_relro(const struct module *m, u64 addr) __attribute__((visibility("hidden")));
 /* The loader's r_debug as the main program's DT_DEBUG gives it, or NULL. */
 struct r_debug *elf_r_debug(void) __attribute__((visibility("hidden")));
 

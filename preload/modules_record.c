@@ -105,6 +105,12 @@ static void number_module(ref_t ref)
     ilock_release(&rs->stacks_lock, mask);
 }
 
+static bool is_runtime(const char *soname)
+{
+    return has_prefix(soname, "libstdc++.so.") || has_prefix(soname, "libc++.so.") ||
+           has_prefix(soname, "libc++abi.so.");
+}
+
 static void fill_record(struct module_rec *r, const struct module *m, const struct elf_identity *identity, bool is_main)
 {
     const struct link_map *map = (const struct link_map *)m->map;
@@ -120,6 +126,7 @@ static void fill_record(struct module_rec *r, const struct module *m, const stru
                    has_prefix(path, "/lib32/") || has_prefix(path, "/libx32/") || has_prefix(path, "linux-vdso");
     r->is_snarl = m->is_snarl;
     r->is_libc = has_prefix(soname, "libc.so.");
+    r->is_runtime = is_runtime(soname);
     r->is_python = identity->has_python || has_prefix(soname, "libpython3");
     r->build_id_len = (u8)identity->build_id_len;
     if (identity->build_id)

@@ -41,7 +41,9 @@ struct run_options {
     X(shadow_uncovered, "accesses outside of the watched address space")                                               \
     X(threads_unwatched, "threads whose accesses were not watched")                                                    \
     X(python_unknown, "Python frames not read: unknown interpreter layout")                                            \
-    X(accesses_unwatched, "processes without room to watch memory accesses")
+    X(accesses_unwatched, "processes without room to watch memory accesses")                                           \
+    X(heap_blocks, "heap blocks not noted: where they were allocated is not known")\
+    X(slots_closed, "calls that could not be intercepted: their module is closed to changes")
 
 enum run_loss {
 #define X(n, t) LOSS_##n,

@@ -118,7 +118,8 @@ struct module_rec {
     u32 id; /* small number used in stack frames, run-wide: same path + build id + bias-free layout = same id */
     u8 is_main, is_system, gone, build_id_len;
     u8 build_id[32];
-    u8 is_snarl, is_libc, is_python, reserved;
+    u8 is_snarl, is_libc, is_python;
+    u8 is_runtime; /* C++'s standard library: what it allocates, its caller does */
 };
 
 #define LOCK_CACHE 256u

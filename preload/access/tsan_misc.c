@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "interceptor.h"
 #include "start.h"
+#include "watched.h"
 
 /* ---- start ---- */
 
@@ -35,8 +36,10 @@ EXPORT void __tsan_init(void)
         void (*other)(void) = (void (*)(void))(uintptr_t)real_lookup("__tsan_init");
         if (other)
             other();
-    } else if (!access_on && run()->options.accesses != ACCESSES_NONE) {
-        turn_on();
+    } else if (run()->options.accesses != ACCESSES_NONE) {
+        if (!access_on)
+            turn_on();
+        watched_module((u64)__builtin_return_address(0));
     }
     errno = saved;
 }

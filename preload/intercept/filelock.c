@@ -10,8 +10,10 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 
+#include "analyze/access.h"
 #include "base/sys.h"
 #include "blocking.h"
+#include "descriptor.h"
 #include "fd_path.h"
 #include "file_holds.h"
 #include "filelock.h"
@@ -321,6 +323,8 @@ SNARL_COLD void filelock_closing_slow(int fd, const u64 *fp)
 EXPORT int close(int fd)
 {
     filelock_closing(fd, INTERCEPTOR_FP());
+    if (snarl_unlikely(access_on))
+        descriptor_closing(fd, INTERCEPTOR_FP());
     return REAL(close)(fd);
 }
 EXPORT_ALIAS(__close, close);
@@ -389,6 +393,13 @@ static bool record_call(int fd, int cmd, void *arg, int *result, const u64 *fp)
     return true;
 }
 
+static SNARL_HOT int duplicated(int fd, int cmd, int r)
+{
+    if (snarl_unlikely(access_on) && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+        descriptor_copied(fd, r);
+    return r;
+}
+
 /* Every command has at most one argument of at most pointer size, and reading one that was not passed does no harm. */
 EXPORT int fcntl(int fd, int cmd, ...)
 {
@@ -397,7 +408,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
     void *arg = va_arg(ap, void *);
     va_end(ap);
     int r;
-    return record_call(fd, cmd, arg, &r, INTERCEPTOR_FP()) ? r : REAL(fcntl)(fd, cmd, arg);
+    return record_call(fd, cmd, arg, &r, INTERCEPTOR_FP()) ? r : duplicated(fd, cmd, REAL(fcntl)(fd, cmd, arg));
 }
 EXPORT_ALIAS(__fcntl, fcntl);
 
@@ -410,7 +421,7 @@ EXPORT int fcntl64(int fd, int cmd, ...)
     int r;
     if (record_call(fd, cmd, arg, &r, INTERCEPTOR_FP()))
         return r;
-    return REAL(fcntl64) ? REAL(fcntl64)(fd, cmd, arg) : REAL(fcntl)(fd, cmd, arg);
+    return duplicated(fd, cmd, REAL(fcntl64) ? REAL(fcntl64)(fd, cmd, arg) : REAL(fcntl)(fd, cmd, arg));
 }
 
 static SNARL_HOT int lockf_call(int fd, int cmd, off_t len, const u64 *fp)

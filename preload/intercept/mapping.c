@@ -1,4 +1,5 @@
-/* mmap, munmap, mremap, shmdt: objects end with their memory; and which memory is shared between processes.
+/* mmap, munmap, mremap, shmdt: objects end with their memory, accesses to it are forgotten; and which memory is shared
+ * between processes.
  *
  * Called by the watched program and its libraries (an allocator's own system calls are not seen: its blocks end with
  * free). Takes the engine's locks only when an object may be concerned. Allocates nothing.
@@ -9,6 +10,7 @@
 
 #include <stdarg.h>
 
+#include "analyze/access.h"
 #include "base/sys.h"
 #include "interceptor.h"
 #include "maps.h"
@@ -116,23 +118,43 @@ static SNARL_HOT void mapped_over(void *addr, size_t n, int flags, const u64 *fp
         memory_ends((u64)addr, whole_pages(n), fp);
 }
 
+/* Nothing that happened at these addresses before counts for what is there now. */
+static SNARL_COLD void *fresh_slow(void *addr, size_t n, const u64 *fp)
+{
+    struct thread *t = addr == MAP_FAILED ? NULL : interceptor_enter(fp);
+    if (!t)
+        return addr;
+    access_forget(t, (u64)addr, whole_pages(n));
+    interceptor_leave(t);
+    return addr;
+}
+
+static SNARL_HOT void *mapped(void *addr, size_t n, const u64 *fp)
+{
+    return snarl_likely(!access_on) ? addr : fresh_slow(addr, n, fp);
+}
+
 EXPORT void *mmap(void *addr, size_t n, int protection, int flags, int fd, off_t offset)
 {
     mapped_over(addr, n, flags, INTERCEPTOR_FP());
-    return REAL(mmap)(addr, n, protection, flags, fd, offset);
+    return mapped(REAL(mmap)(addr, n, protection, flags, fd, offset), n, INTERCEPTOR_FP());
 }
 
 EXPORT void *mmap64(void *addr, size_t n, int protection, int flags, int fd, off64_t offset)
 {
     mapped_over(addr, n, flags, INTERCEPTOR_FP());
-    return REAL(mmap64) ? REAL(mmap64)(addr, n, protection, flags, fd, offset)
+    addr = REAL(mmap64) ? REAL(mmap64)(addr, n, protection, flags, fd, offset)
                         : REAL(mmap)(addr, n, protection, flags, fd, offset);
+    return mapped(addr, n, INTERCEPTOR_FP());
 }
 
 EXPORT int munmap(void *addr, size_t n)
 {
     if (!((u64)addr % PAGE))
         memory_ends((u64)addr, whole_pages(n), INTERCEPTOR_FP());
+    /* Before the real call: afterwards the addresses may be somebody else's. */
+    if (snarl_unlikely(access_on))
+        fresh_slow(addr, n, INTERCEPTOR_FP());
     return REAL(munmap)(addr, n);
 }
 
@@ -153,6 +175,10 @@ EXPORT void *mremap(void *addr, size_t old_size, size_t n, int flags, ...)
     void *now = REAL(mremap)(addr, old_size, n, flags, place);
     if (now != MAP_FAILED && now != addr)
         memory_ends((u64)addr, after < before ? after : before, fp);
+    if (now != addr)
+        mapped(now, n, fp);
+    else if (after > before)
+        mapped((char *)addr + before, after - before, fp);
     return now;
 }
 

@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <sys/wait.h>
 
+#include "analyze/access.h"
+#include "blocks.h"
 #include "fiber.h"
 #include "interceptor.h"
 #include "modules.h"
@@ -26,6 +28,7 @@ static struct {
     u64 inside; /* what the forking thread's state was */
     struct thread *t;
     bool begun;
+    bool blocks; /* of the heap are noted */
 } forking;
 
 /* t->scratch[1]: frame of the fork call that the program made, 0 when libc forks by itself (daemon, forkpty). */
@@ -46,6 +49,9 @@ static void before_fork(const u64 *fp)
         t->scratch[FORK_FP] = 0;
     }
     engine_fork_prepare(t, fp);
+    forking.blocks = access_on;
+    if (forking.blocks)
+        blocks_before_fork();
 }
 
 static void after_fork(void)
@@ -53,6 +59,8 @@ static void after_fork(void)
     struct thread *t = forking.t;
     u64 mask = forking.map_mask;
     forking.begun = false;
+    if (forking.blocks)
+        blocks_after_fork();
     if (t)
         t->inside = forking.inside;
     thread_map_unlock(mask);

@@ -11,6 +11,7 @@
  * (interceptor_unusual). */
 #include "interceptor.h"
 #include "modules.h"
+#include "notice.h"
 #include "start.h"
 
 #define SIGNALS 65
@@ -84,6 +85,15 @@ static void alternate_stack(struct handler_frame *f, const ucontext_t *context)
     f->alt_hi = on_it ? hi : 0;
 }
 
+/* What was done before the signal was sent, or its handler set, happened before what the handler does. */
+static void sent(struct thread *t, int sig, u64 fp)
+{
+    t->inside = fp;
+    hb_acquire(t, notice_key(sig));
+    hb_acquire(t, NOTICE_ANY);
+    t->inside = 0;
+}
+
 static void trampoline(int sig, siginfo_t *info, void *context)
 {
     handler_fn *handler = (handler_fn *)(uintptr_t)__atomic_load_n(&handlers[sig], __ATOMIC_ACQUIRE);
@@ -101,6 +111,8 @@ static void trampoline(int sig, siginfo_t *info, void *context)
     if (t->inside)
         t->inside = INSIDE_INTERRUPTED;
     set_depth(t, f->depth + 1);
+    if (access_on && !f->inside)
+        sent(t, sig, f->fp);
 
     handler(sig, info, context);
 
@@ -170,6 +182,11 @@ static void *handler_in(int sig, void *handler, void **before)
         return is_trampoline(handler) ? *before : handler;
     if (!is_function(handler) || is_trampoline(handler))
         return handler;
+    struct thread *t = access_on ? interceptor_enter(INTERCEPTOR_FP()) : NULL;
+    if (t) {
+        hb_release(t, notice_key(sig));
+        interceptor_leave(t);
+    }
     /* First the table, then the kernel: the trampoline always finds a handler. */
     __atomic_store_n(&handlers[sig], handler, __ATOMIC_RELEASE);
     return (void *)(uintptr_t)trampoline;

@@ -4,10 +4,12 @@
  * Called by the watched program and its libraries. Takes the engine's locks in slow paths only; arena records may be
  * made at first sight of a FILE. The lock that stdio takes around a single call of its own is not visible; it is held
  * across nothing of the program's. */
+#include "analyze/access.h"
 #include "base/sys.h"
 #include "blocking.h"
 #include "fd_path.h"
 #include "filelock.h"
+#include "stream.h"
 
 static void file_name(struct lock_rec *l, FILE *f)
 {
@@ -125,6 +127,8 @@ static __attribute__((noinline)) bool file_wait(struct thread *t, struct lock_re
 EXPORT int fclose(FILE *f)
 {
     const u64 *fp = INTERCEPTOR_FP();
+    if (snarl_unlikely(access_on) && f)
+        stream_closing(f, fp);
     if (snarl_unlikely(filelock_ever) && f)
         filelock_closing(fileno_unlocked(f), fp); /* glibc's own close is not visible */
     struct thread *t = f ? interceptor_enter(fp) : NULL;

@@ -16,9 +16,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "analyze/access.h"
 #include "blocking.h"
 #include "fiber.h"
 #include "locate.h"
+#include "notice.h"
 #include "start.h"
 #include "thread_map.h"
 
@@ -185,6 +187,7 @@ void thread_adopted(struct thread *t, bool is_main)
     } else {
         ending_forget(t->rec->tid);
         t->rec->detached = 1; /* nobody who could join it is known */
+        hb_acquire(t, NOTICE_ANY);
     }
     thread_map_set(pthread_self(), t->ref);
     arm_end();
@@ -214,6 +217,9 @@ static void born(struct birth *b)
     snarl_thread = t;
     engine_thread_start(t, tid, stack_low(hi, &copy), hi);
     stack_unused(t);
+    /* Its last owner, if it had one, is not in anybody's way. The thread's own storage lies at the end of its stack. */
+    if (access_on)
+        access_forget(t, t->rec->stack_lo, hi - t->rec->stack_lo);
     arm_end();
     sys_signals_restore(mask);
 }

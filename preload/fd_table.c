@@ -1,0 +1,202 @@
+/* Keys of descriptors. Called by the hooks of everything that makes, ends or uses a descriptor. Takes no lock; system
+ * calls only at the first use of a descriptor whose making was not seen.
+ *
+ * A key of what the kernel numbers (files, pipes) is made of device and inode. Sockets connected within the process
+ * have the same two addresses at both ends, in exchanged places. What can be neither seen nor told apart shares a key:
+ * datagram sockets of a family, event descriptors that came from elsewhere. */
+#include "fd_table.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+
+#include "analyze/access.h"
+#include "base/hash.h"
+#include "base/sys.h"
+
+#define CHUNK_SHIFT 16
+#define CHUNK_FDS (1u << CHUNK_SHIFT)
+#define CHUNKS 1024u /* 64 Mi descriptors; those beyond are asked for each time */
+#define KEY_BITS 18
+#define NO_ORDER 1ULL /* in the table: makes no order; no key looks like it */
+
+/* What a key stands for; above the KEY_BITS of its hash. */
+enum space {
+    SPACE_FILE = 1,
+    SPACE_PIPE,
+    SPACE_MADE,
+    SPACE_STREAM,
+    SPACE_DATAGRAM,
+    SPACE_UNKNOWN,
+    SPACE_TERMINAL,
+    SPACE_CONNECTING
+};
+#define SPACE_OTHER 16u
+
+static u64 *chunks[CHUNKS];
+static u64 made;
+
+static u64 key_of(u64 space, u64 number)
+{
+    return hb_key(HB_PIPE, space << KEY_BITS | (hash_mix64(number) & ((1u << KEY_BITS) - 1)));
+}
+
+bool fd_key_is_file(u64 key)
+{
+    return (key ^ key_of(SPACE_FILE, 0)) >> KEY_BITS == 0;
+}
+
+u64 fd_key_connecting(void)
+{
+    return key_of(SPACE_CONNECTING, 0);
+}
+
+u64 fd_key_other(u64 space, u64 number)
+{
+    return key_of(SPACE_OTHER + space, number);
+}
+
+/* ---- the table ---- */
+
+/* NULL: no place. */
+static u64 *place(int fd, bool make)
+{
+    u32 c = (u32)fd >> CHUNK_SHIFT;
+    if (fd < 0 || c >= CHUNKS)
+        return NULL;
+    u64 *chunk = __atomic_load_n(&chunks[c], __ATOMIC_ACQUIRE), *none = NULL;
+    if (!chunk && make) {
+        chunk = sys_map(CHUNK_FDS * sizeof *chunk);
+        if (chunk &&
+            !__atomic_compare_exchange_n(&chunks[c], &none, chunk, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            sys_unmap(chunk, CHUNK_FDS * sizeof *chunk);
+            chunk = none;
+        }
+    }
+    return chunk ? &chunk[(u32)fd & (CHUNK_FDS - 1)] : NULL;
+}
+
+static void put(int fd, u64 key)
+{
+    u64 *p = place(fd, key != 0);
+    if (p)
+        __atomic_store_n(p, key, __ATOMIC_RELEASE);
+}
+
+void fd_made(int fd)
+{
+    put(fd, key_of(SPACE_MADE, __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED)));
+}
+
+void fd_made_pair(int a, int b)
+{
+    u64 key = key_of(SPACE_MADE, __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED));
+    put(a, key);
+    put(b, key);
+}
+
+void fd_copied(int from, int to)
+{
+    const u64 *p = place(from, false);
+    put(to, p ? __atomic_load_n(p, __ATOMIC_ACQUIRE) : 0);
+}
+
+void fd_forget(int fd)
+{
+    put(fd, 0);
+}
+
+void fd_forget_range(u32 first, u32 last)
+{
+    for (u32 c = first >> CHUNK_SHIFT; c <= last >> CHUNK_SHIFT && c < CHUNKS; c++) {
+        u64 *chunk = __atomic_load_n(&chunks[c], __ATOMIC_ACQUIRE);
+        u32 lo = c == first >> CHUNK_SHIFT ? first & (CHUNK_FDS - 1) : 0;
+        u32 hi = c == last >> CHUNK_SHIFT ? last & (CHUNK_FDS - 1) : CHUNK_FDS - 1;
+        for (u32 i = lo; chunk && i <= hi; i++)
+            if (__atomic_load_n(&chunk[i], __ATOMIC_RELAXED))
+                __atomic_store_n(&chunk[i], 0, __ATOMIC_RELEASE);
+    }
+}
+
+/* ---- the kernel's answers ---- */
+
+/* An end of a connection as a number; IPv4 in IPv6 is IPv4. */
+static u64 address_number(const void *address, u32 length)
+{
+    const struct sockaddr_in *in4 = address;
+    const struct sockaddr_in6 *in6 = address;
+    if (length >= sizeof *in6 && in6->sin6_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+        return hash_bytes(&in6->sin6_addr, 16, in6->sin6_port);
+    if (length >= sizeof *in6 && in6->sin6_family == AF_INET6)
+        return hash_bytes(&in6->sin6_addr.s6_addr[12], 4, in6->sin6_port);
+    if (length >= sizeof *in4 && in4->sin_family == AF_INET)
+        return hash_bytes(&in4->sin_addr, 4, in4->sin_port);
+    return length > sizeof(sa_family_t) ? hash_bytes((const char *)address + 2, length - 2, 1) : 0;
+}
+
+/* False: not connected. */
+static bool end_number(long call, int fd, u64 *number)
+{
+    struct sockaddr_storage a;
+    socklen_t length = sizeof a;
+    if (sys_call3(call, fd, &a, &length))
+        return false;
+    *number = address_number(&a, length < sizeof a ? length : sizeof a);
+    return true;
+}
+
+static u64 socket_key(int fd, const struct stat *st)
+{
+    int domain = 0, type = 0;
+    socklen_t length = sizeof domain;
+    u64 own, peer;
+    sys_call6(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&length, 0);
+    length = sizeof type;
+    sys_call6(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)&type, (long)&length, 0);
+    if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX)
+        return key_of(SPACE_PIPE, hash_combine(st->st_dev, st->st_ino));
+    if (type != SOCK_STREAM && type != SOCK_SEQPACKET)
+        return key_of(SPACE_DATAGRAM, domain == AF_UNIX);
+    if (!end_number(SYS_getpeername, fd, &peer) || !end_number(SYS_getsockname, fd, &own))
+        return 0;
+    return key_of(SPACE_STREAM, own < peer ? hash_combine(own, peer) : hash_combine(peer, own));
+}
+
+/* NO_ORDER: none, and that will not change. 0: none now. */
+static u64 ask(int fd)
+{
+    struct stat st;
+    if (sys_call3(SYS_fstat, fd, &st, 0))
+        return 0;
+    switch (st.st_mode & S_IFMT) {
+    case S_IFREG:
+    case S_IFBLK:
+        return key_of(SPACE_FILE, hash_combine(st.st_dev, st.st_ino));
+    case S_IFIFO:
+        return key_of(SPACE_PIPE, hash_combine(st.st_dev, st.st_ino));
+    case S_IFSOCK:
+        return socket_key(fd, &st);
+    case S_IFCHR: /* the two ends of a pseudo-terminal cannot be told to belong together */
+        return major(st.st_rdev) == 5 || (major(st.st_rdev) >= 136 && major(st.st_rdev) <= 143)
+                   ? key_of(SPACE_TERMINAL, 0)
+                   : NO_ORDER;
+    case S_IFDIR:
+        return NO_ORDER;
+    default:
+        return key_of(SPACE_UNKNOWN, 0);
+    }
+}
+
+u64 fd_key(int fd)
+{
+    u64 *p = place(fd, true), key = p ? __atomic_load_n(p, __ATOMIC_ACQUIRE) : 0;
+    if (!key) {
+        u64 none = 0;
+        key = fd < 0 ? 0 : ask(fd);
+        if (p && key)
+            __atomic_compare_exchange_n(p, &none, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    }
+    return key == NO_ORDER ? 0 : key;
+}

@@ -1,0 +1,33 @@
+/* Which descriptors lead to the same thing, for the order that data passing through them makes: what one thread did
+ * before a write happened before what another one does after reading it.
+ *
+ * Each descriptor number has a key for hb_release and hb_acquire. It is set where a call makes the descriptor, copied
+ * where one is duplicated, and otherwise found from the kernel's answers at the first use. Different things may share a
+ * key (keys are few, so that they need no end): that makes an order too many, never one too few.
+ *
+ * Lock-free; async-signal-safe; errno is kept. Memory is mapped for each 64 Ki descriptors. */
+#ifndef SNARL_PRELOAD_FD_TABLE_H
+#define SNARL_PRELOAD_FD_TABLE_H
+
+#include "base/types.h"
+
+/* The key of what fd leads to, 0: it makes no order (closed, a directory, /dev/null, an unconnected socket). */
+u64 fd_key(int fd) __attribute__((visibility("hidden")));
+/* fd is new and leads to something that has no other descriptor yet. */
+void fd_made(int fd) __attribute__((visibility("hidden")));
+/* Two ends of one thing. */
+void fd_made_pair(int a, int b) __attribute__((visibility("hidden")));
+/* `to` is a duplicate of `from`. */
+void fd_copied(int from, int to) __attribute__((visibility("hidden")));
+/* Nothing is known of fd any more. */
+void fd_forget(int fd) __attribute__((visibility("hidden")));
+void fd_forget_range(u32 first, u32 last) __attribute__((visibility("hidden")));
+
+/* The key belongs to a regular file or a device with blocks. */
+bool fd_key_is_file(u64 key) __attribute__((visibility("hidden")));
+/* All connections that are being made. */
+u64 fd_key_connecting(void) __attribute__((visibility("hidden")));
+/* Something with a number of its own in a space of its own (System V queues, semaphores). */
+u64 fd_key_other(u64 space, u64 number) __attribute__((visibility("hidden")));
+
+#endif

@@ -1,0 +1,173 @@
+/* Hooks of calls that make, duplicate and end descriptors, and what other interceptors tell of them. Called by all
+ * modules. Takes the engine's locks; the table's memory comes from sys_map.
+ *
+ * Every call that gives out a descriptor clears what is known of its number, since libc closes descriptors in ways that
+ * are not seen (closedir). A vfork child has descriptors of its own, but shares the table: it changes nothing. */
+#include "descriptor.h"
+
+#include "start.h"
+#include "transfer.h"
+
+/* fd is new; made: it belongs to something that no other descriptor leads to. */
+static int fresh(int fd, bool made)
+{
+    if (fd < 0 || !start_same_process())
+        return fd;
+    if (made)
+        fd_made(fd);
+    else
+        fd_forget(fd);
+    return fd;
+}
+
+void descriptor_closing(int fd, const u64 *fp)
+{
+    u64 key = fd_key(fd);
+    struct thread *t = key ? touch_enter(fp) : NULL;
+    if (!start_same_process()) {
+        if (t)
+            interceptor_leave(t);
+        return;
+    }
+    fd_forget(fd);
+    if (t) {
+        hb_release(t, key);
+        interceptor_leave(t);
+    }
+}
+
+void descriptor_copied(int from, int to)
+{
+    if (to >= 0 && start_same_process())
+        fd_copied(from, to);
+}
+
+/* ---- made ---- */
+
+#define MAKES(name, made, parameters, arguments)                                                                       \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        return fresh(HOOKED(name) arguments, made);                                                                    \
+    }
+MAKES(eventfd, true, (unsigned value, int flags), (value, flags))
+MAKES(timerfd_create, true, (clockid_t clock, int flags), (clock, flags))
+MAKES(epoll_create, true, (int size), (size))
+MAKES(epoll_create1, true, (int flags), (flags))
+MAKES(inotify_init1, true, (int flags), (flags))
+MAKES(memfd_create, false, (const char *name, unsigned flags), (name, flags))
+MAKES(socket, false, (int domain, int type, int protocol), (domain, type, protocol))
+MAKES(creat, false, (const char *path, mode_t mode), (path, mode))
+MAKES(creat64, false, (const char *path, mode_t mode), (path, mode))
+MAKES(__open_2, false, (const char *path, int flags), (path, flags))
+MAKES(__open64_2, false, (const char *path, int flags), (path, flags))
+MAKES(__openat_2, false, (int at, const char *path, int flags), (at, path, flags))
+MAKES(__openat64_2, false, (int at, const char *path, int flags), (at, path, flags))
+
+/* A third argument that was not passed is read, and ignored by the kernel. */
+#define OPENS(name, parameters, ...)                                                                                   \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        va_list ap;                                                                                                    \
+        va_start(ap, flags);                                                                                           \
+        mode_t mode = va_arg(ap, mode_t);                                                                              \
+        va_end(ap);                                                                                                    \
+        return fresh(HOOKED(name)(__VA_ARGS__, flags, mode), false);                                                   \
+    }
+OPENS(open, (const char *path, int flags, ...), path)
+OPENS(open64, (const char *path, int flags, ...), path)
+OPENS(openat, (int at, const char *path, int flags, ...), at, path)
+OPENS(openat64, (int at, const char *path, int flags, ...), at, path)
+
+/* With a descriptor of its own, changes the set of signals of that one. */
+int hook_signalfd(int fd, const sigset_t *signals, int flags)
+{
+    int r = HOOKED(signalfd)(fd, signals, flags);
+    return fd == -1 ? fresh(r, true) : r;
+}
+
+#define MAKES_TWO(name, parameters, arguments, note)                                                                   \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        int r = HOOKED(name) arguments;                                                                                \
+        if (!r && start_same_process())                                                                                \
+            note;                                                                                                      \
+        if (!r)                                                                                                        \
+            TOUCH(COUNTED(WRITES(ends, 2 * sizeof *ends)));                                                            \
+        return r;                                                                                                      \
+    }
+MAKES_TWO(pipe, (int ends[2]), (ends), (fd_forget(ends[0]), fd_forget(ends[1])))
+MAKES_TWO(pipe2, (int ends[2], int flags), (ends, flags), (fd_forget(ends[0]), fd_forget(ends[1])))
+MAKES_TWO(socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends),
+          fd_made_pair(ends[0], ends[1]))
+
+/* ---- duplicates and the end ---- */
+
+int hook_dup(int from)
+{
+    int r = HOOKED(dup)(from);
+    descriptor_copied(from, r);
+    return r;
+}
+
+/* What `to` led to is closed inside, unless it is the same. */
+#define ONTO(name, parameters, arguments)                                                                              \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        u64 key = from != to ? fd_key(to) : 0;                                                                         \
+        if (key)                                                                                                       \
+            TOUCH(hb_release(t, key));                                                                                 \
+        int r = HOOKED(name) arguments;                                                                                \
+        if (from != to)                                                                                                \
+            descriptor_copied(from, r);                                                                                \
+        return r;                                                                                                      \
+    }
+ONTO(dup2, (int from, int to), (from, to))
+ONTO(dup3, (int from, int to, int flags), (from, to, flags))
+
+#define CLOSES_RANGE 4 /* without this flag (CLOSE_RANGE_CLOEXEC) */
+
+int hook_close_range(unsigned first, unsigned last, int flags)
+{
+    if (!(flags & CLOSES_RANGE) && start_same_process())
+        fd_forget_range(first, last);
+    return HOOKED(close_range)(first, last, flags);
+}
+
+void hook_closefrom(int first)
+{
+    if (start_same_process())
+        fd_forget_range(first < 0 ? 0 : (u32)first, ~0u);
+    HOOKED(closefrom)(first);
+}
+
+/* ---- connections ---- */
+
+int hook_connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+    TOUCH(COUNTED(READS(address.__sockaddr__, length)), hb_release(t, fd_key_connecting()));
+    int r = HOOKED(connect)(fd, address, length);
+    if (start_same_process())
+        fd_forget(fd);
+    return r;
+}
+
+static void address_written(struct thread *t, __SOCKADDR_ARG address, socklen_t *length, const u64 *fp)
+{
+    if (!address.__sockaddr__ || !length)
+        return;
+    WRITES(length, sizeof *length);
+    WRITES(address.__sockaddr__, *length);
+}
+
+#define ACCEPTS(name, parameters, arguments)                                                                           \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        int r = fresh(HOOKED(name) arguments, false);                                                                  \
+        if (r >= 0)                                                                                                    \
+            TOUCH(hb_acquire(t, fd_key_connecting()), COUNTED(address_written(t, address, length, fp)));               \
+        return r;                                                                                                      \
+    }
+ACCEPTS(accept, (int fd, __SOCKADDR_ARG address, socklen_t *restrict length), (fd, address, length))
+ACCEPTS(accept4, (int fd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags), (fd, address, length, flags))
+
+SENDING(int, shutdown, (int fd, int how), (fd, how), fd, (void)0)

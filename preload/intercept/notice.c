@@ -1,0 +1,113 @@
+/* Hooks of what lets a signal handler, a waiting thread or a thread of libc's own go on: kill and its relatives, sigwait,
+ * timers, asynchronous input and output; and of memory that comes from the system in other ways than mmap. Called by all
+ * modules. Takes the engine's locks; allocates nothing.
+ *
+ * Who sends releases before the real call, the handler's trampoline acquires (signal.c). A signal for another process
+ * makes no order here. */
+#include "notice.h"
+
+#include "start.h"
+#include "transfer.h"
+
+static bool is_own(pid_t pid)
+{
+    return pid <= 0 || (u32)pid == snarl_pid;
+}
+
+#define SENDS(name, parameters, arguments, here)                                                                       \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        if (here)                                                                                                      \
+            TOUCH(hb_release(t, notice_key(sig)));                                                                     \
+        return HOOKED(name) arguments;                                                                                 \
+    }
+SENDS(kill, (pid_t pid, int sig), (pid, sig), is_own(pid))
+SENDS(killpg, (pid_t group, int sig), (group, sig), true)
+SENDS(tgkill, (pid_t pid, pid_t tid, int sig), (pid, tid, sig), is_own(pid))
+SENDS(sigqueue, (pid_t pid, int sig, const union sigval value), (pid, sig, value), is_own(pid))
+SENDS(pthread_kill, (pthread_t thread, int sig), (thread, sig), true)
+SENDS(pthread_sigqueue, (pthread_t thread, int sig, const union sigval value), (thread, sig, value), true)
+
+/* ---- waiting for a signal ---- */
+
+#define TAKEN(sig) hb_acquire(t, notice_key(sig)), hb_acquire(t, NOTICE_ANY)
+
+int hook_sigwait(const sigset_t *restrict set, int *restrict sig)
+{
+    int r = HOOKED(sigwait)(set, sig);
+    if (!r)
+        TOUCH(TAKEN(*sig), COUNTED(WRITES(sig, sizeof *sig)));
+    return r;
+}
+
+#define WAITS(name, parameters, arguments)                                                                             \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        int r = HOOKED(name) arguments;                                                                                \
+        if (r > 0)                                                                                                     \
+            TOUCH(TAKEN(r), info ? COUNTED(WRITES(info, sizeof *info)) : (void)0);                                     \
+        return r;                                                                                                      \
+    }
+WAITS(sigwaitinfo, (const sigset_t *restrict set, siginfo_t *restrict info), (set, info))
+WAITS(sigtimedwait, (const sigset_t *restrict set, siginfo_t *restrict info, const struct timespec *restrict timeout),
+      (set, info, timeout))
+
+/* ---- what will come later, as a signal or as a thread of libc's ---- */
+
+#define ANNOUNCES(type, name, parameters, arguments, ...)                                                              \
+    type hook_##name parameters                                                                                        \
+    {                                                                                                                  \
+        TOUCH(hb_release(t, NOTICE_ANY), COUNTED(__VA_ARGS__));                                                        \
+        return HOOKED(name) arguments;                                                                                 \
+    }
+ANNOUNCES(int, timer_settime,
+          (timer_t timer, int flags, const struct itimerspec *restrict new, struct itimerspec *restrict old),
+          (timer, flags, new, old), READS(new, sizeof *new))
+ANNOUNCES(int, setitimer,
+          (__itimer_which_t which, const struct itimerval *restrict new, struct itimerval *restrict old),
+          (which, new, old), new ? READS(new, sizeof *new) : (void)0)
+ANNOUNCES(unsigned, alarm, (unsigned seconds), (seconds), (void)0)
+ANNOUNCES(int, mq_notify, (mqd_t queue, const struct sigevent *event), (queue, event), (void)0)
+ANNOUNCES(int, getaddrinfo_a, (int mode, struct gaicb **list, int n, struct sigevent *event), (mode, list, n, event),
+          (void)0)
+ANNOUNCES(int, aio_read, (struct aiocb * request), (request), READS(request, sizeof *request))
+ANNOUNCES(int, aio_read64, (struct aiocb64 * request), (request), READS(request, sizeof *request))
+ANNOUNCES(int, aio_write, (struct aiocb * request), (request),
+          READS((const void *)(uintptr_t)request->aio_buf, request->aio_nbytes))
+ANNOUNCES(int, aio_write64, (struct aiocb64 * request), (request),
+          READS((const void *)(uintptr_t)request->aio_buf, request->aio_nbytes))
+ANNOUNCES(int, lio_listio, (int mode, struct aiocb *const *list, int n, struct sigevent *restrict event),
+          (mode, list, n, event), (void)0)
+ANNOUNCES(int, lio_listio64, (int mode, struct aiocb64 *const *list, int n, struct sigevent *restrict event),
+          (mode, list, n, event), (void)0)
+
+/* A read's buffer was written by the time its result is asked for. */
+#define RESULTS(name, request_type)                                                                                    \
+    ssize_t hook_##name(request_type *request)                                                                         \
+    {                                                                                                                  \
+        ssize_t r = HOOKED(name)(request);                                                                             \
+        if (r > 0 && request->aio_lio_opcode == LIO_READ)                                                              \
+            TOUCH(COUNTED(WRITES((uintptr_t)request->aio_buf, r)));                                                    \
+        return r;                                                                                                      \
+    }
+RESULTS(aio_return, struct aiocb)
+RESULTS(aio_return64, struct aiocb64)
+
+/* ---- memory ---- */
+
+void *hook_sbrk(intptr_t change)
+{
+    void *r = HOOKED(sbrk)(change);
+    if (r != (void *)-1 && change > 0)
+        TOUCH(access_forget(t, (u64)r, (u64)change));
+    return r;
+}
+
+void *hook_shmat(int id, const void *at, int flags)
+{
+    struct shmid_ds s;
+    void *r = HOOKED(shmat)(id, at, flags);
+    if (r != (void *)-1 && shmctl(id, IPC_STAT, &s) == 0)
+        TOUCH(access_forget(t, (u64)r, s.shm_segsz));
+    return r;
+}

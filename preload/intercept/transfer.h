@@ -1,0 +1,32 @@
+/* What hooks of calls on descriptors have in common. As touch.h, but memory counts only when the caller is watched; the
+ * order that they make counts whoever calls. */
+#ifndef SNARL_INTERCEPT_TRANSFER_H
+#define SNARL_INTERCEPT_TRANSFER_H
+
+#include "fd_table.h"
+#include "touch.h"
+
+/* Inside: the access, if the caller is watched. */
+#define COUNTED(...) (watched_call(fp, false) ? (void)(__VA_ARGS__) : (void)0)
+#define RELEASE(key) ((key) ? hb_release(t, key) : (void)0)
+#define ACQUIRE(key) ((key) ? hb_acquire(t, key) : (void)0)
+
+/* Something goes into a descriptor (before the real call), or has come out of it. */
+#define SENDING(type, name, parameters, arguments, fd, ...)                                                            \
+    type hook_##name parameters                                                                                        \
+    {                                                                                                                  \
+        u64 key = fd_key(fd);                                                                                          \
+        TOUCH(COUNTED(__VA_ARGS__), RELEASE(key));                                                                     \
+        return HOOKED(name) arguments;                                                                                 \
+    }
+#define RECEIVED(type, name, parameters, arguments, fd, ...)                                                           \
+    type hook_##name parameters                                                                                        \
+    {                                                                                                                  \
+        u64 key = fd_key(fd); /* before: fd may be another one afterwards */                                           \
+        type r = HOOKED(name) arguments;                                                                               \
+        if (r >= 0)                                                                                                    \
+            TOUCH(ACQUIRE(key), COUNTED(__VA_ARGS__));                                                                 \
+        return r;                                                                                                      \
+    }
+
+#endif
