@@ -106,21 +106,34 @@ static bool find_names(const struct elf_file *f, u64 *offset, u64 *size)
     return address && *size && offset_of(f, address, offset);
 }
 
-static bool names_a_sanitizer(const char *names, size_t n)
+/* Bits of what the names tell. */
+enum { NAMES_SANITIZER = 1, NAMES_TSAN = 2, NAMES_LIBSNARL = 4 };
+
+static u32 telling_names(const char *names, size_t n)
 {
-    static const char *const inits[] = {"__asan_init", "__tsan_init", "__msan_init", "__hwasan_init"};
-    for (size_t i = 0; i < ARRAY_LEN(inits); i++) {
-        if (memmem(names, n, inits[i], strlen(inits[i]) + 1))
-            return true;
+    static const struct {
+        const char *name;
+        u32 bit;
+    } marks[] = {{"__asan_init", NAMES_SANITIZER},
+                 {"__msan_init", NAMES_SANITIZER},
+                 {"__hwasan_init", NAMES_SANITIZER},
+                 {"__tsan_init", NAMES_TSAN},
+                 {"libsnarl.so", NAMES_LIBSNARL}};
+    u32 found = 0;
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        if (memmem(names, n, marks[i].name, strlen(marks[i].name) + 1))
+            found |= marks[i].bit;
     }
-    return false;
+    return found;
 }
 
-/* The runtime's entry is among the dynamic symbols whether it is linked in or comes as a library. */
+/* The runtime's entry is among the dynamic symbols whether it is linked in or comes as a library. Programs built by
+ * snarl cc name that of one sanitizer, and libsnarl. */
 static bool is_sanitized(const struct elf_file *f)
 {
     char window[4096];
     u64 offset, size;
+    u32 found = 0;
     const u64 overlap = 32;
     if (!find_names(f, &offset, &size))
         return false;
@@ -128,12 +141,11 @@ static bool is_sanitized(const struct elf_file *f)
         u64 n = size - at < sizeof window ? size - at : sizeof window;
         if (!read_at(f->fd, window, n, offset + at))
             return false;
-        if (names_a_sanitizer(window, n))
-            return true;
+        found |= telling_names(window, n);
         if (n < sizeof window)
             break;
     }
-    return false;
+    return (found & NAMES_SANITIZER) || (found & (NAMES_TSAN | NAMES_LIBSNARL)) == NAMES_TSAN;
 }
 
 static enum exec_target elf_target(int fd, const Elf64_Ehdr *h)

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "access/stripe.h"
 #include "base/arena.h"
 #include "child_env.h"
 #include "intercept/mapping.h"
@@ -103,6 +104,7 @@ void start_forked(void)
 {
     snarl_pid = sys_getpid();
     ending = 0;
+    stripe_after_fork();
     standalone_disown();
 }
 
@@ -166,6 +168,25 @@ static void find_library(void)
         text_add(&t, "/");
     }
     text_add(&t, own->l_name);
+}
+
+/* Loaded behind the C library, by a library that was built by snarl cc while the program was not: then the program's
+ * calls do not come here. Calls nothing: another sanitizer's functions may stand in the way, not started yet. */
+static bool behind_libc(void)
+{
+    static const char libc[] = "libc.so.6";
+    const struct link_map *own = real_own_map();
+    for (const struct link_map *m = own ? own->l_prev : NULL; m; m = m->l_prev) {
+        const char *name = m->l_name;
+        for (const char *s = name; *s; s++)
+            name = *s == '/' ? s + 1 : name;
+        size_t n = 0;
+        while (n < sizeof libc && name[n] == libc[n])
+            n++;
+        if (n == sizeof libc)
+            return true;
+    }
+    return false;
 }
 
 /* A sanitizer's runtime takes over the same functions and keeps its own books of the same locks. */
@@ -327,6 +348,12 @@ static __attribute__((constructor)) void start(int argc, char **argv, char **env
         return; /* the loader has cleaned the environment for a reason */
     int saved = errno;
     snarl_pid = sys_getpid();
+    if (behind_libc()) {
+        start_say("not watching this program: only libraries of it were built by `snarl cc`; start it by `snarl run`",
+                  NULL);
+        errno = saved;
+        return;
+    }
     /* Before anything can allocate: an allocator registers fork handlers of its own when it is first used. */
     bool can_follow_forks = process_start();
     real_resolve();

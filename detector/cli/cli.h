@@ -18,6 +18,8 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
     X("report", cli_report, "[OPTION...] RESULT", "show a saved result again")                                         \
     X("graph", cli_graph, "[OPTION...] RESULT", "draw the lock-order graph of a result")                               \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
+    X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched, with gcc or clang")        \
+    X("c++", cli_cxx, "[COMPILER] ARG...", "the same for C++")                                                         \
     X("samples", cli_samples, "[OPTION...] [NAME]", "list or run the bundled samples")
 #define X(name, function, arguments, text) int function(int argc, char **argv);
 CLI_VERBS(X)

@@ -78,6 +78,7 @@ char *program_find(const char *name, int *status)
 /* What the file's sections and symbols tell. */
 struct traits {
     bool elf, foreign, interpreter, other_libc, go;
+    bool takes_tsan, has_libsnarl; /* both: built by snarl cc */
     const char *sanitizer;
 };
 
@@ -93,8 +94,25 @@ static void look_at_symbols(Elf *e, Elf_Scn *section, const GElf_Shdr *h, struct
         GElf_Sym s;
         const char *name = gelf_getsym(data, (int)i, &s) ? elf_strptr(e, h->sh_link, s.st_name) : NULL;
         for (size_t k = 0; name && k < ARRAY_LEN(marks); k++)
-            if (strcmp(name, marks[k][0]) == 0)
+            if (strcmp(name, marks[k][0]) != 0)
+                continue;
+            else if (strcmp(name, "__tsan_init") == 0 && s.st_shndx == SHN_UNDEF)
+                t->takes_tsan = true;
+            else
                 t->sanitizer = marks[k][1];
+    }
+}
+
+static void look_at_libraries(Elf *e, Elf_Scn *section, const GElf_Shdr *h, struct traits *t)
+{
+    Elf_Data *data = elf_getdata(section, NULL);
+    size_t n = data && h->sh_entsize ? data->d_size / h->sh_entsize : 0;
+    for (size_t i = 0; i < n; i++) {
+        GElf_Dyn d;
+        if (!gelf_getdyn(data, (int)i, &d) || d.d_tag != DT_NEEDED)
+            continue;
+        const char *name = elf_strptr(e, h->sh_link, d.d_un.d_val);
+        t->has_libsnarl |= name && strcmp(name, "libsnarl.so") == 0;
     }
 }
 
@@ -112,7 +130,11 @@ static void look_at_sections(Elf *e, struct traits *t)
         t->go |= name && (strcmp(name, ".go.buildinfo") == 0 || strcmp(name, ".note.go.buildid") == 0);
         if (h.sh_type == SHT_DYNSYM || h.sh_type == SHT_SYMTAB)
             look_at_symbols(e, section, &h, t);
+        if (h.sh_type == SHT_DYNAMIC)
+            look_at_libraries(e, section, &h, t);
     }
+    if (t->takes_tsan && !t->has_libsnarl && !t->sanitizer)
+        t->sanitizer = "ThreadSanitizer";
 }
 
 static void look_at_segments(Elf *e, int fd, struct traits *t)

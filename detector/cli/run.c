@@ -125,14 +125,15 @@ static void choose_seed(struct settings *s)
 
 static void set_environment(const struct settings *s, const char *folder, const char *library)
 {
-    static const char *const whats[] = {"abort", "report", "break"};
+    static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none"};
     const char *preloaded = getenv("LD_PRELOAD");
     struct buffer options = {0}, preload = {0};
-    buffer_print(&options, "detect=%s%s%s:on-deadlock=%s:follow=%s:stack-depth=%u:exit-code=%u",
+    buffer_print(&options, "detect=%s%s%s:on-deadlock=%s:follow=%s:stack-depth=%u:exit-code=%u:accesses=%s",
                  s->run.detect & DETECT_DEADLOCK ? "deadlock" : "",
                  (s->run.detect & (DETECT_DEADLOCK | DETECT_MISUSE)) == (DETECT_DEADLOCK | DETECT_MISUSE) ? "," : "",
                  s->run.detect & DETECT_MISUSE ? "misuse" : "", whats[s->run.on_deadlock % 3],
-                 s->run.follow ? "yes" : "no", s->run.stack_depth, s->run.exit_code);
+                 s->run.follow ? "yes" : "no", s->run.stack_depth, s->run.exit_code,
+                 hows[s->run.accesses % ARRAY_LEN(hows)]);
     if (s->run.perturb)
         buffer_print(&options, ":perturb=%llu", (unsigned long long)s->run.perturb_seed);
     buffer_print(&preload, "%s%s%s", library, preloaded && *preloaded ? ":" : "", preloaded ? preloaded : "");
@@ -166,6 +167,15 @@ static void mark_shown(json_t *document, const json_t *shown)
             json_object_set_new(f, "shown", json_true());
 }
 
+/* Says, last of all, that accesses were to be watched but no process of the run had any code that tells of them. */
+static bool accesses_as_asked(const struct run_context *c)
+{
+    if (c->s->run.accesses != ACCESSES_COMPILED || run()->accesses == ACCESSES_COMPILED)
+        return true;
+    cli_say("--accesses=compiled: nothing of this program was built by `snarl cc`, so no memory access was seen");
+    return false;
+}
+
 /* Prints and writes everything; the exit status. */
 static int finish(struct run_context *c)
 {
@@ -179,7 +189,7 @@ static int finish(struct run_context *c)
     good &= output_text(c->s, text, 2, json_object_size(c->shown) > 0);
     free(text);
     json_decref(d);
-    if (!good)
+    if (!good || !accesses_as_asked(c))
         return STATUS_TROUBLE;
     if (counting && c->s->run.exit_code)
         return (int)c->s->run.exit_code;

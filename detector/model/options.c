@@ -270,6 +270,8 @@ static int set_choice(struct run_options *o, enum option_id id, const char *v, s
         return bad_value(&option_table[id], v, n, err, errlen);
     if (id == OPTION_ID_ON_DEADLOCK) /* the table lists them in the order of enum on_deadlock */
         o->on_deadlock = position(option_table[id].choices, v, n);
+    if (id == OPTION_ID_ACCESSES) /* likewise, of enum access_source */
+        o->accesses = position(option_table[id].choices, v, n);
     return 0;
 }
 

@@ -27,8 +27,10 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
 #define SNARL_OPTION_TABLE(X)                                                                                          \
     X(DETECT, "detect", LIST, PROGRAM, WATCH, "LIST", "deadlock,misuse", "deadlock,misuse",                            \
       "race,atomicity,contention", 0, 0, 0, "kinds of trouble to look for")                                            \
-    X(ACCESSES, "accesses", CHOICE, PROGRAM, WATCH, "HOW", "none", "none",                                             \
-      "rewrite,compiled,rewrite:sample,watch,auto", 0, 0, 0, "how memory accesses are seen: none (locks only)")        \
+    X(ACCESSES, "accesses", CHOICE, PROGRAM, WATCH, "HOW", "auto", "auto,compiled,none",                               \
+      "rewrite,rewrite:sample,watch", 0, 0, 0,                                                                         \
+      "how memory accesses are seen: compiled (what was built by snarl cc), none (locks only); auto: compiled when "   \
+      "there is any")                                                                                                  \
     X(FOLLOW, "follow", FLAG, PROGRAM, WATCH, "yes|no", "yes", "", "", 0, 0, 1, "watch child processes too")           \
     X(ON_DEADLOCK, "on-deadlock", CHOICE, PROGRAM, DEADLOCK, "WHAT", "abort", "abort,report,break", "", 0, 0, 0,       \
       "abort: report, then end the processes that take part; report: leave them hanging; break: make one acquisition " \

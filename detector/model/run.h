@@ -8,6 +8,8 @@
 #include "model/clock.h"
 
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
+/* How memory accesses are seen. In the options: what was asked for; in the run: what has come of it. */
+enum access_source { ACCESSES_AUTO = 0, ACCESSES_COMPILED, ACCESSES_NONE };
 enum detect_bit { DETECT_DEADLOCK = 1u << 0, DETECT_MISUSE = 1u << 1, DETECT_RACE = 1u << 2 };
 
 /* What the user asked for; the same for every process of the run. */
@@ -19,6 +21,7 @@ struct run_options {
     u64 perturb_seed;
     u32 stack_depth; /* frames kept of a stack, 1..STACK_MAX_FRAMES */
     u32 exit_code;
+    u32 accesses; /* enum access_source */
 };
 
 /* Things given up; every one shows in the report's coverage line. X(name, text for "N …") */
@@ -37,7 +40,8 @@ struct run_options {
     X(epochs_reused, "accesses forgotten: too many at the same time")                                                  \
     X(shadow_uncovered, "accesses outside of the watched address space")                                               \
     X(threads_unwatched, "threads whose accesses were not watched")                                                    \
-    X(python_unknown, "Python frames not read: unknown interpreter layout")
+    X(python_unknown, "Python frames not read: unknown interpreter layout")                                            \
+    X(accesses_unwatched, "processes without room to watch memory accesses")
 
 enum run_loss {
 #define X(n, t) LOSS_##n,
@@ -63,6 +67,7 @@ struct run_state {
     u32 news;   /* futex word: bumped when a finding is complete; the CLI waits on it */
     u32 urgent; /* findings that the user must hear of at once (observed deadlocks) */
     u32 order_epoch;
+    u32 accesses;     /* ACCESSES_COMPILED once a process watches them, 0 before */
     ref_t module_ids; /* list of first module_rec per id */
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;

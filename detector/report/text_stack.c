@@ -186,6 +186,15 @@ static void put_cost(struct text *t, const json_t *run)
                  (double)label_number(cost, "bytes") / 1048576.0);
 }
 
+/* Data races were looked for where possible, but nothing was there to see accesses by. */
+static void put_accesses(struct text *t, const json_t *run)
+{
+    if (!label_is(run, "accesses", "none") || !label_is(json_object_get(run, "options"), "accesses", "auto"))
+        return;
+    text_put(t, STYLE_STRONG, "snarl: ");
+    text_wrap(t, "only locks were watched; a program built by `snarl cc` lets its memory accesses be seen, too", 7);
+}
+
 void text_summary(struct text *t, const json_t *document)
 {
     const json_t *run = json_object_get(document, "run"), *findings = json_object_get(document, "findings");
@@ -207,6 +216,7 @@ void text_summary(struct text *t, const json_t *document)
         put_notes(t, json_object_get(run, "symbols"), "");
     if (t->o->verbose)
         put_cost(t, run);
+    put_accesses(t, run);
     free(kinds);
     free(other_kinds);
 }

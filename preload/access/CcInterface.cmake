@@ -1,0 +1,10 @@
+# cmake -DNM=nm -DLIBRARY=libsnarl.so -DOUTPUT=file.c -P CcInterface.cmake
+# Writes a C file with an empty function for each that LIBRARY exports to instrumented code and to annotated programs.
+execute_process(COMMAND ${NM} -D -P --defined-only ${LIBRARY} OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "(^|\n)(__tsan_|snarl_|Annotate|WTFAnnotate|RunningOnValgrind|ValgrindSlowdown|ThreadSanitizerQuery)[A-Za-z0-9_]*" names "${lines}")
+set(text "/* Generated from libsnarl.so's symbols by preload/access/CcInterface.cmake. */\n")
+foreach(name IN LISTS names)
+    string(STRIP "${name}" name)
+    string(APPEND text "void ${name}(void) {}\n")
+endforeach()
+file(WRITE ${OUTPUT} "${text}")
