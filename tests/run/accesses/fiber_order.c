@@ -12,7 +12,7 @@
  * @clean
  * Two fibers of two threads, with nothing between them.
  * @case fibers_apart apart
- * @finding data-race memory=payload side=first_fiber side=second_fiber
+ * @finding data-race memory=payload side=first_fiber side=apart_fiber
  * What the maker did comes before what the fiber does.
  * @case fiber_made made
  * @clean
@@ -123,14 +123,24 @@ static NOINLINE void moving_fiber(void)
     go(&first, &home[1]);
 }
 
-static NOINLINE void using_fiber(void)
+static NOINLINE void use_stack(void)
 {
     volatile int on_stack[64];
     int *volatile escapes = (int *)on_stack;
     for (int i = 0; i < 64; i++)
         escapes[i] = i;
-    struct fiber *me = word_get((int *)&unordered) ? &second : &first;
-    go(me, me == &second ? &home[1] : &home[0]);
+}
+
+static NOINLINE void first_user(void)
+{
+    use_stack();
+    go(&first, &home[0]);
+}
+
+static NOINLINE void second_user(void)
+{
+    use_stack();
+    go(&second, &home[1]);
 }
 
 static NOINLINE void apart_fiber(void)
@@ -139,24 +149,19 @@ static NOINLINE void apart_fiber(void)
     go(&second, &home[1]);
 }
 
-static NOINLINE void second_fiber_apart(void)
-{
-    apart_fiber();
-}
-
 static void *other_thread(void *shape)
 {
     home[1].handle = current();
     step_wait(1);
     if (!strcmp(shape, "moves")) {
+        snarl_happens_after(&first); /* of the handle */
         go(&home[1], &first);
     } else if (!strcmp(shape, "apart")) {
-        make(&second, stacks[1], second_fiber_apart);
+        make(&second, stacks[1], apart_fiber);
         go(&home[1], &second);
         end(&second);
     } else {
-        word_swap(&unordered, 1);
-        make(&second, stacks[0], using_fiber);
+        make(&second, stacks[0], second_user);
         go(&home[1], &second);
         end(&second);
     }
@@ -170,10 +175,11 @@ static void two_threads(char *shape)
     make(&first, stacks[0],
          !strcmp(shape, "moves")   ? moving_fiber
          : !strcmp(shape, "apart") ? first_fiber
-                                   : using_fiber);
+                                   : first_user);
     go(&home[0], &first);
     if (strcmp(shape, "moves") != 0)
         end(&first);
+    snarl_happens_before(&first);
     step_done(1);
     step_wait(2);
     if (!strcmp(shape, "moves"))
