@@ -79,6 +79,12 @@ static void put_event(const struct finding_event *e)
     text_number(&t, e->thread ? ((const struct thread_rec *)arena_at(e->thread))->number : 0, 10);
     text_add(&t, ", ");
     text_add(&t, NAME(action_names, e->action));
+    if (e->size) {
+        text_add(&t, " at 0x");
+        text_number(&t, e->address, 16);
+        text_add(&t, ", bytes: ");
+        text_number(&t, e->size, 10);
+    }
     text_add(&t, "\n");
     put(&t);
     if (!e->stack)
@@ -86,6 +92,20 @@ static void put_event(const struct finding_event *e)
     const struct stack_rec *s = arena_at(e->stack);
     for (u32 i = 0; i < s->n && i < MAX_FRAMES; i++)
         put_frame(s->frame[i]);
+}
+
+static void put_memory(const struct finding_rec *f)
+{
+    char buf[512];
+    struct text t = text_in(buf, sizeof buf);
+    if (f->memory.region != REGION_GLOBAL || !f->memory.module)
+        return;
+    text_add(&t, "    in ");
+    text_add(&t, module_name(((const struct module_rec *)arena_at(f->memory.module))->id));
+    text_add(&t, "+0x");
+    text_number(&t, f->memory.offset, 16);
+    text_add(&t, "\n");
+    put(&t);
 }
 
 static void put_finding(const struct finding_rec *f)
@@ -102,6 +122,8 @@ static void put_finding(const struct finding_rec *f)
     text_add(&t, NAME(verdict_names, f->verdict));
     text_add(&t, "\n");
     put(&t);
+    if (f->mem_size)
+        put_memory(f);
     for (u32 i = 0; i < f->nevents; i++)
         put_event(&f->events[i]);
 }

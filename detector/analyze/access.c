@@ -3,6 +3,7 @@
  * RANK_FINDINGS. Cells change by compare-and-swap, so of two accesses at the same time one sees the other. */
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
+#include "analyze/readers.h"
 #include "analyze/site.h"
 
 __thread u32 access_now;
@@ -16,7 +17,13 @@ struct access {
     u32 flags; /* of its site */
     ref_t stack;
     u32 site; /* 0: not yet looked up */
+    u32 late; /* the epoch of an access that has waited; else 0 */
 };
+
+static SNARL_HOT u32 access_epoch(const struct access *x)
+{
+    return snarl_unlikely(x->late) ? x->late : x->a->epoch;
+}
 
 /* ---- epochs ---- */
 
@@ -48,7 +55,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
         run_lost(LOSS_epochs_reused);
         return false;
     }
-    a->next = a->first = first;
+    a->next = a->first = a->block_first = first;
     a->block_end = first + EPOCH_BLOCK;
     return true;
 }
@@ -67,6 +74,7 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
                                .thread = t->ref,
                                .hold = t->rec->nheld ? holds_of(t, a) : 0};
     a->epoch = e;
+    access_sets_forget(&a->frames);
     access_now = e << SLOT_EPOCH_SHIFT | SLOT_MASK;
     return true;
 }
@@ -149,10 +157,35 @@ static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u
     return slot & SLOT_MASK & ~mask ? slot & ~mask : 0;
 }
 
+/* The same for a set of readers. */
+static struct crowd_slot set_meet(struct access *x, u64 addr, u32 mask, u32 slot, bool *hit)
+{
+    const struct readers *r = readers_at(slot_epoch(slot));
+    struct crowd_slot *left = x->a->members, same = {slot, 0};
+    u32 n = 0;
+    bool changed = false;
+    if (!(slot & mask & SLOT_MASK))
+        return same;
+    for (u32 i = 0; i < r->n && !*hit; i++) {
+        u32 l = slot_meet(x, addr, mask, r->member[i].slot, r->member[i].site, hit);
+        changed |= l != r->member[i].slot;
+        if (l)
+            left[n++] = (struct crowd_slot){l, r->member[i].site};
+    }
+    return *hit || !changed ? same : readers_make(left, n);
+}
+
+static SNARL_HOT struct crowd_slot any_meet(struct access *x, u64 addr, u32 mask, u32 slot, u32 word, bool *hit)
+{
+    if (snarl_unlikely(slot_is_set(slot)))
+        return set_meet(x, addr, mask, slot, hit);
+    return (struct crowd_slot){slot_meet(x, addr, mask, slot, word, hit), word};
+}
+
 /* Does this slot take the access in: same thread and epoch, same kind? */
 static SNARL_HOT bool slot_joins(const struct access *x, u32 slot)
 {
-    return slot && slot_epoch(slot) == x->a->epoch &&
+    return slot && slot_epoch(slot) == access_epoch(x) &&
            ((slot >> SLOT_KIND_SHIFT ^ x->kind) & (ACCESS_WRITE | ACCESS_ATOMIC)) == 0;
 }
 
@@ -166,8 +199,7 @@ static bool crowd_begin(struct access *x, u64 *cell, u64 seen, const struct crow
     struct crowd *c = crowd_at(number);
     __builtin_memcpy(c->slots, slots, n * sizeof *slots);
     c->n = n;
-    if (__atomic_compare_exchange_n(cell, &seen, CELL_CROWD | (u64)number << 32, false, __ATOMIC_RELEASE,
-                                    __ATOMIC_RELAXED))
+    if (__atomic_compare_exchange_n(cell, &seen, crowd_cell(number), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         return true;
     crowd_give(&x->a->crowds, number);
     return false;
@@ -186,7 +218,7 @@ static SNARL_HOT bool cell_write(u64 addr, u64 *cell, u64 seen, const struct cro
 /* Adds the access to s[0..n), newest first; there is room for one more. */
 static SNARL_HOT u32 slots_add(struct access *x, struct crowd_slot *s, u32 n, u32 mask)
 {
-    u32 slot = slot_make(x->a->epoch, x->kind, mask), site = 0;
+    u32 slot = slot_make(access_epoch(x), x->kind, mask), site = 0;
     for (u32 i = 0; i < n; i++) {
         if (!slot_joins(x, s[i].slot))
             continue;
@@ -201,6 +233,65 @@ static SNARL_HOT u32 slots_add(struct access *x, struct crowd_slot *s, u32 n, u3
         s[n] = s[0];
     s[0] = (struct crowd_slot){slot, site_word(site, slot)};
     return n + 1;
+}
+
+/* Adds a read, or the members of a set, to m[0..n), the reads of one kind. */
+static u32 members_add(struct access *x, struct crowd_slot *m, u32 n, struct crowd_slot s)
+{
+    if (slot_is_set(s.slot)) {
+        const struct readers *r = readers_at(slot_epoch(s.slot));
+        for (u32 i = 0; i < r->n && n < READERS_MAX; i++)
+            n = members_add(x, m, n, r->member[i]);
+        return n;
+    }
+    for (u32 i = 0; i < n; i++) {
+        if (m[i].slot >> SLOT_KIND_SHIFT != s.slot >> SLOT_KIND_SHIFT)
+            continue;
+        /* the access itself, now with more bytes; it comes first */
+        u32 site = merged_site(x, site_in(s.site, s.slot), s.slot, m[i].slot & SLOT_MASK);
+        m[i].slot |= s.slot & SLOT_MASK;
+        m[i].site = site_word(site, m[i].slot);
+        return n;
+    }
+    if (n < READERS_MAX)
+        m[n++] = s;
+    return n;
+}
+
+/* Puts all reads of the access's kind into one set, when there are so many of them or a set is among them. The new
+ * number of slots. */
+static u32 slots_fold(struct access *x, struct crowd_slot *s, u32 n)
+{
+    u32 kind = x->kind << SLOT_KIND_SHIFT, folded = 0, kept = 0;
+    struct crowd_slot *m = x->a->members;
+    bool set = n > 2;
+    for (u32 i = 0; i < n; i++)
+        set |= slot_is_set(s[i].slot);
+    if ((kind & SLOT_WRITE) || !set)
+        return n;
+    for (u32 i = 0; i < n; i++)
+        if ((s[i].slot & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
+            folded = members_add(x, m, folded, s[i]);
+    struct crowd_slot one = folded < READERS_MAX ? readers_make(m, folded) : (struct crowd_slot){0, 0};
+    if (!one.slot)
+        return n;
+    for (u32 i = 0; i < n; i++)
+        if ((s[i].slot & (SLOT_WRITE | SLOT_ATOMIC)) != kind)
+            s[kept++] = s[i];
+    for (u32 i = kept; i > 0; i--)
+        s[i] = s[i - 1];
+    s[0] = one;
+    return kept + 1;
+}
+
+/* What a set became with this access, for the next granule that has it. */
+static void set_remember(struct access *x, u64 seen, u32 to, u32 mask)
+{
+    u32 from = slot_is_set((u32)seen) ? (u32)seen : slot_is_set((u32)(seen >> 32)) ? (u32)(seen >> 32) : 0;
+    if (!from || !slot_is_set(to) || x->late || (from >> SLOT_KIND_SHIFT & 3) != x->kind)
+        return;
+    *set_memo(x->a, from, mask) =
+        (struct set_memo){.from = from, .to = to, .epoch = x->a->epoch, .mask = mask, .site = access_site(x)};
 }
 
 static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 seen);
@@ -220,13 +311,17 @@ static void granule_access(struct access *x, u64 addr, u32 mask)
         u32 n = 0;
         bool hit = false;
         for (u32 i = 0; i < 2; i++, seen = seen >> 32 | seen << 32, words >>= 32) {
-            u32 slot = (u32)seen ? slot_meet(x, addr, mask, (u32)seen, (u32)words, &hit) : 0;
-            if (slot)
-                s[n++] = (struct crowd_slot){slot, (u32)words};
+            if (!(u32)seen)
+                continue;
+            s[n] = any_meet(x, addr, mask, (u32)seen, (u32)words, &hit);
+            n += s[n].slot != 0;
         }
-        if (hit)
+        if (hit) {
+            set_remember(x, seen, slot_is_set((u32)seen) ? (u32)seen : (u32)(seen >> 32), mask);
             return;
-        n = slots_add(x, s, n, mask);
+        }
+        n = slots_fold(x, s, slots_add(x, s, n, mask));
+        set_remember(x, seen, s[0].slot, mask);
         if (n <= 2 ? cell_write(addr, cell, seen, s, n) : crowd_begin(x, cell, seen, s, n))
             return;
     }
@@ -270,7 +365,7 @@ static bool crowd_has(const struct access *x, u32 number, u32 mask)
 {
     for (u32 c = number; c; c = crowd_at(c)->next)
         for (u32 i = 0; i < crowd_at(c)->n; i++)
-            if (slot_epoch(crowd_at(c)->slots[i].slot) == x->a->epoch &&
+            if (slot_epoch(crowd_at(c)->slots[i].slot) == access_epoch(x) &&
                 slot_covers(crowd_at(c)->slots[i].slot, x->kind, mask))
                 return true;
     return false;
@@ -290,12 +385,11 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 se
     }
     n = crowd_read(number, s, CROWD_MAX);
     for (u32 i = 0; i < n; i++) {
-        u32 slot = slot_meet(x, addr, mask, s[i].slot, s[i].site, &hit);
-        if (slot)
-            s[kept++] = (struct crowd_slot){slot, s[i].site};
+        s[kept] = any_meet(x, addr, mask, s[i].slot, s[i].site, &hit);
+        kept += s[kept].slot != 0;
     }
     if (!hit) {
-        n = slots_add(x, s, kept, mask);
+        n = slots_fold(x, s, slots_add(x, s, kept, mask));
         if (n > 2) {
             crowd_write(x, number, s, n < CROWD_MAX ? n : CROWD_MAX);
         } else if (cell_write(addr, cell, seen, s, n)) {
@@ -320,6 +414,7 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     struct accesses *a = accesses_of(t);
     if (snarl_unlikely(!a || (a->ignored && ignores(a, kind))))
         return false;
+    accesses_flush(t, a);
     if ((access_now & SLOT_SAME_EPOCH) == 0 && !epoch_begin(t, a))
         return false;
     *x = (struct access){.t = t, .a = a, .fp = fp, .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC)};
@@ -362,9 +457,11 @@ static struct instruction_memo *instruction_memo(struct accesses *a, u64 pc, u64
 #define NOT_QUICK CELL_CROWD
 static SNARL_HOT u32 quick_meet(const struct accesses *a, u32 slot, u32 mask, u32 kind)
 {
+    u32 epoch = slot_epoch(slot);
+    if (snarl_unlikely(epoch >= READERS_FIRST))
+        return (slot & mask) || kind == (slot >> SLOT_KIND_SHIFT & 3) ? NOT_QUICK : slot;
     if (!(slot & mask))
         return slot;
-    u32 epoch = slot_epoch(slot);
     if (epoch_owner[epoch / EPOCH_BLOCK] != a->number && a->known[epoch % KNOWN] != epoch)
         return epoch == a->concurrent && !slot_conflicts(slot, kind) ? slot : NOT_QUICK;
     if (!slot_outdone(slot, kind))
@@ -372,11 +469,32 @@ static SNARL_HOT u32 quick_meet(const struct accesses *a, u32 slot, u32 mask, u3
     return slot & SLOT_MASK & ~mask ? slot & ~mask : 0;
 }
 
-static bool quick_store(u64 addr, u64 seen, u64 fresh, u64 sites)
+/* Nothing but this thread's own past is in the cell. */
+static SNARL_HOT bool cell_is_own(const struct accesses *a, u64 cell)
 {
-    if (!__atomic_compare_exchange_n(shadow_cell(addr), &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    u32 newer = slot_epoch((u32)cell), older = slot_epoch((u32)(cell >> 32));
+    return newer && epoch_owner[newer / EPOCH_BLOCK] == a->number &&
+           (!older || epoch_owner[older / EPOCH_BLOCK] == a->number);
+}
+
+/* A cell that nobody else has touched is written without the bus lock, which would double the cost of most accesses:
+ * another thread's very first access of the granule, between our load and our store, could get lost. */
+static SNARL_HOT bool quick_store(const struct accesses *a, u64 addr, u64 seen, u64 fresh, u64 sites)
+{
+    if (snarl_likely(cell_is_own(a, seen)))
+        __atomic_store_n(shadow_cell(addr), fresh, __ATOMIC_RELAXED);
+    else if (!__atomic_compare_exchange_n(shadow_cell(addr), &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return false;
     __atomic_store_n(shadow_site(addr), sites, __ATOMIC_RELAXED);
+    return true;
+}
+
+static SNARL_HOT bool quick_store_first(u64 *cell, u64 *site, u32 slot, u32 word)
+{
+    u64 none = 0;
+    if (!__atomic_compare_exchange_n(cell, &none, slot, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return false;
+    __atomic_store_n(site, word, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -398,22 +516,6 @@ struct quick {
     u32 slot, mask, kind, site;
     ref_t stack;
 };
-
-static bool quick_crowd_begin(const struct quick *q, u64 seen, u64 words)
-{
-    if (!q->a->crowds.n)
-        return false;
-    u32 number = crowd_take(&q->a->crowds);
-    struct crowd *c = crowd_at(number);
-    c->slots[0] = (struct crowd_slot){q->slot, site_word(q->site, q->slot)};
-    c->n = 1;
-    for (u32 i = 0; i < 2; i++, seen >>= 32, words >>= 32) {
-        u32 left = quick_meet(q->a, (u32)seen, q->mask, q->kind);
-        if (left)
-            c->slots[c->n++] = (struct crowd_slot){left, (u32)words};
-    }
-    return true;
-}
 
 /* The thread has made this access before, in this epoch. Without the guard: only this thread can have written such an
  * entry, and while the cell refers to the record it is this granule's. */
@@ -475,54 +577,201 @@ static bool quick_crowd(const struct quick *q, u64 seen)
     return n != 0;
 }
 
+/* ---- three slots, all the thread's own ----
+ *
+ * A loop that updates an array of ints goes through such a state at each granule: half of it at the old epoch, half at
+ * the new one, read and written. Two slots stay in the cell, the newest waits in the thread's own memory until the next
+ * access of the granule, which most often makes two of the three, or until the thread's clock is about to change. Until
+ * then others do not see it; it sees theirs when it is written, and they are not ordered with it by then. */
+
+static SNARL_HOT struct pending *pending_of(struct accesses *a, u64 addr)
+{
+    return &a->pending[addr / GRANULE % PENDING];
+}
+
+static void pending_set(struct accesses *a, struct pending *p, u64 addr, u32 slot, u32 word)
+{
+    a->npending += !p->slot;
+    p->granule = addr & ~(u64)(GRANULE - 1);
+    p->slot = slot;
+    p->word = word;
+}
+
+/* The access joins one of s[0..n) of the same epoch and kind, or comes before them, newest first. The new number; 0: it
+ * takes more than the thread's tables to tell. There is room for one more. */
+static SNARL_HOT u32 quick_add(const struct quick *q, struct crowd_slot *s, u32 n)
+{
+    u32 slot = q->slot, site = q->site;
+    for (u32 i = 0; i < n; i++) {
+        if (s[i].slot >> SLOT_KIND_SHIFT != slot >> SLOT_KIND_SHIFT)
+            continue;
+        site = quick_merge(q->a, s[i].slot, site_in(s[i].site, s[i].slot), q->mask, q->site, q->stack);
+        slot |= s[i].slot & SLOT_MASK;
+        for (n--; i < n; i++)
+            s[i] = s[i + 1];
+        break;
+    }
+    for (u32 i = n; i > 0; i--)
+        s[i] = s[i - 1];
+    s[0] = (struct crowd_slot){slot, site_word(site, slot)};
+    return site ? n + 1 : 0;
+}
+
+static u64 slots_cell(const struct crowd_slot *s, u32 n)
+{
+    return cell_make(s[0].slot, n > 1 ? s[1].slot : 0);
+}
+static u64 slots_words(const struct crowd_slot *s, u32 n)
+{
+    return s[0].site | (n > 1 ? (u64)s[1].site << 32 : 0);
+}
+
+/* With p the newest of three. */
+static bool quick_three(const struct quick *q, u64 seen, u32 newer, u32 older, struct pending *p)
+{
+    struct crowd_slot s[4];
+    u32 n = 0, left = quick_meet(q->a, p->slot, q->mask, q->kind);
+    u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED);
+    if (slot_epoch(p->slot) == slot_epoch(q->slot) && slot_covers(p->slot, q->kind, q->mask))
+        return true;
+    if (left)
+        s[n++] = (struct crowd_slot){left, p->word};
+    if (newer)
+        s[n++] = (struct crowd_slot){newer, (u32)words};
+    if (older)
+        s[n++] = (struct crowd_slot){older, (u32)(words >> 32)};
+    n = quick_add(q, s, n);
+    if (!n || n > 3)
+        return false;
+    if (!(n > 2 ? quick_store(q->a, q->addr, seen, slots_cell(s + 1, 2), slots_words(s + 1, 2))
+                : quick_store(q->a, q->addr, seen, slots_cell(s, n), slots_words(s, n))))
+        return false;
+    if (n > 2) {
+        pending_set(q->a, p, q->addr, s[0].slot, s[0].site);
+    } else {
+        p->slot = 0;
+        q->a->npending--;
+    }
+    return true;
+}
+
+/* A read of what is known to have a set of readers of that kind in this slot. */
+static bool quick_set(const struct quick *q, u64 seen, u32 from, u32 other, u32 other_word)
+{
+    const struct set_memo *m = set_memo(q->a, from, q->mask);
+    u32 left = quick_meet(q->a, other, q->mask, q->kind), to = m->to;
+    if (m->from != from || m->mask != q->mask || m->epoch != slot_epoch(q->slot) || left == NOT_QUICK)
+        return false;
+    if (to == from && left == other) {
+        access_set_known(&q->a->frames, from, q->mask);
+        return true;
+    }
+    return m->site == q->site && quick_store(q->a, q->addr, seen, cell_make(to, left), (u64)other_word << 32);
+}
+
+static bool quick_sets(const struct quick *q, u64 seen)
+{
+    u32 newer = (u32)seen, older = (u32)(seen >> 32), kind = q->kind << SLOT_KIND_SHIFT;
+    u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED);
+    if (slot_is_set(newer) && (newer & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
+        return quick_set(q, seen, newer, older, (u32)(words >> 32));
+    if (slot_is_set(older) && (older & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
+        return quick_set(q, seen, older, newer, (u32)words);
+    return false;
+}
+
 static bool quick_two(const struct quick *q, u64 seen, u32 newer, u32 older)
 {
-    u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED), rest = words & ~(u64)~0u;
-    if (!newer) {
-        newer = older;
-        older = 0;
-        words >>= 32;
-    }
-    if (newer >> SLOT_KIND_SHIFT == q->slot >> SLOT_KIND_SHIFT) { /* more bytes for the same slot */
-        u32 site = quick_merge(q->a, newer, site_in((u32)words, newer), q->mask, q->site, q->stack);
-        u32 slot = q->slot | (newer & SLOT_MASK);
-        return site && quick_store(q->addr, seen, cell_make(slot, older), site_word(site, slot) | (older ? rest : 0));
-    }
-    if (!older)
-        return quick_store(q->addr, seen, cell_make(q->slot, newer), site_word(q->site, q->slot) | words << 32);
-    if (older >> SLOT_KIND_SHIFT == q->slot >> SLOT_KIND_SHIFT) {
-        u32 site = quick_merge(q->a, older, site_in((u32)(rest >> 32), older), q->mask, q->site, q->stack);
-        u32 slot = q->slot | (older & SLOT_MASK);
-        return site && quick_store(q->addr, seen, cell_make(slot, newer), site_word(site, slot) | words << 32);
-    }
-    if (!quick_crowd_begin(q, seen, words))
+    u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED);
+    struct crowd_slot s[3];
+    u32 n = 0;
+    if (newer)
+        s[n++] = (struct crowd_slot){newer, (u32)words};
+    if (older)
+        s[n++] = (struct crowd_slot){older, (u32)(words >> 32)};
+    n = quick_add(q, s, n);
+    if (!n)
         return false;
-    u32 number = q->a->crowds.number[q->a->crowds.n]; /* the one just taken */
-    if (__atomic_compare_exchange_n(shadow_cell(q->addr), &seen, CELL_CROWD | (u64)number << 32, false,
-                                    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        return true;
-    crowd_give(&q->a->crowds, number);
-    return false;
+    if (n <= 2)
+        return quick_store(q->a, q->addr, seen, slots_cell(s, n), slots_words(s, n));
+    struct pending *p = pending_of(q->a, q->addr);
+    if (p->slot || !cell_is_own(q->a, seen) ||
+        !quick_store(q->a, q->addr, seen, slots_cell(s + 1, 2), slots_words(s + 1, 2)))
+        return false;
+    pending_set(q->a, p, q->addr, s[0].slot, s[0].site);
+    return true;
+}
+
+static SNARL_HOT bool epoch_is_own(const struct accesses *a, u32 epoch)
+{
+    return epoch - a->block_first < EPOCH_BLOCK || epoch_owner[epoch / EPOCH_BLOCK] == a->number;
+}
+
+static __attribute__((noinline)) bool quick_rest(struct accesses *a, u64 addr, u64 seen, u32 slot, u32 mask, u32 kind,
+                                                 const struct instruction_memo *m)
+{
+    struct quick q = {a, addr, slot, mask, kind, m->site, m->stack};
+    a->busy = true; /* a signal handler's accesses take the other way meanwhile */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    u32 newer = quick_meet(a, (u32)seen, mask, kind), older = quick_meet(a, (u32)(seen >> 32), mask, kind);
+    struct pending *p = pending_of(a, addr);
+    bool done;
+    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd looks like that, too */
+        done = !a->npending && (cell_is_crowd(seen) ? quick_crowd(&q, seen) : quick_sets(&q, seen));
+    else if (snarl_unlikely(a->npending) && p->slot && p->granule == (addr & ~(u64)(GRANULE - 1)))
+        done = quick_three(&q, seen, newer, older, p);
+    else if (!newer && !older)
+        done = quick_store(a, addr, seen, q.slot, site_word(q.site, q.slot));
+    else
+        done = quick_two(&q, seen, newer, older);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    a->busy = false;
+    return done;
 }
 
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
-    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
+    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored || a->busy))
         return false;
     const struct instruction_memo *m = instruction_memo(a, pc, a->frames.stamp);
-    struct quick q = {a, addr, slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), mask, kind, m->site, m->stack};
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (snarl_unlikely(m->pc != pc || m->stamp != a->frames.stamp))
         return false;
-    u64 seen = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
-    u32 newer = quick_meet(a, (u32)seen, mask, kind), older = quick_meet(a, (u32)(seen >> 32), mask, kind);
-    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK)) /* a crowd looks like that, too */
-        return cell_is_crowd(seen) && quick_crowd(&q, seen);
-    if (!newer && !older)
-        return quick_store(addr, seen, q.slot, site_word(q.site, q.slot));
-    return quick_two(&q, seen, newer, older);
+    u64 *cell = shadow_cell(addr);
+    u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    u32 slot = slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), word = site_word(m->site, slot), had = (u32)seen;
+    if (snarl_unlikely(a->npending))
+        return quick_rest(a, addr, seen, slot, mask, kind, m);
+    /* Most often the granule is new, or its only past is this thread's own and says less than this access. */
+    if (!seen)
+        return quick_store_first(cell, shadow_site(addr), slot, word);
+    if (seen >> 32 || had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) ||
+        had == CELL_CROWD)
+        return quick_rest(a, addr, seen, slot, mask, kind, m);
+    __atomic_store_n(cell, slot, __ATOMIC_RELAXED);
+    __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* An access that has waited is recorded as it was made. */
+SNARL_COLD void accesses_flush_slow(struct thread *t, struct accesses *a)
+{
+    for (u32 i = 0; i < PENDING; i++) {
+        struct pending p = a->pending[i];
+        if (!p.slot)
+            continue;
+        a->pending[i].slot = 0;
+        a->npending--;
+        struct access x = {.t = t,
+                           .a = a,
+                           .kind = p.slot >> SLOT_KIND_SHIFT & (ACCESS_WRITE | ACCESS_ATOMIC),
+                           .site = site_in(p.word, p.slot),
+                           .late = slot_epoch(p.slot)};
+        const struct site *site = x.site ? site_at(x.site, (u32)__builtin_ctz(p.slot)) : NULL;
+        x.stack = site ? site->stack : 0;
+        granule_access(&x, p.granule, p.slot & SLOT_MASK);
+    }
 }
 
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)

@@ -25,6 +25,45 @@ static SNARL_HOT bool slot_has(u32 slot, u32 now, u32 mask, u32 kind)
     return !((slot ^ want) & care);
 }
 
+/* Which activation of a function the thread is in, where all functions that make accesses tell of their entry and exit:
+ * two accesses of one instruction with the same stamp have the same stack. Stamps are never used twice. An entry that
+ * is never left (longjmp) makes later exits return to stamps that are newer than those of the functions they return to;
+ * what counts is that none is older. So depth may wrap, too. */
+#define FRAMES_KEPT 65536u
+#define SETS_KNOWN 16u
+struct access_frames {
+    /* Sets of readers (readers.h) that have this thread's read of these bytes in its present epoch. */
+    struct {
+        u32 slot, mask;
+    } sets[SETS_KNOWN];
+    bool any_set;
+    u64 stamp, last;
+    u32 depth;
+    u64 outer[FRAMES_KEPT];
+};
+/* NULL while accesses are not watched. */
+extern __thread struct access_frames *access_frames __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static SNARL_HOT bool set_has(u32 slot, u32 mask)
+{
+    const struct access_frames *f = access_frames;
+    u32 i = slot >> SLOT_EPOCH_SHIFT & (SETS_KNOWN - 1);
+    return f && f->sets[i].slot == slot && !(mask & ~f->sets[i].mask);
+}
+static SNARL_HOT void access_set_known(struct access_frames *f, u32 slot, u32 mask)
+{
+    u32 i = slot >> SLOT_EPOCH_SHIFT & (SETS_KNOWN - 1);
+    f->sets[i].mask = (f->sets[i].slot == slot ? f->sets[i].mask : 0) | mask;
+    f->sets[i].slot = slot;
+    f->any_set = true;
+}
+static SNARL_HOT void access_sets_forget(struct access_frames *f)
+{
+    if (f->any_set)
+        __builtin_memset(f->sets, 0, sizeof f->sets);
+    f->any_set = false;
+}
+
 /* True: nothing more to do. For accesses inside one granule; kind is a constant. */
 static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
 {
@@ -32,21 +71,10 @@ static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
     if (snarl_unlikely(!now))
         return true;
     u64 cell = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
-    return snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind);
+    if (snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind))
+        return true;
+    return kind == ACCESS_READ && set_has((u32)cell, mask);
 }
-
-/* Which activation of a function the thread is in, where all functions that make accesses tell of their entry and exit:
- * two accesses of one instruction with the same stamp have the same stack. Stamps are never used twice. An entry that
- * is never left (longjmp) makes later exits return to stamps that are newer than those of the functions they return to;
- * what counts is that none is older. So depth may wrap, too. */
-#define FRAMES_KEPT 65536u
-struct access_frames {
-    u64 stamp, last;
-    u32 depth;
-    u64 outer[FRAMES_KEPT];
-};
-/* NULL while accesses are not watched. */
-extern __thread struct access_frames *access_frames __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static SNARL_HOT void access_function_entry(void)
 {

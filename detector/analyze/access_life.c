@@ -26,10 +26,13 @@ static void state_reset(struct thread *t, struct accesses *a)
 {
     __builtin_memset(a->known, 0, sizeof a->known);
     __builtin_memset(a->reported, 0, sizeof a->reported);
-    a->first = a->epoch = a->next = a->block_end = 0;
+    a->first = a->epoch = a->next = a->block_first = a->block_end = 0;
     a->ignored = a->ignored_reads = a->ignored_writes = 0;
     a->nread = 0;
     a->concurrent = 0;
+    a->npending = 0;
+    a->busy = false;
+    __builtin_memset(a->pending, 0, sizeof a->pending);
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
@@ -110,6 +113,7 @@ int access_turn_on(struct thread *t)
     r = r ? r : epoch_start();
     r = r ? r : site_start();
     r = r ? r : crowd_start();
+    r = r ? r : readers_start();
     r = r ? r : hb_start();
     if (r)
         return r;
@@ -127,6 +131,7 @@ void accesses_forked(struct thread *t)
     shadow_clear_all();
     crowd_reset();
     epoch_reset();
+    readers_reset();
     hb_forked();
     access_now = 0;
     struct accesses *a = t->accesses;
@@ -172,6 +177,7 @@ void access_forget(struct thread *t, u64 addr, u64 size)
     struct accesses *a = access_on ? accesses_of(t) : NULL;
     if (!a || !size || !shadow_covers(addr, size))
         return;
+    accesses_flush(t, a);
     if (crowd_exists())
         crowds_end(a, addr, size);
     shadow_clear(addr, size);

@@ -7,12 +7,15 @@
 #include "analyze/epoch.h"
 #include "analyze/hb.h"
 #include "analyze/internal.h"
+#include "analyze/readers.h"
 #include "model/clock.h"
 
 #define KNOWN 1024u
 #define SITE_MEMO 256u
 #define INSTRUCTION_MEMO 256u
 #define MERGE_MEMO 128u
+#define PENDING 4u
+#define SET_MEMO 64u
 #define HOLD_MEMO 64u
 #define REPORTED 64u
 #define RELAXED_READS 64u
@@ -21,7 +24,7 @@ struct accesses {
     u32 number; /* of the thread; 0: not in use */
     u32 epoch;  /* the one in access_now */
     u32 first;  /* the first of this block at the present time */
-    u32 next, block_end;
+    u32 next, block_first, block_end;
     u32 ignored; /* nested ignore sections */
     u32 ignored_reads, ignored_writes;
     bool ticked; /* the time has moved on since `first` */
@@ -52,8 +55,19 @@ struct accesses {
     } holds[HOLD_MEMO];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
+    bool busy; /* access_quick is at work */
+    u32 npending;
+    struct pending { /* an access that a cell has no room for yet (access.c) */
+        u64 granule;
+        u32 slot, word;
+    } pending[PENDING];
     struct crowd_spares crowds;
-    struct crowd_slot scratch[CROWD_MAX + 1];
+    struct set_memo {
+        u32 from, to; /* slots */
+        u32 epoch;    /* of the thread */
+        u32 mask, site;
+    } sets[SET_MEMO];
+    struct crowd_slot scratch[CROWD_MAX + 2], members[READERS_MAX + 1];
     struct access_frames frames;
 };
 
@@ -80,6 +94,17 @@ static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 
 /* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
  * the next recorded access takes a new epoch. */
+static inline struct set_memo *set_memo(struct accesses *a, u32 from, u32 mask)
+{
+    return &a->sets[(from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
+}
+/* Before the clock learns or ticks, and before the shadow is looked at in any other way. */
+void accesses_flush_slow(struct thread *t, struct accesses *a);
+static inline void accesses_flush(struct thread *t, struct accesses *a)
+{
+    if (snarl_unlikely(a->npending))
+        accesses_flush_slow(t, a);
+}
 /* The thread has learned of others' pasts. */
 static inline void accesses_learned(struct accesses *a)
 {

@@ -7,7 +7,7 @@
  *
  * A cell is two slots, the newer one first (low half). What needs more than two goes to a record of its own
  * (crowd.h); the cell then holds CELL_CROWD in its low half, which no slot can be (its mask is empty), and the record's
- * number in the high half.
+ * number in the high half, where the mask is empty, too.
  *
  * Beside each cell stand two sites (site.h), in the same order: where those accesses were made.
  *

@@ -7,7 +7,7 @@
 
 #include "base/sys.h"
 
-#define POOL (1u << 26)
+#define POOL (1u << CROWD_BITS)
 #define SPINS 100
 
 static struct crowd *pool; /* address space; touched as used */

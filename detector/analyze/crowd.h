@@ -9,6 +9,7 @@
 #include "analyze/cell.h"
 #include "base/types.h"
 
+#define CROWD_BITS 24
 #define CROWD_SLOTS 6u
 #define CROWD_MAX 4096u /* accesses of one granule; older ones beyond are dropped, counted */
 #define CROWD_SPARES 64u
@@ -34,9 +35,14 @@ struct crowd *crowd_at(u32 number);
 u32 crowd_take(struct crowd_spares *s);
 /* The record and those chained to it. */
 void crowd_give(struct crowd_spares *s, u32 number);
+/* The number stands where a slot has all but its mask: neither half of the cell says that any byte was touched. */
+static inline u64 crowd_cell(u32 number)
+{
+    return CELL_CROWD | (u64)number << 40;
+}
 static inline u32 crowd_number(u64 cell)
 {
-    return (u32)(cell >> 32);
+    return (u32)(cell >> 40);
 }
 /* Takes the guard. False: the cell refers to something else by now (nothing is held). */
 bool crowd_enter(const u64 *cell, u64 seen);

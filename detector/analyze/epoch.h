@@ -10,6 +10,7 @@
 
 #define EPOCHS (1u << 22)
 #define EPOCH_BLOCK 256u
+#define EPOCHS_USED (EPOCHS - EPOCHS / 4) /* numbers above are those of sets (readers.h) */
 
 struct epoch {
     u64 time; /* on `lane`, of the thread's clock (model/clock.h) */

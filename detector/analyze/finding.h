@@ -71,7 +71,8 @@ struct held_snapshot {
     u32 reserved2;
 };
 
-/* For accesses: no object, but the bytes touched. */
+/* For accesses: no object, but the bytes touched. A finding about memory has two: first the access that found it, then
+ * the earlier one. A block that was freed: action FREE, any size but 0. */
 struct finding_event {
     ref_t thread;
     ref_t object; /* lock_rec, sync_rec, or thread_rec for a join; see object_kind */
@@ -110,9 +111,11 @@ struct finding_rec {
     u64 signature; /* equal within the run for the same instances and sites */
     u64 when_ns;   /* since the run's start */
     ref_t process;
-    u64 mem_address;            /* what it is about, when that is memory: the bytes that all its accesses touch */
-    u32 mem_size;               /* 0: it is about locks */
-    struct object_birth memory; /* where those bytes live, as for a lock in them */
+    u64 mem_address; /* what it is about, when that is memory: the bytes that all its accesses touch */
+    u32 mem_size;    /* 0: it is about locks */
+    /* Where those bytes live, as for a lock in them. heap: alloc_stack and thread are those of the allocation (0 where
+     * unknown). stack: frame is one of alloc_stack, else init_stack, else of the first event's stack. */
+    struct object_birth memory;
     u32 nlocks, nevents;
     ref_t locks; /* ref_t[nlocks]: the objects it is about, in cycle order */
     struct finding_event events[];

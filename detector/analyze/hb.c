@@ -114,6 +114,15 @@ static struct hb_entry *entry_make(struct hb_bucket *b, u64 key)
     return &entries[i];
 }
 
+/* The state of a thread whose accesses are watched, ready for its clock to change; else NULL. */
+static struct accesses *watched(struct thread *t)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (a)
+        accesses_flush(t, a);
+    return a;
+}
+
 /* ---- by key ---- */
 
 static void leave(struct accesses *a, u64 key, bool replace)
@@ -136,21 +145,21 @@ static void release(struct accesses *a, u64 key, bool replace)
 
 void hb_release(struct thread *t, u64 key)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (a)
         release(a, key, false);
 }
 
 void hb_release_store(struct thread *t, u64 key)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (a)
         release(a, key, true);
 }
 
 void hb_acquire(struct thread *t, u64 key)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
         return;
     struct hb_bucket *b = bucket_enter(key);
@@ -162,7 +171,7 @@ void hb_acquire(struct thread *t, u64 key)
 
 void hb_forget(struct thread *t, u64 key)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
         return;
     struct hb_bucket *b = bucket_enter(key);
@@ -182,7 +191,7 @@ void hb_forget(struct thread *t, u64 key)
 
 void hb_fence_release(struct thread *t)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a)
         return;
     clock_release(&a->clock, &a->fence);
@@ -193,7 +202,7 @@ void hb_fence_release(struct thread *t)
 /* What the fence has seen; what another thread left there before is kept, by leaving somewhat more. */
 void hb_relaxed_write(struct thread *t, u64 key)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a || !a->fence.time)
         return;
     struct hb_bucket *b = bucket_enter(key);
@@ -208,7 +217,7 @@ void hb_relaxed_write(struct thread *t, u64 key)
 
 void hb_relaxed_read(struct thread *t, u64 key)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
         return;
     for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
@@ -220,7 +229,7 @@ void hb_relaxed_read(struct thread *t, u64 key)
 /* What was there when those reads were made, or more. */
 void hb_fence_acquire(struct thread *t)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a)
         return;
     for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
@@ -232,7 +241,7 @@ void hb_fence_acquire(struct thread *t)
 
 void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode)
 {
-    struct accesses *a = accesses_of(t);
+    struct accesses *a = watched(t);
     if (!a)
         return;
     if (clock_acquire(&a->clock, &l->clock))
@@ -244,7 +253,7 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
 
 void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode)
 {
-    struct accesses *a = accesses_of(t);
+    struct accesses *a = watched(t);
     if (!a)
         return;
     if (mode == MODE_SHARED) {
@@ -258,7 +267,7 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
 
 void hb_lock_gone(struct thread *t, struct lock_rec *l)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a)
         return;
     sync_clock_clear(&a->clock, &l->clock);
@@ -268,7 +277,7 @@ void hb_lock_gone(struct thread *t, struct lock_rec *l)
 
 void hb_barrier_arrive(struct thread *t, const struct sync_rec *b)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (!a)
         return;
     /* Two entries in turn: nobody can arrive for the next round but one before all have left this one. */
@@ -278,14 +287,14 @@ void hb_barrier_arrive(struct thread *t, const struct sync_rec *b)
 
 void hb_barrier_leave(struct thread *t)
 {
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    struct accesses *a = watched(t);
     if (a && a->barrier)
         hb_acquire(t, a->barrier);
 }
 
 void hb_thread_created(struct thread *creator, struct thread *child)
 {
-    struct accesses *a = access_on ? accesses_of(creator) : NULL;
+    struct accesses *a = watched(creator);
     if (!a)
         return;
     accesses_start(child, &a->clock);
@@ -300,6 +309,7 @@ void hb_thread_end(struct thread *t)
     access_now = 0;
     if (!access_on || !a || !a->number)
         return;
+    accesses_flush(t, a);
     if (!t->rec->detached)
         leave(a, KEY_THREAD | t->rec->number, true); /* no tick: who joins it knows its end */
     accesses_end(a);

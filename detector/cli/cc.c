@@ -69,7 +69,7 @@ static void ask(char *const *words, const char *question, char *answer, size_t s
     if (pid == 0) {
         const char *argv[16];
         size_t k = 0;
-        for (; words[k] && k < ARRAY_LEN(argv) - 2; k++)
+        for (; k < ARRAY_LEN(argv) - 2 && words[k]; k++)
             argv[k] = words[k];
         argv[k++] = question;
         argv[k] = NULL;
@@ -97,18 +97,16 @@ static void identify(struct cc_compiler *compiler)
     char answer[4096];
     bool named = false;
     for (char **word = compiler->words; *word && !named; word++)
-        compiler->family = cc_name_family(*word, &named, &compiler->version);
-    if (compiler->family == CC_UNKNOWN) {
-        ask(compiler->words, "--version", answer, sizeof answer);
-        compiler->family = strstr(answer, "clang")                      ? CC_CLANG
-                           : strstr(answer, "Free Software Foundation") ? CC_GCC
-                                                                        : CC_UNKNOWN;
-        compiler->version = 0;
-    }
-    if (compiler->family == CC_GCC && !compiler->version) {
-        ask(compiler->words, "-dumpversion", answer, sizeof answer);
-        compiler->version = (unsigned)strtoul(answer, NULL, 10);
-    }
+        compiler->family = cc_name_family(*word, &named);
+    if (compiler->family != CC_UNKNOWN)
+        return;
+    ask(compiler->words, "--version", answer, sizeof answer);
+    bool gnu = strstr(answer, "Free Software Foundation") != NULL;
+    compiler->family = strstr(answer, "clang") ? CC_CLANG : CC_UNKNOWN;
+    if (gnu) /* as much as other GNU programs say */
+        ask(compiler->words, "-dumpmachine", answer, sizeof answer);
+    if (gnu && strstr(answer, "linux"))
+        compiler->family = CC_GCC;
 }
 
 static bool is_snarl(const char *word)
@@ -162,7 +160,6 @@ static char **choose(const struct language *l, char ***args, int *status)
 {
     const char *value;
     bool named;
-    unsigned version;
     if (take_with(args, &value)) {
         char **words = cc_words(value);
         if (words[0])
@@ -171,7 +168,7 @@ static char **choose(const struct language *l, char ***args, int *status)
         *status = STATUS_USAGE;
         return NULL;
     }
-    if (**args && (cc_name_family(**args, &named, &version), named))
+    if (**args && (cc_name_family(**args, &named), named))
         return one_word(*(*args)++);
     const char *variable = getenv(INSIDE) ? NULL : getenv(l->variable);
     char **words = cc_words(variable ? variable : "");

@@ -8,11 +8,10 @@
  * another library of that name, and an empty object where the runtime has one more: in the folder cc beside libsnarl.so
  * (preload/CMakeLists.txt). That library has libsnarl.so's name for the loader and nothing but the symbols of the
  * compilers' interface: linked with libsnarl.so itself, programs would take from it what they take from libc or another
- * library. clang has an option for linking no runtime, and gets the same library by its path. */
+ * library. clang's driver does not hear of the instrumentation, and gets the same library by its path. */
 #include "cc_line.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +19,14 @@
 #include "base/types.h"
 #include "report/buffer.h"
 
-#define MAX_NESTED 10        /* @files that name @files */
-#define FUNC_ENTRY_OPTION 12 /* first gcc that can leave out calls at function entry and exit */
+#define MAX_NESTED 10 /* @files that name @files */
 
 static char *concat(const char *a, const char *b)
 {
-    size_t na = strlen(a), nb = strlen(b);
-    char *s = malloc(na + nb + 1);
+    char *s = malloc(strlen(a) + strlen(b) + 1);
     if (!s)
         abort();
-    memcpy(s, a, na);
-    memcpy(s + na, b, nb + 1);
+    stpcpy(stpcpy(s, a), b);
     return s;
 }
 
@@ -53,14 +49,13 @@ static void add(struct words *w, const char *word)
     w->at[w->n] = NULL;
 }
 
-static void add_all(struct words *w, const char *word, ...)
+static void add_list(struct words *w, const char *const *list, size_t n)
 {
-    va_list list;
-    va_start(list, word);
-    for (; word; word = va_arg(list, const char *))
-        add(w, word);
-    va_end(list);
+    for (size_t i = 0; i < n; i++)
+        add(w, list[i]);
 }
+/* A list of words as two arguments. */
+#define LIST(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 
 char **cc_words(const char *text)
 {
@@ -136,8 +131,7 @@ static bool in(const char *word, const char *const *list, size_t n)
             return true;
     return false;
 }
-#define IN(word, ...)                                                                                                  \
-    in(word, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define IN(word, ...) in(word, LIST(__VA_ARGS__))
 
 static bool starts(const char *word, const char *beginning)
 {
@@ -189,7 +183,7 @@ static void note_sanitizers(struct cc_job *job, const char *list, bool on)
         snprintf(name, sizeof name, "%.*s", (int)n, list);
         bool all = !on && strcmp(name, "all") == 0;
         if (all || strcmp(name, "thread") == 0)
-            job->instruments = on;
+            job->instruments = job->thread = on;
         if (on &&
             IN(name, "address", "hwaddress", "memory", "leak", "kernel-address", "kernel-hwaddress", "kernel-memory"))
             memcpy(job->sanitizer, name, sizeof name);
@@ -265,7 +259,7 @@ char *cc_job_obstacle(const struct cc_job *job)
 /* Says it to the linker before anything of the user's. */
 static void add_linker(struct words *w, const char *word)
 {
-    add_all(w, "-Xlinker", word, NULL);
+    add_list(w, LIST("-Xlinker", word));
 }
 
 static void add_library(struct words *w, const char *folder)
@@ -276,23 +270,23 @@ static void add_library(struct words *w, const char *folder)
     add_linker(w, "--pop-state");
 }
 
-/* Stacks are unwound, not kept: functions need not tell of entry and exit, but a call in the last place must stay a
- * call. Hooks are called through the GOT at once. -Wtsan warns of fences, which snarl understands. */
-static void add_gcc(struct words *w, const struct cc_job *job, const struct cc_compiler *c, const char *folder)
+/* Hooks are called through the GOT at once. -Wtsan warns of fences, which snarl understands. */
+static void add_gcc(struct words *w, const struct cc_job *job, const char *folder)
 {
-    add_all(w, concat(concat("-B", folder), "/cc/"), concat(concat("-L", folder), "/cc"), "-fsanitize=thread",
-            "-Wno-tsan", "-fno-plt", "-fno-optimize-sibling-calls", NULL);
-    if (c->version >= FUNC_ENTRY_OPTION)
-        add(w, "--param=tsan-instrument-func-entry-exit=0");
+    char *runtime = concat(folder, "/cc/");
+    add(w, concat("-B", runtime));
+    add(w, concat("-L", runtime));
+    add_list(w, LIST("-fsanitize=thread", "-Wno-tsan", "-fno-plt"));
+    free(runtime);
     if (job->links && !job->bare && !job->instruments)
         add_library(w, folder);
 }
 
+/* The driver is not told, for it would link its runtime; or, kept from that, not link other ones that are wanted. */
 static void add_clang(struct words *w, const struct cc_job *job, const char *folder)
 {
-    add_all(w, "--start-no-unused-arguments", "-fsanitize=thread", "-fno-sanitize-link-runtime",
-            "-fno-optimize-sibling-calls", "-mllvm", "-tsan-instrument-func-entry-exit=0", "--end-no-unused-arguments",
-            NULL);
+    if (job->instruments)
+        add_list(w, LIST("--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "--end-no-unused-arguments"));
     if (job->links && !job->bare)
         add_library(w, folder);
 }
@@ -306,7 +300,7 @@ char **cc_job_command(const struct cc_job *job, const struct cc_compiler *c, con
         if (c->family == CC_CLANG)
             add_clang(&w, job, folder);
         else
-            add_gcc(&w, job, c, folder);
+            add_gcc(&w, job, folder);
         if (!job->debug)
             add(&w, "-g1");
         if (job->links && !job->bare) {
@@ -317,32 +311,35 @@ char **cc_job_command(const struct cc_job *job, const struct cc_compiler *c, con
     for (; *args; args++)
         if (!IN(*args, "-static-libtsan", "-static-libsan", "-shared-libsan")) /* of the runtime that is not linked */
             add(&w, *args);
+    if (job->works && job->thread && c->family == CC_CLANG)
+        add(&w, "-fno-sanitize=thread");
     return w.at;
 }
 
 /* ---- names of compilers ---- */
 
-static unsigned take_version(char *name)
-{
-    char *dash = strrchr(name, '-');
-    if (!dash || !dash[1] || dash[1 + strspn(dash + 1, "0123456789.")])
-        return 0;
-    *dash = 0;
-    return (unsigned)strtoul(dash + 1, NULL, 10);
-}
-
-enum cc_family cc_name_family(const char *path, bool *is_compiler, unsigned *version)
+/* The last part of a name, without a version: gcc of x86_64-linux-gnu-gcc-12. malloc'd. */
+static char *bare_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *name = concat(slash ? slash + 1 : path, "");
+    char *name = concat(slash ? slash + 1 : path, ""), *dash = strrchr(name, '-'), *last;
+    if (dash && dash[1] && !dash[1 + strspn(dash + 1, "0123456789.")])
+        *dash = 0;
+    dash = strrchr(name, '-');
+    last = concat(dash ? dash + 1 : name, "");
+    free(name);
+    return last;
+}
+
+enum cc_family cc_name_family(const char *path, bool *is_compiler)
+{
+    char *name = bare_name(path);
     enum cc_family family = CC_UNKNOWN;
-    *version = take_version(name);
-    const char *dash = strrchr(name, '-'), *last = dash ? dash + 1 : name;
-    if (IN(last, "gcc", "g++"))
+    if (IN(name, "gcc", "g++"))
         family = CC_GCC;
-    else if (IN(last, "clang", "clang++"))
+    else if (IN(name, "clang", "clang++"))
         family = CC_CLANG;
-    *is_compiler = family != CC_UNKNOWN || IN(last, "cc", "c++", "c89", "c99");
+    *is_compiler = family != CC_UNKNOWN || IN(name, "cc", "c++", "c89", "c99");
     free(name);
     return family;
 }

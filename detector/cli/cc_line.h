@@ -13,6 +13,7 @@ struct cc_job {
     bool links;         /* ends with a program or a library */
     bool fixed;         /* -static, -static-pie */
     bool bare;          /* -nostdlib, -nodefaultlibs, -r: brings its libraries itself, or none */
+    bool thread;        /* -fsanitize=thread, as is done anyway */
     bool instruments;   /* no -fno-sanitize=thread */
     bool debug;         /* says how much debug information it wants */
     char sanitizer[24]; /* another sanitizer that it asks for, or empty */
@@ -21,7 +22,6 @@ struct cc_job {
 struct cc_compiler {
     char **words; /* NULL-terminated: program, and what belongs to it ("ccache", "gcc", "-m64") */
     enum cc_family family;
-    unsigned version; /* major; 0: not known */
 };
 
 /* args: NULL-terminated, without the compiler. Reads the @files among them. */
@@ -34,8 +34,8 @@ char **cc_job_command(const struct cc_job *job, const struct cc_compiler *compil
                       char *const *args);
 
 /* The family that a compiler's name tells; CC_UNKNOWN for a name like cc that may be either. *is_compiler: it is a
- * compiler's name at all. *version: its ending, as in gcc-12, else 0. */
-enum cc_family cc_name_family(const char *path, bool *is_compiler, unsigned *version);
+ * compiler's name at all. */
+enum cc_family cc_name_family(const char *path, bool *is_compiler);
 /* Words of a text, at its blanks: malloc'd, NULL-terminated. */
 char **cc_words(const char *text);
 

@@ -123,16 +123,27 @@ static void choose_seed(struct settings *s)
                 (unsigned long long)s->run.perturb_seed);
 }
 
+static void put_detect(struct buffer *b, u32 detect)
+{
+    static const char *const names[] = {"deadlock", "misuse", "race"}; /* in the order of enum detect_bit */
+    const char *between = "";
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (!(detect & 1u << i))
+            continue;
+        buffer_print(b, "%s%s", between, names[i]);
+        between = ",";
+    }
+}
+
 static void set_environment(const struct settings *s, const char *folder, const char *library)
 {
     static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none"};
     const char *preloaded = getenv("LD_PRELOAD");
     struct buffer options = {0}, preload = {0};
-    buffer_print(&options, "detect=%s%s%s:on-deadlock=%s:follow=%s:stack-depth=%u:exit-code=%u:accesses=%s",
-                 s->run.detect & DETECT_DEADLOCK ? "deadlock" : "",
-                 (s->run.detect & (DETECT_DEADLOCK | DETECT_MISUSE)) == (DETECT_DEADLOCK | DETECT_MISUSE) ? "," : "",
-                 s->run.detect & DETECT_MISUSE ? "misuse" : "", whats[s->run.on_deadlock % 3],
-                 s->run.follow ? "yes" : "no", s->run.stack_depth, s->run.exit_code,
+    buffer_put(&options, "detect=");
+    put_detect(&options, s->run.detect);
+    buffer_print(&options, ":on-deadlock=%s:follow=%s:stack-depth=%u:exit-code=%u:accesses=%s",
+                 whats[s->run.on_deadlock % 3], s->run.follow ? "yes" : "no", s->run.stack_depth, s->run.exit_code,
                  hows[s->run.accesses % ARRAY_LEN(hows)]);
     if (s->run.perturb)
         buffer_print(&options, ":perturb=%llu", (unsigned long long)s->run.perturb_seed);

@@ -165,6 +165,8 @@ static int run_program(const struct samples *s, size_t i, const json_t *p)
     for (k = 0; argv[k]; k++)
         printf(" %s", argv[k]);
     puts("");
+    if (*label_text(p, "pending"))
+        printf("(snarl cannot see this bug yet: %s)\n", label_text(p, "pending"));
     fflush(stdout);
     free(folder);
     return cli_run((int)n, argv);

@@ -1,4 +1,5 @@
-/* Title, why and fix of deadlocks, lock-order cycles and stuck programs; lock misuse is in advice_misuse.c. Called by
+/* Title, why and fix of deadlocks, lock-order cycles and stuck programs; lock misuse is in advice_misuse.c,
+ * data races in advice_race.c. Called by
  * collect_finding.c. Takes no locks; allocates with malloc. */
 #include "advice.h"
 
@@ -85,7 +86,7 @@ static bool any_join(const struct advice_step *s, size_t n)
     return false;
 }
 
-static bool speaks(const json_t *finding, const char *language)
+bool advice_speaks(const json_t *finding, const char *language)
 {
     const json_t *e, *f;
     size_t i, k;
@@ -261,9 +262,9 @@ static void fix_order(const json_t *finding, struct buffer *b, const struct advi
         buffer_put(b, ")");
     }
     buffer_put(b, ". Or let go of the first lock before asking for the second");
-    if (speaks(finding, "c++"))
+    if (advice_speaks(finding, "c++"))
         buffer_put(b, "; where both are needed at once, std::scoped_lock takes them without deadlock.");
-    else if (speaks(finding, "python"))
+    else if (advice_speaks(finding, "python"))
         buffer_put(b, "; or take the second one with a time-out and start again when it fails.");
     else
         buffer_put(
@@ -385,6 +386,8 @@ void advice_write(json_t *finding)
         advice_stuck(finding, &a);
     else if (label_flag(finding, "level"))
         advice_level(finding, &a);
+    else if (label_is(finding, "kind", "data-race"))
+        advice_race(finding, &a);
     else
         advice_order(finding, &a);
     const char *keys[] = {"title", "why", "fix"};

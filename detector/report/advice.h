@@ -4,6 +4,7 @@
 #define SNARL_REPORT_ADVICE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "buffer.h"
 
@@ -17,6 +18,16 @@ struct advice {
 void advice_order(const json_t *finding, struct advice *a);
 void advice_level(const json_t *finding, struct advice *a);
 void advice_misuse(const json_t *finding, struct advice *a);
+void advice_race(const json_t *finding, struct advice *a);
+/* One side of a finding about memory. */
+struct advice_access {
+    const json_t *event;
+    bool write, atomic, free; /* a free is a write, too */
+};
+/* The earlier access, then the later one. Returns how many there are. */
+size_t advice_accesses(const json_t *finding, struct advice_access out[2]);
+/* Is code of this language in the stacks? */
+bool advice_speaks(const json_t *finding, const char *language);
 void advice_stuck(const json_t *finding, struct advice *a);
 
 /* One step of a cycle: where a lock is held and the next one is asked for. */

@@ -105,6 +105,8 @@ static void add_options(json_t *run, const struct run_options *o)
         json_array_append_new(detect, json_string("deadlock"));
     if (o->detect & DETECT_MISUSE)
         json_array_append_new(detect, json_string("misuse"));
+    if (o->detect & DETECT_RACE)
+        json_array_append_new(detect, json_string("race"));
     json_t *options =
         json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses", hows[o->accesses < 3 ? o->accesses : 0],
                   "on-deadlock", whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0,
@@ -162,7 +164,6 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
     json_object_set_new(run, "locks", json_integer((json_int_t)(locks & INT64_MAX)));
     json_object_set_new(run, "lock_operations", json_integer((json_int_t)(t->operations & INT64_MAX)));
     json_object_set_new(run, "accesses", json_string(state->accesses == ACCESSES_COMPILED ? "compiled" : "none"));
-    json_object_set_new(run, "coverage", json_pack("{s:i,s:i}", "eligible", 0, "watched", 0));
     json_object_set_new(run, "duration_s", json_real(seconds > 0 && seconds < 1e12 ? seconds : 0));
     json_object_set_new(run, "exit", exit_of(in));
     json_object_set_new(run, "process_list", collect_processes());

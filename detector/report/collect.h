@@ -28,6 +28,12 @@ struct names;
 struct finding_rec;
 json_t *collect_finding(struct names *n, const struct finding_rec *head, u32 ref);
 json_t *collect_graph(struct names *n, u32 only_process_ref);
+struct finding_event;
+/* thread: whose memory it is, or who allocated it; 0 if unknown. */
+json_t *collect_memory(struct names *n, const struct finding_rec *f, const struct finding_event *events, u32 nevents,
+                       u32 *thread);
+/* What an event says of memory: nothing, unless it is an access. */
+void collect_access(json_t *event, const struct finding_event *e, const json_t *memory);
 /* Number of a thread's or process's record, 0 when there is none. */
 u32 collect_process_number(u32 process);
 

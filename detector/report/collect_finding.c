@@ -200,7 +200,7 @@ static void add_object(struct names *n, json_t *event, const struct finding_even
     }
 }
 
-static json_t *event_json(struct names *n, const struct finding_event *e, json_t *threads)
+static json_t *event_json(struct names *n, const struct finding_event *e, const json_t *memory, json_t *threads)
 {
     struct thread_rec r;
     if (e->action >= EVENT_ACTION_COUNT)
@@ -222,10 +222,23 @@ static json_t *event_json(struct names *n, const struct finding_event *e, json_t
     if (e->how & HOW_HANDLER)
         json_object_set_new(j, "in_handler", json_true());
     add_held(n, j, e, r.process);
+    collect_access(j, e, memory);
     json_object_set_new(j, "stack", names_stack(n, e->stack, e->site_pc, r.process));
     if (known)
         add_thread(n, threads, e->thread);
     return j;
+}
+
+static void add_lock(struct names *n, json_t *locks, ref_t ref)
+{
+    const json_t *known;
+    size_t i;
+    json_int_t instance = names_lock(n, ref)->instance;
+    json_array_foreach (locks, i, known) {
+        if (label_number(known, "instance") == instance)
+            return;
+    }
+    json_array_append_new(locks, lock_json(n, ref));
 }
 
 static json_t *locks_json(struct names *n, const struct finding_rec *f)
@@ -233,32 +246,51 @@ static json_t *locks_json(struct names *n, const struct finding_rec *f)
     u32 count = f->nlocks < MAX_LOCKS ? f->nlocks : MAX_LOCKS;
     ref_t *refs = view_items(f->locks, count, sizeof *refs);
     json_t *locks = json_array();
-    for (u32 i = 0; refs && i < count; i++) {
-        bool again = false;
-        for (u32 k = 0; k < i && !again; k++)
-            again = refs[k] == refs[i];
-        if (!again && refs[i] && view_pool(refs[i]) != POOL_THREAD)
-            json_array_append_new(locks, lock_json(n, refs[i]));
-    }
+    for (u32 i = 0; refs && i < count; i++)
+        if (refs[i] && view_pool(refs[i]) != POOL_THREAD)
+            add_lock(n, locks, refs[i]);
     free(refs);
     return locks;
 }
 
-static json_t *events_json(struct names *n, const struct finding_rec *f, ref_t ref, json_t *threads)
+/* A finding about memory has no locks of its own: those that are held at its accesses. */
+static void add_held_locks(struct names *n, json_t *locks, const struct finding_event *events, u32 nevents)
+{
+    for (u32 i = 0; i < nevents; i++) {
+        u32 count = events[i].nheld < MAX_HELD ? events[i].nheld : MAX_HELD;
+        struct held_snapshot *held = view_items(events[i].held, count, sizeof *held);
+        for (u32 k = 0; held && k < count; k++)
+            if (!(names_lock(n, held[k].lock)->attrs & ATTR_INTERPRETER))
+                add_lock(n, locks, held[k].lock);
+        free(held);
+    }
+}
+
+/* The finding's events, malloc'd; NULL when there are none. */
+static struct finding_event *copy_events(const struct finding_rec *f, ref_t ref, u32 *n)
 {
     u32 count = f->nevents < MAX_EVENTS ? f->nevents : MAX_EVENTS;
-    json_t *events = json_array();
     const char *base = arena_check(ref, sizeof *f + (u64)count * sizeof(struct finding_event));
-    for (u32 i = 0; base && i < count; i++) {
-        struct finding_event e;
-        memcpy(&e, base + sizeof *f + (size_t)i * sizeof e, sizeof e);
-        json_t *j = event_json(n, &e, threads);
+    *n = base ? count : 0;
+    struct finding_event *copy = view_alloc(count * sizeof *copy);
+    if (base)
+        memcpy(copy, base + sizeof *f, count * sizeof *copy);
+    return copy;
+}
+
+static json_t *events_json(struct names *n, const struct finding_event *e, u32 count, const json_t *memory,
+                           json_t *threads)
+{
+    json_t *events = json_array();
+    for (u32 i = 0; i < count; i++) {
+        json_t *j = event_json(n, &e[i], memory, threads);
         if (j)
             json_array_append_new(events, j);
     }
-    /* The memory of a hold may be all that is lost: an event that says nothing is left out if others say something. */
+    /* The memory of a hold may be all that is lost: an event that says nothing is left out if others say something. An
+     * access still says who did what. */
     for (size_t i = json_array_size(events); i-- > 0 && json_array_size(events) > 1;)
-        if (!json_array_size(json_object_get(json_array_get(events, i), "stack")))
+        if (!memory && !json_array_size(json_object_get(json_array_get(events, i), "stack")))
             json_array_remove(events, i);
     return events;
 }
@@ -340,7 +372,10 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
 {
     if (f->kind >= FINDING_KIND_COUNT || f->rule >= RULE_COUNT || f->verdict >= VERDICT_COUNT || cycle_is_void(f))
         return NULL;
-    json_t *j = json_object(), *threads = json_array(), *flags = json_array();
+    json_t *j = json_object(), *threads = json_array(), *flags = json_array(), *memory = NULL;
+    u32 nevents;
+    ref_t owner = 0;
+    struct finding_event *events = copy_events(f, ref, &nevents);
     json_object_set_new(j, "id", json_string(""));
     json_object_set_new(j, "kind", json_string(kind_names[f->kind]));
     if (f->kind == FINDING_LOCK_MISUSE)
@@ -350,8 +385,17 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     json_object_set_new(j, "why", json_string(""));
     json_object_set_new(j, "fix", json_string(""));
     json_object_set_new(j, "count", json_integer(f->count ? f->count : 1));
-    json_object_set_new(j, "locks", locks_json(n, f));
-    json_object_set_new(j, "events", events_json(n, f, ref, threads));
+    json_t *locks = locks_json(n, f);
+    json_object_set_new(j, "locks", locks);
+    if (f->mem_size || f->kind == FINDING_DATA_RACE) {
+        memory = collect_memory(n, f, events, nevents, &owner);
+        json_object_set_new(j, "memory", memory);
+        add_held_locks(n, locks, events, nevents);
+    }
+    json_object_set_new(j, "events", events_json(n, events, nevents, memory, threads));
+    if (owner)
+        add_thread(n, threads, owner);
+    free(events);
     json_object_set_new(j, "suppressed_by", json_null());
     json_object_set_new(j, "in_baseline", json_false());
     json_object_set_new(j, "counts", json_true());

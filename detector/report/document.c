@@ -214,14 +214,25 @@ static bool held_ok(struct check *c, const json_t *h)
 static bool event_ok(struct check *c, const json_t *e)
 {
     return member(c, e, "action", STRING, true) && member(c, e, "thread", INTEGER, true) &&
-           member(c, e, "process", INTEGER, false) && member(c, e, "object", STRING, false) &&
-           member(c, e, "held", ARRAY, false) && items(c, e, "held_at", held_ok, false) &&
-           items(c, e, "stack", frame_ok, true);
+           member(c, e, "size", INTEGER, false) && member(c, e, "process", INTEGER, false) &&
+           member(c, e, "object", STRING, false) && member(c, e, "held", ARRAY, false) &&
+           items(c, e, "held_at", held_ok, false) && items(c, e, "stack", frame_ok, true);
 }
 
 static bool thread_ok(struct check *c, const json_t *t)
 {
     return member(c, t, "thread", INTEGER, true) && items(c, t, "created", frame_ok, false);
+}
+
+static bool memory_ok(struct check *c, const json_t *m)
+{
+    if (!m)
+        return true;
+    c->step[c->depth++] = (struct step){"memory", 0};
+    bool ok = member(c, m, "name", STRING, true) && member(c, m, "size", INTEGER, false) &&
+              member(c, m, "region", STRING, false) && items(c, m, "born", frame_ok, false);
+    c->depth -= ok;
+    return ok;
 }
 
 static bool finding_ok(struct check *c, const json_t *f)
@@ -236,7 +247,8 @@ static bool finding_ok(struct check *c, const json_t *f)
         c->step[c->depth++] = (struct step){"id", 0};
         return wrong(c, "should be 16 lower-case hexadecimal digits");
     }
-    return items(c, f, "locks", lock_ok, false) && items(c, f, "events", event_ok, true) &&
+    return member(c, f, "memory", OBJECT, false) && memory_ok(c, json_object_get(f, "memory")) &&
+           items(c, f, "locks", lock_ok, false) && items(c, f, "events", event_ok, true) &&
            items(c, f, "threads", thread_ok, false);
 }
 

@@ -11,7 +11,7 @@
 #include "map.h"
 #include "view.h"
 
-static const char *const kind_order[] = {"deadlock", "stuck", "lock-order", "lock-misuse"};
+static const char *const kind_order[] = {"deadlock", "stuck", "data-race", "lock-order", "lock-misuse"};
 
 int group_verdict_rank(const char *verdict)
 {
@@ -40,13 +40,15 @@ static int strength(const json_t *finding)
     return group_verdict_rank(label_text(finding, "verdict")) * 16 + kind_rank(label_text(finding, "kind"));
 }
 
-/* Locks held at the events of a finding, all in all: the plainest way to a cycle has the fewest. */
+/* Locks held at the events of a finding, all in all: the plainest way to a cycle has the fewest. Of accesses to memory
+ * those are plainest whose stacks are known. */
 static size_t locks_held(const json_t *finding)
 {
     const json_t *e;
     size_t i, n = 0;
     json_array_foreach (json_object_get(finding, "events"), i, e) {
         n += json_array_size(json_object_get(e, "held"));
+        n += json_object_get(e, "stack_lost") ? 1000 : 0;
     }
     return n;
 }

@@ -9,6 +9,9 @@
  *   sides     for every event that asks for something (not for HOLD, whose stack beyond the call site is known in some runs only): the first
  *             two functions outside of system libraries and of library headers. Sorted, each once. A side without such a
  *             function, as at a thread's end, is told by where its lock was taken: that call's function alone.
+ *
+ * What is about memory has the memory's name in the place of classes, and one function for each side: which of the two
+ * came first, whether it read or wrote, and what was held does not count.
  */
 #include "identity.h"
 
@@ -220,6 +223,15 @@ static void add_classes(struct words *classes, const json_t *finding)
     }
 }
 
+static char *memory_word(const json_t *memory)
+{
+    const char *local = text_at(memory, "local");
+    char *word = strdup(*local ? local : text_at(memory, "name"));
+    if (!word)
+        abort();
+    return word;
+}
+
 void identity_set(json_t *finding)
 {
     const char *kind = text_at(finding, "kind"), *rule = text_at(finding, "rule");
@@ -228,8 +240,12 @@ void identity_set(json_t *finding)
     if (strcmp(kind, "deadlock") == 0 || strcmp(kind, "lock-order") == 0)
         kind = "order";
     u64 h = hash_combine(hash_bytes(kind, strlen(kind), 0), hash_bytes(rule, strlen(rule), 0));
-    add_classes(&classes, finding);
-    add_sides(&sides, json_object_get(finding, "events"), FRAMES_PER_SIDE);
+    bool memory = json_is_object(json_object_get(finding, "memory"));
+    if (memory)
+        add_word(&classes, memory_word(json_object_get(finding, "memory")));
+    else
+        add_classes(&classes, finding);
+    add_sides(&sides, json_object_get(finding, "events"), memory ? 1 : FRAMES_PER_SIDE);
     h = hash_words(&classes, h);
     h = hash_words(&sides, h);
     snprintf(id, sizeof id, "%016llx", (unsigned long long)h);

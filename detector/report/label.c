@@ -189,3 +189,12 @@ char *label_place(const json_t *event)
     }
     return buffer_take(&b);
 }
+
+char *label_memory(const json_t *finding)
+{
+    const json_t *memory = json_object_get(finding, "memory");
+    const char *shown = label_text(memory, "shown"), *name = label_text(memory, "name");
+    struct buffer b = {0};
+    buffer_put(&b, *shown ? shown : *name ? label_short(name) : "memory");
+    return buffer_take(&b);
+}

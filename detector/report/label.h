@@ -27,6 +27,9 @@ char *label_place(const json_t *event);
 /* "f()" of the same frame, "" when unknown. */
 char *label_function(const json_t *event);
 
+/* The memory that a finding is about: "counter", "table[3].count", "memory allocated in make()". */
+char *label_memory(const json_t *finding);
+
 /* A class without module and file. Not malloc'd: points into `class`. */
 const char *label_short(const char *class);
 /* The first frame that is the program's own, or the first one at all, or NULL. */

@@ -38,6 +38,17 @@ struct lock_name {
 /* Never NULL: for what is no lock, a class of "?". Lives as long as n. */
 const struct lock_name *names_lock(struct names *n, ref_t lock);
 
+/* Memory that a finding is about: "name", "size", "region", "born" as the contract has them; and
+ *   shown        for people: with indexes, without module
+ *   local        the name without the main program's module, when that differs; what ids use
+ *   type, shape, object_size, volatile, atomic    of the object there, from debug information
+ *   declared     file and line
+ *   function     in whose frame it is, or that allocated it
+ *   block        heap: size of the block and offset in it
+ *   thread_local
+ * use: stacks of the accesses. */
+json_t *names_memory(struct names *n, const struct object_birth *birth, u64 size, const ref_t *use, u32 nuse);
+
 /* What is missing and how to get it, one sentence per module seen in stacks: array of strings. */
 json_t *names_advice(struct names *n);
 

@@ -93,30 +93,35 @@ static void named_class(struct class_name *c, const struct view_object *o, char 
     free(name);
 }
 
-static u32 sites_of(struct names *n, ref_t stack, struct symbol_site *out, u32 max)
+static u32 sites_of(struct names *n, const struct view_stack *s, bool own_only, struct symbol_site *out, u32 max)
 {
-    struct view_stack s;
     u32 count = 0;
-    view_stack(stack, &s);
-    for (u32 i = 0; i < s.n && count < max; i++) {
-        if (s.frame[i] & FRAME_PYTHON || names_is_snarl(n, FRAME_MODULE(s.frame[i])))
+    for (u32 i = 0; i < s->n && count < max; i++) {
+        u32 id = FRAME_MODULE(s->frame[i]);
+        if (s->frame[i] & FRAME_PYTHON || names_is_snarl(n, id) || (own_only && n->module[id].is_system))
             continue;
-        out[count++] = (struct symbol_site){names_module(n, FRAME_MODULE(s.frame[i])), FRAME_OFFSET(s.frame[i]),
-                                            !(s.frame[i] & FRAME_EXACT)};
+        out[count++] =
+            (struct symbol_site){names_module(n, id), FRAME_OFFSET(s->frame[i]), !(s->frame[i] & FRAME_EXACT)};
     }
     return count;
 }
 
-static void stack_lock(struct names *n, const struct view_object *o, struct variable_name *v)
+u32 names_sites(struct names *n, ref_t stack, bool own_only, struct symbol_site *out, u32 max)
 {
     struct view_stack s;
-    struct symbol_site site = {NULL, 0, false};
-    view_stack(o->birth.alloc_stack ? o->birth.alloc_stack : o->birth.init_stack, &s);
-    if (o->birth.frame < s.n && !(s.frame[o->birth.frame] & FRAME_PYTHON)) {
-        u64 f = s.frame[o->birth.frame];
-        site = (struct symbol_site){names_module(n, FRAME_MODULE(f)), FRAME_OFFSET(f), !(f & FRAME_EXACT)};
-    }
-    stack_class(n->symbolizer, site, (int64_t)o->birth.offset, type_of(&o->head), v);
+    view_stack(stack, &s);
+    u32 count = own_only ? sites_of(n, &s, true, out, max) : 0;
+    return count ? count : sites_of(n, &s, false, out, max);
+}
+
+struct symbol_site names_frame_site(struct names *n, ref_t stack, u32 frame)
+{
+    struct view_stack s;
+    view_stack(stack, &s);
+    if (frame >= s.n || s.frame[frame] & FRAME_PYTHON)
+        return (struct symbol_site){NULL, 0, false};
+    u64 f = s.frame[frame];
+    return (struct symbol_site){names_module(n, FRAME_MODULE(f)), FRAME_OFFSET(f), !(f & FRAME_EXACT)};
 }
 
 static void native_class(struct names *n, const struct view_object *o, struct class_name *c)
@@ -129,10 +134,11 @@ static void native_class(struct names *n, const struct view_object *o, struct cl
     } else if (o->birth.region == REGION_TLS) {
         variable_tls(n->symbolizer, names_module_ref(n, o->birth.module), o->birth.offset, type, &v);
     } else if (o->birth.region == REGION_STACK) {
-        stack_lock(n, o, &v);
+        ref_t stack = o->birth.alloc_stack ? o->birth.alloc_stack : o->birth.init_stack;
+        stack_class(n->symbolizer, names_frame_site(n, stack, o->birth.frame), (int64_t)o->birth.offset, type, &v);
     } else {
-        u32 na = sites_of(n, o->birth.alloc_stack, alloc, ARRAY_LEN(alloc));
-        u32 ni = sites_of(n, o->birth.init_stack, init, ARRAY_LEN(init));
+        u32 na = names_sites(n, o->birth.alloc_stack, false, alloc, ARRAY_LEN(alloc));
+        u32 ni = names_sites(n, o->birth.init_stack, false, init, ARRAY_LEN(init));
         heap_class(n->symbolizer, alloc, na, init, ni, o->birth.init_seen, na ? o->birth.alloc_size : 0,
                    o->birth.offset, type, &v);
     }

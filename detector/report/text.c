@@ -23,8 +23,7 @@ void text_put(struct text *t, enum style style, const char *s)
         buffer_put(&t->out, "\033[0m");
 }
 
-/* Puts what a malloc'd label says and frees it. */
-static void put_label(struct text *t, enum style style, char *label)
+void text_label(struct text *t, enum style style, char *label)
 {
     text_put(t, style, *label ? label : "?");
     free(label);
@@ -66,7 +65,8 @@ static void put_title(struct text *t, const json_t *f)
         buffer_print(&t->out, " %s", label_text(f, "rule"));
     buffer_print(&t->out, ", %s", label_text(f, "verdict"));
     if (observed)
-        buffer_put(&t->out, ": it happened in this run");
+        buffer_put(&t->out,
+                   json_object_get(f, "memory") ? ": both accesses happened in this run" : ": it happened in this run");
     json_int_t count = label_number(f, "count");
     if (count > 1) /* a deadlock's also counts how often its order was seen without one */
         buffer_print(&t->out, label_is(f, "kind", "deadlock") ? "; its order was seen %lld times" : ", seen %lld times",
@@ -118,9 +118,9 @@ static void put_mode(struct text *t, const json_t *event)
 static void put_event(struct text *t, const json_t *f, const json_t *event)
 {
     buffer_put(&t->out, "  ");
-    put_label(t, STYLE_STRONG, label_thread(f, label_number(event, "thread")));
+    text_label(t, STYLE_STRONG, label_thread(f, label_number(event, "thread")));
     buffer_print(&t->out, " %s", verb_of(f, event));
-    put_label(t, STYLE_STRONG, label_object(f, event));
+    text_label(t, STYLE_STRONG, label_object(f, event));
     put_mode(t, event);
 }
 
@@ -137,7 +137,7 @@ static void put_held(struct text *t, const json_t *f, const json_t *event, const
             continue;
         char *place = label_place(held);
         buffer_put(&t->out, "    also holds ");
-        put_label(t, STYLE_STRONG, label_lock(f, label_text(held, "class"), label_number(held, "instance")));
+        text_label(t, STYLE_STRONG, label_lock(f, label_text(held, "class"), label_number(held, "instance")));
         if (*place)
             buffer_put(&t->out, ", taken in ");
         text_put(t, STYLE_PLACE, place);
@@ -154,13 +154,13 @@ static void put_step(struct text *t, const json_t *f, const struct advice_step *
     put_event(t, f, s->ask);
     if (s->hold) {
         buffer_put(&t->out, label_is(s->ask, "action", "wait") ? " and holds " : " while it holds ");
-        put_label(t, STYLE_STRONG, label_object(f, s->hold));
+        text_label(t, STYLE_STRONG, label_object(f, s->hold));
     }
     buffer_put(&t->out, "\n");
     text_stack(t, json_object_get(s->ask, "stack"), 6);
     if (s->hold) {
         buffer_put(&t->out, "    ");
-        put_label(t, STYLE_STRONG, label_object(f, s->hold));
+        text_label(t, STYLE_STRONG, label_object(f, s->hold));
         put_mode(t, s->hold);
         buffer_put(&t->out, " was taken\n");
         text_stack(t, json_object_get(s->hold, "stack"), 6);
@@ -180,7 +180,9 @@ static void put_sides(struct text *t, const json_t *f)
     const json_t *event;
     struct advice_step *s = advice_steps(f, &n);
     size_t shown = n > MAX_SIDES && !t->o->verbose ? MAX_SIDES : n;
-    if (is_cycle(f) && n) {
+    if (json_object_get(f, "memory")) {
+        text_accesses(t, f);
+    } else if (is_cycle(f) && n) {
         for (i = 0; i < shown; i++)
             put_step(t, f, &s[i]);
         if (n > shown)
@@ -203,7 +205,7 @@ static void put_lock_line(struct text *t, const json_t *f, const json_t *lock)
     const json_t *born = json_object_get(lock, "born"), *declared = json_object_get(lock, "declared"), *attr;
     size_t i;
     buffer_put(&t->out, "  ");
-    put_label(t, STYLE_STRONG, label_lock(f, label_text(lock, "class"), label_number(lock, "instance")));
+    text_label(t, STYLE_STRONG, label_lock(f, label_text(lock, "class"), label_number(lock, "instance")));
     buffer_print(&t->out, ": %s%s", json_is_true(json_object_get(lock, "shared")) ? "shared " : "",
                  label_text(lock, "kind"));
     json_array_foreach (json_object_get(lock, "attributes"), i, attr) {
@@ -220,7 +222,7 @@ static void put_lock_line(struct text *t, const json_t *f, const json_t *lock)
     if (json_array_size(born)) {
         json_t *event = json_pack("{s:O}", "stack", born);
         buffer_put(&t->out, ", made in ");
-        put_label(t, STYLE_PLACE, label_place(event));
+        text_label(t, STYLE_PLACE, label_place(event));
         json_decref(event);
     }
     buffer_put(&t->out, "\n");
@@ -232,12 +234,12 @@ static void put_thread_line(struct text *t, const json_t *f, const json_t *threa
     if (!json_array_size(created) && !label_number(thread, "created_by"))
         return;
     buffer_put(&t->out, "  ");
-    put_label(t, STYLE_STRONG, label_thread(f, label_number(thread, "thread")));
+    text_label(t, STYLE_STRONG, label_thread(f, label_number(thread, "thread")));
     buffer_print(&t->out, ": created by T%lld", (long long)label_number(thread, "created_by"));
     if (json_array_size(created)) {
         json_t *event = json_pack("{s:O}", "stack", created);
         buffer_put(&t->out, " in ");
-        put_label(t, STYLE_PLACE, label_place(event));
+        text_label(t, STYLE_PLACE, label_place(event));
         json_decref(event);
     }
     if (*label_text(thread, "start") && *label_text(thread, "name"))
@@ -249,6 +251,8 @@ static void put_facts(struct text *t, const json_t *f)
 {
     const json_t *item;
     size_t i, most = t->o->verbose ? 1000 : MAX_SIDES, before = t->out.length;
+    if (json_object_get(f, "memory"))
+        text_memory(t, f);
     json_array_foreach (json_object_get(f, "locks"), i, item) {
         if (i < most)
             put_lock_line(t, f, item);

@@ -33,6 +33,11 @@ void text_wrap(struct text *t, const char *s, unsigned indent);
 void text_stack(struct text *t, const json_t *stack, unsigned indent);
 /* A file as it is shown: from the current folder on when it is below it. */
 const char *text_path(const char *path);
+/* Puts what a malloc'd label says and frees it. */
+void text_label(struct text *t, enum style style, char *label);
+/* The two sides of a finding about memory, and where that memory is (text_memory.c). */
+void text_accesses(struct text *t, const json_t *f);
+void text_memory(struct text *t, const json_t *f);
 void text_summary(struct text *t, const json_t *document);
 
 #endif

@@ -124,21 +124,35 @@ void text_stack(struct text *t, const json_t *stack, unsigned indent)
 /* "2 deadlocks, 1 lock-misuse" of the findings that count, or that do not. */
 static size_t count_kinds(const json_t *findings, bool counting, struct buffer *b)
 {
-    static const char *const kinds[] = {"deadlock", "stuck", "lock-order", "lock-misuse"};
-    size_t total = 0, i, k, of_kind[5] = {0};
+    static const char *const kinds[] = {"deadlock", "stuck", "data-race", "lock-order", "lock-misuse"};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    size_t total = 0, i, k, of_kind[KINDS + 1] = {0};
     const json_t *f;
     json_array_foreach (findings, i, f) {
         if (json_is_false(json_object_get(f, "counts")) == counting)
             continue;
-        for (k = 0; k < 4 && !label_is(f, "kind", kinds[k]); k++)
+        for (k = 0; k < KINDS && !label_is(f, "kind", kinds[k]); k++)
             ;
         of_kind[k]++;
         total++;
     }
-    for (k = 0; k < 5; k++)
+    for (k = 0; k <= KINDS; k++)
         if (of_kind[k])
-            buffer_print(b, "%s%zu %s", b->length ? ", " : "", of_kind[k], k < 4 ? kinds[k] : "other");
+            buffer_print(b, "%s%zu %s", b->length ? ", " : "", of_kind[k], k < KINDS ? kinds[k] : "other");
     return total;
+}
+
+/* Races were to be found where possible, but nothing lets the accesses be seen. One thread has none. */
+static bool unwatched(const json_t *run)
+{
+    const json_t *options = json_object_get(run, "options"), *kind;
+    bool wanted = false;
+    size_t i;
+    json_array_foreach (json_object_get(options, "detect"), i, kind) {
+        wanted |= json_is_string(kind) && strcmp(json_string_value(kind), "race") == 0;
+    }
+    return wanted && label_is(run, "accesses", "none") && label_is(options, "accesses", "auto") &&
+           label_number(run, "threads") > 1;
 }
 
 static void put_run(struct text *t, const json_t *run)
@@ -153,6 +167,8 @@ static void put_run(struct text *t, const json_t *run)
     double seconds = json_number_value(json_object_get(run, "duration_s"));
     if (seconds > 0)
         buffer_print(&t->out, " in %.*f s", seconds < 10 ? 2 : 0, seconds);
+    if (unwatched(run))
+        buffer_put(&t->out, "; memory accesses not watched (build with snarl cc)");
     buffer_put(&t->out, "\n");
 }
 

@@ -189,7 +189,7 @@ bool die_member_offset(Dwarf_Die *member, u64 *out)
     return true;
 }
 
-static bool cxx_like(Dwarf_Die *die)
+bool die_is_cxx(Dwarf_Die *die)
 {
     Dwarf_Die unit;
     if (!dwarf_diecu(die, &unit, NULL, NULL))
@@ -221,7 +221,7 @@ const struct function_name *die_function(struct symbol_module *m, Dwarf_Die *die
     }
     f->linkage = linkage ? pool_string(p, linkage) : name ? pool_string(p, name) : NULL;
     f->function = f->name = name ? pool_string_n(p, name, strnlen(name, NAME_MAX_LENGTH)) : f->linkage;
-    if (name && cxx_like(&origin)) {
+    if (name && die_is_cxx(&origin)) {
         char buffer[NAME_MAX_LENGTH] = "";
         struct text t = {buffer, sizeof buffer, 0};
         die_qualified(m, &origin, &t);

@@ -178,6 +178,7 @@ struct symbolizer {
     struct symbol_module *modules;
     struct map by_hash;
     struct map heap;  /* answers of heap_class */
+    struct map data;  /* answers of data_heap */
     char *debug_path; /* in libdwfl's form */
     bool ask_debuginfod;
     u64 waited_for_nothing; /* seconds */
@@ -228,6 +229,8 @@ size_t die_scopes(struct symbol_module *m, Dwarf_Die *die, Dwarf_Die *out, size_
 void die_scopes_free(struct symbol_module *m);
 /* ns::Class::name of a type or variable. */
 void die_qualified(struct symbol_module *m, Dwarf_Die *die, struct text *out);
+/* Was the unit it is in written in C++ or a language like it? */
+bool die_is_cxx(Dwarf_Die *die);
 /* Names of a subprogram or inlined subroutine; symbol: ELF symbol at its entry, or NULL. */
 const struct function_name *die_function(struct symbol_module *m, Dwarf_Die *die, const char *symbol);
 /* The file that an attribute (declaration, call) names, and the unit it is relative to. libdw's own function takes file
@@ -256,7 +259,14 @@ void unit_walk(struct symbol_module *m, struct unit *u, walk_fn fn, void *contex
 /* Fills u->types. */
 void unit_types(struct symbol_module *m, struct unit *u);
 
-/* --- typepath.c --- */
+/* --- typepath.c, datapath.c --- */
+
+/* What is looked for at a place: a lock of a kind, or, with `data`, the object that the `size` bytes there belong to. */
+struct target {
+    enum lock_type lock;
+    u64 size;
+    struct data_name *data;
+};
 
 struct type_path {
     struct text path; /* .field[3] */
@@ -264,6 +274,7 @@ struct type_path {
     const char *base; /* with want_base: the innermost type around the lock that is not the standard library's */
     size_t start;     /* with want_base: where the path from there begins in `path` */
     Dwarf_Die member; /* last member on the path, for its declaration; addr NULL if none */
+    Dwarf_Die object; /* type_path_data: type of the object found, as declared; addr NULL if it is several bit-fields */
     u32 budget;
 };
 /* Is this the name of a type that is a lock of that kind? */
@@ -272,10 +283,46 @@ bool lock_type_name(const char *name, enum lock_type type);
 bool type_path_lock(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum lock_type want, struct type_path *out);
 /* Path to whatever is at `offset`, for types that are not known as locks. */
 void type_path_any(struct symbol_module *m, Dwarf_Die *type, u64 offset, struct type_path *out);
-/* type_path_lock, else type_path_any. */
-void type_path(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum lock_type want, struct type_path *out);
+/* Path to the smallest object that holds all `size` bytes at `offset`; nothing when that is `type` itself. */
+void type_path_data(struct symbol_module *m, Dwarf_Die *type, u64 offset, u64 size, struct type_path *out);
+/* type_path_data for data; for locks type_path_lock, else type_path_any. */
+void type_path(struct symbol_module *m, Dwarf_Die *type, u64 offset, const struct target *want, struct type_path *out);
+/* What a path of type_path_data says of the object, into *out: its type, size and shape. */
+void data_describe(struct symbol_module *m, const struct type_path *path, struct data_name *out);
+/* "table[3].count" -> "table[].count", in place: what stays the same in every run. */
+void data_strip_indexes(char *path);
+
+/* One step down. */
+/* Appends [i][j] for the element that holds the offset; the element's type and the offset in it come back. */
+bool type_enter_array(Dwarf_Die *array, u64 *offset, Dwarf_Die *element, struct text *path);
+/* A member or base class that may hold the offset; its type and the offset in it. */
+bool type_holds(Dwarf_Die *member, u64 offset, Dwarf_Die *type, u64 *inside);
+void type_add_member(Dwarf_Die *member, struct type_path *out);
+/* Raw storage of the standard library that knows what it stores. */
+bool type_storage(Dwarf_Die *type, Dwarf_Die *element);
+bool type_is_library(const char *name);
+void type_begin_base(struct symbol_module *m, Dwarf_Die *type, struct type_path *out);
 /* Name of a struct: its own or its typedef's, qualified; NULL if it has none. */
 const char *type_name(struct symbol_module *m, Dwarf_Die *type);
+
+/* --- evidence.c --- */
+
+#define EVIDENCE_MAX 128
+struct evidence {
+    const char *type[EVIDENCE_MAX];
+    bool near[EVIDENCE_MAX];   /* declared in the line of the call: T *p = malloc(…) */
+    bool direct[EVIDENCE_MAX]; /* a pointer to it, not to pointers to it */
+    size_t n, line;
+    bool now_near, known;
+    /* Pointers to what is no struct: the block may be an array of those. */
+    bool other;           /* but char * and char **, which everybody has */
+    Dwarf_Die near_other; /* its type */
+};
+
+/* Fills *e, once: what the functions at the address have pointers to. function may be NULL. */
+void evidence_gather(struct symbol_module *m, Dwarf_Die *function, u64 address, struct evidence *e);
+/* Is there a pointer to this type? near: in the line of the call; direct: not to pointers to it. */
+bool evidence_of(const struct evidence *e, const char *type, bool near, bool direct);
 
 /* --- sites.c --- */
 

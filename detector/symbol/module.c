@@ -103,6 +103,7 @@ void symbolizer_free(struct symbolizer *s)
         module_close(m);
     map_free(&s->by_hash);
     map_free(&s->heap);
+    map_free(&s->data);
     free(s->debug_path);
     pool_free(&s->pool);
     free(s);

@@ -1,4 +1,4 @@
-/* stack_class: the variable that lies at a place in a stack frame: function:variable.
+/* stack_class, data_stack: the variable that lies at a place in a stack frame: function:variable.
  * Called by detector/report. Takes no locks, allocates.
  *
  * Compilers write a variable's place relative to the frame base, which is the CFA (gcc) or a register (clang); in the
@@ -118,8 +118,8 @@ static bool find_on_stack(struct frame *f, Dwarf_Die *function, int64_t offset, 
     return w->n == 1;
 }
 
-static void name_variable(struct symbol_module *m, Dwarf_Die *function, struct variable_walk *w, enum lock_type want,
-                          struct variable_name *out)
+static void name_variable(struct symbol_module *m, Dwarf_Die *function, struct variable_walk *w,
+                          const struct target *want, struct variable_name *out)
 {
     char path[NAME_MAX_LENGTH] = "";
     struct type_path p = {.path = {path, sizeof path, 0}};
@@ -134,13 +134,18 @@ static void name_variable(struct symbol_module *m, Dwarf_Die *function, struct v
     const struct function_name *f = die_function(m, owner, NULL);
     if (die_type(&w->found, &type))
         type_path(m, &type, (u64)(w->wanted - w->found_at), want, &p);
+    if (want->data) {
+        want->data->shown = pool_format(&m->owner->pool, "%s%s", name ? name : "?", path);
+        data_describe(m, &p, want->data);
+        data_strip_indexes(path);
+    }
     out->class_name = out->local =
         pool_format(&m->owner->pool, "%s:%s%s", f && f->name ? f->name : "?", name ? name : "?", path);
     out->source = NAME_TYPED;
     die_declared(m, &w->found, out);
 }
 
-static bool class_from_dwarf(struct symbol_module *m, u64 address, int64_t offset, enum lock_type type,
+static bool class_from_dwarf(struct symbol_module *m, u64 address, int64_t offset, const struct target *want,
                              struct variable_name *out)
 {
     Dwarf_Die *function;
@@ -158,19 +163,19 @@ static bool class_from_dwarf(struct symbol_module *m, u64 address, int64_t offse
     find_base(&f, function);
     bool found = find_on_stack(&f, function, offset, &w);
     if (found)
-        name_variable(m, function, &w, type, out);
+        name_variable(m, function, &w, want, out);
     free(f.rules);
     return found;
 }
 
-void stack_class(struct symbolizer *s, struct symbol_site site, int64_t cfa_offset, enum lock_type type,
-                 struct variable_name *out)
+static void stack_at(struct symbolizer *s, struct symbol_site site, int64_t cfa_offset, const struct target *want,
+                     struct variable_name *out)
 {
     struct symbol_module *m = site.module;
     u64 address = site.address - (site.call_site && site.address), distance = (u64)cfa_offset;
     memset(out, 0, sizeof *out);
     out->module = "";
-    if (m && module_open(m) && m->dwarf && class_from_dwarf(m, address, cfa_offset, type, out))
+    if (m && module_open(m) && m->dwarf && class_from_dwarf(m, address, cfa_offset, want, out))
         return;
     const struct symbol_frames *frames = symbol_lookup(s, m, site.address, site.call_site);
     const struct symbol_frame *f = &frames->frame[frames->n - 1]; /* whose frame it is */
@@ -186,4 +191,16 @@ void stack_class(struct symbolizer *s, struct symbol_site site, int64_t cfa_offs
     out->local = out->class_name;
     out->path = f->path;
     out->file = f->file;
+}
+
+void stack_class(struct symbolizer *s, struct symbol_site site, int64_t cfa_offset, enum lock_type type,
+                 struct variable_name *out)
+{
+    stack_at(s, site, cfa_offset, &(struct target){.lock = type}, out);
+}
+
+void data_stack(struct symbolizer *s, struct symbol_site site, int64_t cfa_offset, u64 size, struct data_name *out)
+{
+    *out = (struct data_name){0};
+    stack_at(s, site, cfa_offset, &(struct target){.size = size, .data = out}, &out->name);
 }

@@ -1,5 +1,6 @@
 /* From an offset in a type to the member there: .field, [n].
- * Called by variable, types, stackvar. Takes no locks, allocates from the pool only.
+ * Called by variable, types, stackvar, and datapath, which goes to what is no lock. Takes no locks, allocates from the
+ * pool only.
  *
  * Two ways: down to a type that is known to be a lock (so that a mutex at offset 0 of a struct is found, not the
  * struct), and for locks without a known type to the outermost object that begins at the place. */
@@ -96,7 +97,7 @@ static bool internal_name(const char *name)
 
 /* libstdc++ stores elements of nodes, control blocks and the like in raw storage that knows its type as template
  * argument. */
-static bool storage_of(Dwarf_Die *type, Dwarf_Die *element)
+bool type_storage(Dwarf_Die *type, Dwarf_Die *element)
 {
     const char *name = die_text(type, DW_AT_name);
     Dwarf_Die child;
@@ -110,19 +111,19 @@ static bool storage_of(Dwarf_Die *type, Dwarf_Die *element)
     return false;
 }
 
-static bool library_type(const char *name)
+bool type_is_library(const char *name)
 {
     return strncmp(name, "std::", 5) == 0 || strncmp(name, "__gnu_cxx::", 11) == 0;
 }
 
 /* The class is named after the innermost type around the lock that is not the standard library's, from the outermost
  * such on: Session.lock for a lock in a node of map<int, Session>, not std::_Rb_tree_node<…>._M_storage.second.lock. */
-static void begin_base(struct symbol_module *m, Dwarf_Die *type, struct type_path *out)
+void type_begin_base(struct symbol_module *m, Dwarf_Die *type, struct type_path *out)
 {
-    if (!out->want_base || (out->base && !library_type(out->base)))
+    if (!out->want_base || (out->base && !type_is_library(out->base)))
         return;
     const char *name = type_name(m, type);
-    if (!name || (out->base && library_type(name)))
+    if (!name || (out->base && type_is_library(name)))
         return;
     out->base = name;
     out->start = out->path.len;
@@ -150,7 +151,7 @@ static size_t dimensions(Dwarf_Die *array, u64 *counts, size_t max)
 }
 
 /* Appends [i][j] for the element that holds the offset; the element's type and the offset in it come back. */
-static bool enter_array(Dwarf_Die *array, u64 *offset, Dwarf_Die *element, struct text *path)
+bool type_enter_array(Dwarf_Die *array, u64 *offset, Dwarf_Die *element, struct text *path)
 {
     u64 counts[8], size, index, inner = 1;
     size_t n = dimensions(array, counts, ARRAY_LEN(counts));
@@ -175,7 +176,7 @@ static bool enter_array(Dwarf_Die *array, u64 *offset, Dwarf_Die *element, struc
 }
 
 /* A member or base class that may hold the offset; its type and the offset in it. */
-static bool holds(Dwarf_Die *member, u64 offset, Dwarf_Die *type, u64 *inside)
+bool type_holds(Dwarf_Die *member, u64 offset, Dwarf_Die *type, u64 *inside)
 {
     u64 at;
     int tag = dwarf_tag(member);
@@ -192,7 +193,7 @@ static bool holds(Dwarf_Die *member, u64 offset, Dwarf_Die *type, u64 *inside)
     return *inside == 0 || dwarf_tag(&peeled) == DW_TAG_array_type;
 }
 
-static void add_member(Dwarf_Die *member, struct type_path *out)
+void type_add_member(Dwarf_Die *member, struct type_path *out)
 {
     const char *name = dwarf_tag(member) == DW_TAG_member ? die_text(member, DW_AT_name) : NULL;
     if (!name)
@@ -215,10 +216,10 @@ static bool lock_in_members(struct symbol_module *m, Dwarf_Die *type, u64 offset
         if (!out->budget)
             return false;
         out->budget--;
-        if (!holds(&member, offset, &member_type, &inside))
+        if (!type_holds(&member, offset, &member_type, &inside))
             continue;
         struct type_path before = *out;
-        add_member(&member, out);
+        type_add_member(&member, out);
         if (find_lock(m, &member_type, inside, want, out, depth + 1))
             return true;
         u32 budget = out->budget;
@@ -244,12 +245,13 @@ static bool find_lock(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum
     die_peel(&t);
     switch (dwarf_tag(&t)) {
     case DW_TAG_array_type:
-        return enter_array(&t, &offset, &element, &out->path) && find_lock(m, &element, offset, want, out, depth + 1);
+        return type_enter_array(&t, &offset, &element, &out->path) &&
+               find_lock(m, &element, offset, want, out, depth + 1);
     case DW_TAG_structure_type:
     case DW_TAG_class_type:
     case DW_TAG_union_type:
-        if (storage_of(&t, &element)) {
-            if (out->base && library_type(out->base)) {
+        if (type_storage(&t, &element)) {
+            if (out->base && type_is_library(out->base)) {
                 out->base = NULL; /* the element names it */
                 out->start = out->path.len;
             }
@@ -257,7 +259,7 @@ static bool find_lock(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum
         }
         if (offset == 0 && declared_lock(m, &t, want))
             return true;
-        begin_base(m, &t, out);
+        type_begin_base(m, &t, out);
         return lock_in_members(m, &t, offset, want, out, depth);
     default:
         return false;
@@ -291,16 +293,16 @@ void type_path_any(struct symbol_module *m, Dwarf_Die *type, u64 offset, struct 
             break;
         die_peel(&t);
         if (dwarf_tag(&t) == DW_TAG_array_type) {
-            found = enter_array(&t, &offset, &next, &out->path);
-        } else if (storage_of(&t, &next)) {
+            found = type_enter_array(&t, &offset, &next, &out->path);
+        } else if (type_storage(&t, &next)) {
             found = true;
         } else if (die_first_child(&t, &member)) {
-            begin_base(m, &t, out);
+            type_begin_base(m, &t, out);
             do {
-                found = holds(&member, offset, &next, &inside);
+                found = type_holds(&member, offset, &next, &inside);
             } while (!found && die_next(&member));
             if (found) {
-                add_member(&member, out);
+                type_add_member(&member, out);
                 offset = inside;
             }
         }
@@ -312,8 +314,10 @@ void type_path_any(struct symbol_module *m, Dwarf_Die *type, u64 offset, struct 
         text_format(&out->path, "+0x%llx", (unsigned long long)offset);
 }
 
-void type_path(struct symbol_module *m, Dwarf_Die *type, u64 offset, enum lock_type want, struct type_path *out)
+void type_path(struct symbol_module *m, Dwarf_Die *type, u64 offset, const struct target *want, struct type_path *out)
 {
-    if (!type_path_lock(m, type, offset, want, out))
+    if (want->data)
+        type_path_data(m, type, offset, want->size, out);
+    else if (!type_path_lock(m, type, offset, want->lock, out))
         type_path_any(m, type, offset, out);
 }

@@ -1,4 +1,4 @@
-/* Names of global, static and thread-local locks: module:symbol, module:file.c:symbol, with the path to the member.
+/* Names of global, static and thread-local locks and data: module:symbol, module:file.c:symbol, with the path to the member.
  * Called by detector/report. Takes no locks, allocates.
  *
  * DWARF has no index from data addresses to variables, so units are searched: that of the symbol's source file first,
@@ -244,7 +244,7 @@ static void add_variable_name(struct symbol_module *m, Dwarf_Die *die, const str
 }
 
 static void name_from_dwarf(struct symbol_module *m, struct data_variable *v, u64 offset, const struct elf_symbol *s,
-                            enum lock_type want, struct variable_name *out)
+                            const struct target *want, struct variable_name *out)
 {
     char buffer[NAME_MAX_LENGTH] = "", path[NAME_MAX_LENGTH] = "";
     struct text t = {buffer, sizeof buffer, 0};
@@ -264,13 +264,19 @@ static void name_from_dwarf(struct symbol_module *m, struct data_variable *v, u6
     t.len += name.len;
     if (die_type(&v->die, &type))
         type_path(m, &type, offset, want, &p);
+    if (want->data) {
+        want->data->shown = pool_format(&m->owner->pool, "%s%s", buffer + start, path);
+        data_describe(m, &p, want->data);
+        data_strip_indexes(path);
+    }
     text_add(&t, path);
     die_declared(m, &v->die, out);
     out->source = NAME_TYPED;
     variable_finish(m->owner, m, buffer, ':', out);
 }
 
-static void name_from_elf(struct symbol_module *m, const struct elf_symbol *s, u64 address, struct variable_name *out)
+static void name_from_elf(struct symbol_module *m, const struct elf_symbol *s, u64 address, const struct target *want,
+                          struct variable_name *out)
 {
     char buffer[NAME_MAX_LENGTH] = "";
     struct text t = {buffer, sizeof buffer, 0};
@@ -280,17 +286,22 @@ static void name_from_elf(struct symbol_module *m, const struct elf_symbol *s, u
         text_add(&t, ":");
     }
     /* C: lock.1234 is a static in a function; the number is the compiler's. name_from_linkage cuts it. */
+    size_t start = t.len;
     if (!in_function(s) || !static_in_function(s->name, &m->owner->pool, &t)) {
         name_from_linkage(&m->owner->pool, s->name, &name);
         text_add(&t, name.name);
     }
-    if (address != s->address)
-        text_format(&t, "+0x%llx", (unsigned long long)(address - s->address));
+    unsigned long long inside = address - s->address;
+    if (want->data) /* the class is the symbol alone: in an array the distance is an index */
+        want->data->shown = inside ? pool_format(&m->owner->pool, "%s+0x%llx", buffer + start, inside)
+                                   : pool_string(&m->owner->pool, buffer + start);
+    else if (inside)
+        text_format(&t, "+0x%llx", inside);
     out->source = NAME_SYMBOL;
     variable_finish(m->owner, m, buffer, ':', out);
 }
 
-static void variable_at(struct symbolizer *s, struct symbol_module *m, u64 address, bool tls, enum lock_type type,
+static void variable_at(struct symbolizer *s, struct symbol_module *m, u64 address, bool tls, const struct target *want,
                         struct variable_name *out)
 {
     char buffer[64];
@@ -299,11 +310,11 @@ static void variable_at(struct symbolizer *s, struct symbol_module *m, u64 addre
         const struct elf_symbol *symbol = symbols_at(tls ? &m->tls : &m->data, address, false);
         struct data_variable *v = m->status.has_dwarf ? find_variable(m, address, tls, symbol) : NULL;
         if (v) {
-            name_from_dwarf(m, v, address - v->lo, symbol, type, out);
+            name_from_dwarf(m, v, address - v->lo, symbol, want, out);
             return;
         }
         if (symbol) {
-            name_from_elf(m, symbol, address, out);
+            name_from_elf(m, symbol, address, want, out);
             return;
         }
     }
@@ -316,11 +327,28 @@ static void variable_at(struct symbolizer *s, struct symbol_module *m, u64 addre
 void variable_global(struct symbolizer *s, struct symbol_module *m, u64 address, enum lock_type type,
                      struct variable_name *out)
 {
-    variable_at(s, m, address, false, type, out);
+    variable_at(s, m, address, false, &(struct target){.lock = type}, out);
 }
 
 void variable_tls(struct symbolizer *s, struct symbol_module *m, u64 tls_offset, enum lock_type type,
                   struct variable_name *out)
 {
-    variable_at(s, m, tls_offset, true, type, out);
+    variable_at(s, m, tls_offset, true, &(struct target){.lock = type}, out);
+}
+
+static void data_at(struct symbolizer *s, struct symbol_module *m, u64 address, bool tls, u64 size,
+                    struct data_name *out)
+{
+    *out = (struct data_name){0};
+    variable_at(s, m, address, tls, &(struct target){.size = size, .data = out}, &out->name);
+}
+
+void data_global(struct symbolizer *s, struct symbol_module *m, u64 address, u64 size, struct data_name *out)
+{
+    data_at(s, m, address, false, size, out);
+}
+
+void data_tls(struct symbolizer *s, struct symbol_module *m, u64 tls_offset, u64 size, struct data_name *out)
+{
+    data_at(s, m, tls_offset, true, size, out);
 }

@@ -97,4 +97,30 @@ void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t na
 void stack_class(struct symbolizer *s, struct symbol_site site, int64_t cfa_offset, enum lock_type type,
                  struct variable_name *out);
 
+/* ---- memory that is no lock ----
+ *
+ * The same places, and the smallest object that holds all the bytes in question: a field, an element, or what is around
+ * them when they are several. Class names are as above but without indexes: a loop that goes wrong at every element
+ * goes wrong once. A path ends at a lock, at the standard library's types (but for array, pair and tuple), and at
+ * bit-fields: "flags.{a,b}" are those that share the bytes. */
+enum data_shape { DATA_UNKNOWN = 0, DATA_INTEGER, DATA_BOOL, DATA_POINTER, DATA_FLOAT, DATA_AGGREGATE, DATA_LOCK };
+
+struct data_name {
+    struct variable_name name;
+    const char *shown; /* for people: without module, file and function, with indexes; NULL for NAME_SITE and below */
+    const char *type;  /* of the object, as people write it; NULL if unknown */
+    u64 size;          /* of the object, 0 if unknown */
+    enum data_shape shape;
+    bool is_volatile, is_atomic; /* declared so, or std::atomic */
+};
+
+void data_global(struct symbolizer *s, struct symbol_module *m, u64 address, u64 size, struct data_name *out);
+void data_tls(struct symbolizer *s, struct symbol_module *m, u64 tls_offset, u64 size, struct data_name *out);
+/* use: frames of the functions that touch the bytes; the first few count. Frames of system libraries are to be left out
+ * of both: their functions know the types of much that is not theirs. The type of the block is taken from pointers that these functions,
+ * or those that allocate, have to a struct of that size; no struct is chosen for its size alone. */
+void data_heap(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *use,
+               size_t nuse, u64 alloc_size, u64 offset, u64 size, struct data_name *out);
+void data_stack(struct symbolizer *s, struct symbol_site site, int64_t cfa_offset, u64 size, struct data_name *out);
+
 #endif

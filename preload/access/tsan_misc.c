@@ -1,9 +1,9 @@
-/* __tsan_*: the rest of the interface between instrumented code and its runtime: start, virtual
- * tables, annotations, and what test suites of sanitizers use. Called by instrumented code and by programs that name
- * these functions. Takes the engine's locks in slow paths only; __tsan_init may map memory. */
+/* __tsan_*: the rest of the interface between instrumented code and its runtime: start, virtual tables, annotations, and
+ * what test suites of sanitizers use. Called by instrumented code and by programs that name these functions. Takes the
+ * engine's locks in slow paths only; __tsan_init may map memory. */
 #include <errno.h>
 
-#include "analyze/access.h"
+#include "analyze/access_hot.h"
 #include "base/sys.h"
 #include "interceptor.h"
 #include "start.h"
@@ -43,12 +43,17 @@ EXPORT void __tsan_init(void)
 
 /* ---- accesses that are not plain ---- */
 
-static SNARL_HOT void tell(const volatile void *addr, u32 size, u32 kind, const u64 *fp)
+/* Of an object inside one granule. */
+static SNARL_HOT void tell(const void *object, u32 size, u32 kind, const u64 *fp)
 {
-    struct thread *t = access_on ? interceptor_enter(fp) : NULL;
+    u64 addr = (u64)object;
+    if (snarl_likely(access_is_known(addr, granule_mask(addr, size), kind)))
+        return;
+    struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
-    access_range(t, (u64)addr, size, kind, fp);
+    if (!access_quick(t, addr, granule_mask(addr, size), kind, fp[1]))
+        access_seen(t, addr, size, kind, fp);
     interceptor_leave(t);
 }
 

@@ -5,6 +5,7 @@
  * pre_divert and post_divert put the program's code back in sight for a time (a condition that a lock evaluates). */
 #include "analyze/access.h"
 #include "intercept/annotate.h"
+#include "intercept/blocking.h"
 
 /* The interface's flags; given at creation, or again at each call. */
 enum {
@@ -26,9 +27,9 @@ static enum lock_mode mode_of(unsigned flags)
 {
     return flags & MUTEX_READ_LOCK ? MODE_SHARED : MODE_EXCLUSIVE;
 }
-static u32 how_of(unsigned flags)
+static u32 how_of(const struct thread *t, unsigned flags)
 {
-    return flags & MUTEX_TRY_LOCK ? HOW_TRY : HOW_BLOCK;
+    return how_here(t, flags & MUTEX_TRY_LOCK ? HOW_TRY : HOW_BLOCK);
 }
 static void out_of_sight(struct thread *t, bool begin)
 {
@@ -61,12 +62,13 @@ EXPORT void __tsan_mutex_pre_lock(void *lock, unsigned flags);
 EXPORT void __tsan_mutex_pre_lock(void *lock, unsigned flags)
 {
     const u64 *fp = INTERCEPTOR_FP();
+    perturb_point();
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
     custom_lock_seen(t, (u64)lock, attrs_of(flags), fp);
     if (!(flags & MUTEX_TRY_LOCK))
-        custom_lock_acquiring(t, (u64)lock, mode_of(flags), HOW_BLOCK, fp);
+        custom_lock_acquiring(t, (u64)lock, mode_of(flags), how_of(t, flags), fp);
     out_of_sight(t, true);
     interceptor_leave(t);
 }
@@ -83,7 +85,7 @@ EXPORT void __tsan_mutex_post_lock(void *lock, unsigned flags, int recursion)
         custom_lock_failed(t, (u64)lock, fp);
     else
         for (int n = flags & MUTEX_RECURSIVE_LOCK ? recursion : 1; n > 0; n--)
-            custom_lock_acquired(t, (u64)lock, mode_of(flags), how_of(flags), fp);
+            custom_lock_acquired(t, (u64)lock, mode_of(flags), how_of(t, flags), fp);
     interceptor_leave(t);
 }
 

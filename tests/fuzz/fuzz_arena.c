@@ -11,6 +11,7 @@
 
 #include "analyze/engine.h"
 #include "analyze/hot.h"
+#include "analyze/internal.h"
 #include "report/classify.h"
 #include "report/collect.h"
 #include "report/graph.h"
@@ -40,8 +41,28 @@ static void give(struct thread *t, int n)
     engine_release(t, engine_lock_peek((u64)&memory[64 * n]), NULL);
 }
 
+/* A data race on a block that is freed, with a lock held on one side. */
+static void make_race(struct thread *t, struct thread *child)
+{
+    take(t, 6, OBJ_RWLOCK, MODE_SHARED);
+    ref_t r = finding_begin(1, 0, 2);
+    struct finding_rec *f = arena_at(r);
+    u64 frame = 1ULL << 48 | 0x1234;
+    f->kind = FINDING_DATA_RACE;
+    f->mem_address = (u64)memory;
+    f->mem_size = 4;
+    f->memory = (struct object_birth){.region = REGION_HEAP, .offset = 16, .alloc_size = 64, .thread = t->ref};
+    f->memory.alloc_stack = stack_intern(&frame, 1, STACK_SITE_ONLY);
+    finding_event_fill(&f->events[0], child->rec, EVENT_FREE, 0, OBJ_NONE, f->memory.alloc_stack);
+    finding_event_fill(&f->events[1], t->rec, EVENT_WRITE, 0, OBJ_NONE, 0);
+    f->events[0].size = f->events[1].size = 4;
+    f->events[1].held = held_snapshot(t->rec, &f->events[1].nheld);
+    finding_publish(r, false);
+    give(t, 6);
+}
+
 /* Two threads with opposite orders, a read-write lock, a condition, a barrier, and a lock that is destroyed while it is
- * held. */
+ * held, and a data race. */
 static void make_run(void)
 {
     struct thread *t = engine_thread_adopt(1, true);
@@ -62,6 +83,7 @@ static void make_run(void)
     engine_lock_destroy(t, (u64)&memory[64 * 3], OBJ_MUTEX, NULL);
     engine_cond_init(t, (u64)&memory[64 * 4], 0, NULL);
     engine_barrier_init(t, (u64)&memory[64 * 5], 2, 0, NULL);
+    make_race(t, child);
     engine_thread_end(child);
 }
 
@@ -73,7 +95,7 @@ static void remove_file(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    struct run_options options = {.detect = DETECT_DEADLOCK | DETECT_MISUSE, .stack_depth = 64};
+    struct run_options options = {.detect = DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE, .stack_depth = 64};
     struct engine_hooks hooks = {0};
 
     file = mkstemp(path);

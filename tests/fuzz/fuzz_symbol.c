@@ -10,6 +10,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void look_at_data(struct symbolizer *s, struct symbol_module *m, struct symbol_site site)
+{
+    struct data_name d;
+    u64 address = site.address, size = address % 70;
+
+    data_global(s, m, address, size, &d);
+    if (!d.name.class_name)
+        abort();
+    data_tls(s, m, address & 0xff, size, &d);
+    data_heap(s, &site, 1, &site, 1, address % 500, address % 100, size, &d);
+    if (!d.name.class_name)
+        abort();
+    data_stack(s, site, -(int64_t)(address % 300), size, &d);
+    if (!d.name.class_name)
+        abort();
+}
+
 static void look_at(struct symbolizer *s, struct symbol_module *m, u64 address)
 {
     struct variable_name v;
@@ -27,6 +44,7 @@ static void look_at(struct symbolizer *s, struct symbol_module *m, u64 address)
     stack_class(s, site, -(int64_t)(address % 300), LOCK_TYPE_MUTEX, &v);
     if (!v.class_name)
         abort();
+    look_at_data(s, m, site);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

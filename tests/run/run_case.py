@@ -268,7 +268,14 @@ def schema_faults(doc):
         need(f.get("events"), "finding without events")
         for e in f.get("events", []):
             need(isinstance(e.get("action"), str) and isinstance(e.get("thread"), int), "event without action or thread")
-            need(e.get("stack"), f"event {e.get('action')} without a stack")
+            need(e.get("stack") or e.get("stack_lost"), f"event {e.get('action')} without a stack")
+        if f.get("kind") == "data-race":
+            memory = f.get("memory", {})
+            need(memory.get("name") and isinstance(memory.get("size"), int), "data-race without the memory's name or size")
+            need(memory.get("region") in ("global", "heap", "stack", "shared"), f"region {memory.get('region')!r}")
+            need(re.fullmatch(r"0x[0-9a-f]+", memory.get("address", "")), f"address {memory.get('address')!r}")
+            need(isinstance(memory.get("born"), list), "memory without born")
+            need(len(f["events"]) == 2, "data-race without two accesses")
     return faults
 
 

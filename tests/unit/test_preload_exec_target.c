@@ -94,6 +94,11 @@ static void sanitized(void)
     CU_ASSERT_EQUAL(kind(program(GLIBC, "__asan_init")), TARGET_SANITIZED);
     CU_ASSERT_EQUAL(kind(program(GLIBC, "__tsan_init")), TARGET_SANITIZED);
     CU_ASSERT_EQUAL(kind(program(GLIBC, "__asan_initial")), TARGET_WATCHABLE);
+    struct program built_for_us = program(GLIBC, "__tsan_init");
+    snprintf(built_for_us.names + 32, 32, "libsnarl.so");
+    CU_ASSERT_EQUAL(kind(built_for_us), TARGET_WATCHABLE);
+    snprintf(built_for_us.names + 1, 32, "__asan_init");
+    CU_ASSERT_EQUAL(kind(built_for_us), TARGET_SANITIZED);
 }
 
 /* Only a change of user raises AT_SECURE: root's own programs with the bit are like others. */

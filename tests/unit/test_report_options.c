@@ -15,16 +15,22 @@ static void defaults(void)
 {
     CU_ASSERT_EQUAL(parse(NULL), 0);
     CU_ASSERT_EQUAL(o.on_deadlock, ON_DEADLOCK_ABORT);
-    CU_ASSERT_EQUAL(o.detect, DETECT_DEADLOCK | DETECT_MISUSE);
+    CU_ASSERT_EQUAL(o.detect, DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE);
     CU_ASSERT(o.follow == 1 && o.perturb == 0 && o.stack_depth == 64 && o.exit_code == 66);
+    CU_ASSERT_EQUAL(o.accesses, ACCESSES_AUTO);
 }
 
 static void values(void)
 {
     CU_ASSERT_EQUAL(parse("detect=misuse:on-deadlock=break:follow=no:stack-depth=5:exit-code=0:perturb=0x10"), 0);
     CU_ASSERT_EQUAL(o.detect, DETECT_MISUSE);
+    CU_ASSERT_EQUAL(parse("detect=race,deadlock"), 0);
+    CU_ASSERT_EQUAL(o.detect, DETECT_RACE | DETECT_DEADLOCK);
+    CU_ASSERT_EQUAL(parse("detect=misuse:on-deadlock=break:follow=no:stack-depth=5:exit-code=0:perturb=0x10"), 0);
     CU_ASSERT_EQUAL(o.on_deadlock, ON_DEADLOCK_BREAK);
     CU_ASSERT(o.follow == 0 && o.stack_depth == 5 && o.exit_code == 0 && o.perturb == 1 && o.perturb_seed == 16);
+    CU_ASSERT(!parse("accesses=compiled") && o.accesses == ACCESSES_COMPILED);
+    CU_ASSERT(!parse("accesses=none") && o.accesses == ACCESSES_NONE);
     CU_ASSERT_EQUAL(parse("on-deadlock=report:perturb"), 0);
     CU_ASSERT(o.on_deadlock == ON_DEADLOCK_REPORT && o.perturb == 1 && o.perturb_seed == 0);
     CU_ASSERT_EQUAL(parse("perturb=no:::quiet:verbose=yes:"), 0);
@@ -43,9 +49,9 @@ static void bad_keys_are_skipped(void)
     CU_ASSERT_NOT_EQUAL(parse("on-deadlok=break:stack-depth=9"), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "did you mean 'on-deadlock'"));
     CU_ASSERT_EQUAL(o.stack_depth, 9);
-    CU_ASSERT_NOT_EQUAL(parse("detect=deadlock,race:exit-code=1"), 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err, "'race' is not part of this version"));
-    CU_ASSERT(o.exit_code == 1 && o.detect == (DETECT_DEADLOCK | DETECT_MISUSE));
+    CU_ASSERT_NOT_EQUAL(parse("detect=deadlock,atomicity:exit-code=1"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "'atomicity' is not part of this version"));
+    CU_ASSERT(o.exit_code == 1 && o.detect == (DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE));
     CU_ASSERT_NOT_EQUAL(parse("sarif=x"), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
     static const char *const bad[] = {"=",
@@ -129,6 +135,9 @@ static void fail_on(void)
 {
     CU_ASSERT(counts("proven", "deadlock", "", "observed"));
     CU_ASSERT(counts("proven", "stuck", "", "observed"));
+    CU_ASSERT(counts("proven", "data-race", "", "observed"));
+    CU_ASSERT(!counts("proven", "data-race", "", "possible"));
+    CU_ASSERT(counts("data-race", "data-race", "", "possible"));
     CU_ASSERT(!counts("proven", "stuck", "", "possible"));
     CU_ASSERT(counts("proven", "lock-order", "", "possible"));
     CU_ASSERT(!counts("proven", "lock-order", "", "static"));
@@ -150,7 +159,7 @@ static void fail_on_errors(void)
     struct fail_on f;
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "deadlok", err, sizeof err), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "did you mean 'deadlock'"));
-    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "data-race", err, sizeof err), 0);
+    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "atomicity", err, sizeof err), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "", err, sizeof err), 0);
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "all,", err, sizeof err), 0);

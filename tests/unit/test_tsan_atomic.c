@@ -45,11 +45,20 @@ struct thread *interceptor_unusual(struct thread *t, u64 fp)
     return NULL;
 }
 /* R, W: the access. */
-void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
 {
     CU_ASSERT(t->inside && fp && size && (kind & ACCESS_ATOMIC));
-    (void)addr;
+    CU_ASSERT_EQUAL(addr, (u64)&object);
     tell(kind & ACCESS_WRITE ? 'W' : 'R');
+}
+void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+{
+    access_seen(t, addr, (u32)size, kind, fp);
+}
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
+{
+    (void)t, (void)addr, (void)mask, (void)kind, (void)pc;
+    return false;
 }
 static void (*interrupt)(void); /* comes between a clock and its operation */
 static void tell_clock(char what, u64 key)

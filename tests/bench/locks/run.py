@@ -4,12 +4,13 @@
 All tools take turns, several rounds; the smallest value of each counts, since noise only adds. Slow tools run fewer iterations. The
 last column says whether snarl keeps the goal of its row.
 """
-import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import common  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -40,121 +41,93 @@ SCALE = [
     ("1,000,000 live locks", "live", 1000000, 1000000),
 ]
 SLOWER = {"helgrind": 100, "drd": 200, "tsan gcc": 4, "tsan clang": 4}
+TOOLS = ("native", "shim", "snarl", "tsan gcc", "tsan clang", "helgrind", "drd")
+ONLY_SNARL = ("held", "threads", "live", "orders", "inside")
 
 
-class Tools:
-    def __init__(self, folder, snarl, wanted):
-        self.folder, self.commands, self.env = folder, {}, {}
-        bench = self.build("bench", "gcc")
-        shim = os.path.join(folder, "shim.so")
-        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", os.path.join(HERE, "shim.c"), "-o", shim], check=True)
-        self.add("native", wanted, [bench])
-        self.add("shim", wanted, [bench], {"LD_PRELOAD": shim})
-        self.add("snarl", wanted, [snarl, "run", "--quiet", "--exit-code=0", "--", bench])
-        for name, compiler in (("tsan gcc", "gcc"), ("tsan clang", "clang")):
-            if name in wanted and shutil.which(compiler):
-                program = self.build(name.replace(" ", "-"), compiler, "-fsanitize=thread")
-                if program:
-                    self.add(name, wanted, [program], {"TSAN_OPTIONS": "report_bugs=0"})
-        if shutil.which("valgrind"):
-            for name in ("helgrind", "drd"):
-                self.add(name, wanted, ["valgrind", "-q", "--tool=" + name, bench])
-
-    def build(self, name, compiler, *flags):
-        program = os.path.join(self.folder, name)
-        p = subprocess.run([compiler, "-O2", "-g", "-pthread", *flags, os.path.join(HERE, "bench.c"), "-o", program], capture_output=True)
-        return None if p.returncode else program
-
-    def add(self, name, wanted, command, env=None):
-        if name in wanted:
-            self.commands[name], self.env[name] = command, {**os.environ, **(env or {})}
-
-    def measure(self, tool, row, iterations, n, limit):
-        """(ns per pair, resident kB), or None."""
-        argv = self.commands[tool] + [row, str(iterations), str(n)]
-        try:
-            p = subprocess.run(argv, env=self.env[tool], stdin=subprocess.DEVNULL, capture_output=True, timeout=limit)
-        except subprocess.TimeoutExpired:
-            return None
-        try:
-            ns, kb = p.stdout.split()[-2:]
-            return float(ns), int(kb)
-        except (ValueError, IndexError):
-            return None
+def make_tools(folder, opts):
+    shim = os.path.join(folder, "shim.so")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", os.path.join(HERE, "shim.c"), "-o", shim], check=True)
+    tools = [common.Tool("native", ["gcc"]), common.Tool("shim", env={"LD_PRELOAD": shim}),
+             common.Tool("snarl", command=[opts.snarl, "run", "--quiet", "--exit-code=0", "--"])]
+    tools = [tool for tool in tools if tool.name in opts.tools] + common.peers(opts.tools, folder, SLOWER)
+    return tools
 
 
-def best(old, new):
-    if not old or not new:
-        return old or new
-    return min(old[0], new[0]), min(old[1], new[1])
+def build(tools, folder):
+    """{tool's name: its program}"""
+    programs = {}
+    for tool in tools:
+        compiler = tool.compiler or ["gcc"]
+        program = os.path.join(folder, "-".join(compiler).replace("/", "-"))
+        if not os.path.exists(program):
+            subprocess.run(compiler + ["-O2", "-g", "-pthread", os.path.join(HERE, "bench.c"), "-o", program], check=True)
+        programs[tool.name] = program
+    return programs
 
 
-def table(tools, rows, opts):
-    """[(row, {tool: result})]"""
+def table(tools, programs, rows, opts):
+    """[(row, {tool's name: result})]"""
     results = []
     for row in rows:
-        name, kind, n, iterations = row[:4]
-        found = {}
-        for _ in range(opts.rounds):
-            for tool in tools.commands:
-                if kind in ("held", "threads", "live", "orders", "inside") and tool not in ("native", "shim", "snarl"):
-                    continue
-                count = max(int(iterations * opts.scale) // SLOWER.get(tool, 1), n, 10)
-                if tool in SLOWER and kind == "many":
-                    count = n
-                if tool in found and found[tool] is None:
-                    continue
-                found[tool] = best(found.get(tool), tools.measure(tool, kind, count, n, opts.limit))
-        results.append((row, found))
-        line(tools, row, found)
+        kind, n, iterations = row[1:4]
+
+        def measure(tool):
+            count = max(int(iterations * opts.scale) // tool.slower, n, 10)
+            if tool.slower > 1 and kind == "many":
+                count = n
+            return tool.run([programs[tool.name], kind, str(count), str(n)], opts.limit)
+
+        able = [tool for tool in tools if kind not in ONLY_SNARL or tool.name in ("native", "shim", "snarl")]
+        results.append((row, common.take_turns(able, opts.rounds, measure)))
+        line(tools, *results[-1])
     return results
 
 
 def line(tools, row, found):
     cells, native = [], found.get("native")
-    for tool in tools.commands:
-        r = found.get(tool)
-        if r is None:
-            cells.append(f"{'-' if tool not in found else 'none':>16}")
-        elif tool == "native" or not native:
-            cells.append(f"{r[0]:>16.1f}")
+    native = native and native.ns
+    for tool in tools:
+        r = found.get(tool.name)
+        if not r or r.ns is None:
+            cells.append(f"{'none' if r else '-':>16}")
+        elif tool.name == "native" or not native:
+            cells.append(f"{r.ns:>16.1f}")
         else:
-            cells.append(f"{r[0]:>8.1f} {r[0] / native[0]:>5.1f} x")
-    verdict = ""
-    if len(row) > 4 and native and found.get("snarl"):
-        ratio = found["snarl"][0] / native[0]
-        verdict = f"  goal {row[4]:.0f} x: " + ("kept" if ratio <= row[4] else "MISSED")
-    if row[1] in ("live", "threads") and native and found.get("snarl"):
-        verdict = f"  memory {native[1] // 1024} MB native, {found['snarl'][1] // 1024} MB watched"
-        if row[1] == "live":
-            verdict += ": goal of 200 MB more " + ("kept" if found["snarl"][1] - native[1] <= 200 * 1024 else "MISSED")
-    print(f"{row[0]:<28}" + "".join(cells) + verdict, flush=True)
+            cells.append(f"{r.ns:>8.1f} {r.ns / native:>5.1f} x")
+    print(f"{row[0]:<28}" + "".join(cells) + verdict(row, found.get("native"), found.get("snarl")), flush=True)
+
+
+def verdict(row, native, snarl):
+    if not native or not snarl or native.ns is None or snarl.ns is None:
+        return ""
+    if len(row) > 4:
+        return f"  goal {row[4]:.0f} x: " + ("kept" if snarl.ns / native.ns <= row[4] else "MISSED")
+    if row[1] not in ("live", "threads"):
+        return ""
+    said = f"  memory {native.kb // 1024} MB native, {snarl.kb // 1024} MB watched"
+    if row[1] == "live":
+        said += ": goal of 200 MB more " + ("kept" if snarl.kb - native.kb <= 200 * 1024 else "MISSED")
+    return said
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--snarl", default=os.path.normpath(os.path.join(HERE, "../../../build/bin/snarl")))
-    ap.add_argument("--quick", action="store_true", help="tiny counts: only shows that it runs (used by the tests)")
-    ap.add_argument("--rounds", type=int, default=3)
-    ap.add_argument("--scale", type=float, default=1.0, help="multiplies all iteration counts")
-    ap.add_argument("--limit", type=float, default=120, help="seconds for one measurement")
-    ap.add_argument("--tools", default="native,shim,snarl,tsan gcc,tsan clang,helgrind,drd")
-    ap.add_argument("--rows", default="", help="only rows whose name holds this")
-    opts = ap.parse_args()
+    opts = common.parse(common.arguments(__doc__, TOOLS), TOOLS)
     if opts.quick:
-        opts.rounds, opts.scale, opts.tools = 1, 0.001, "native,shim,snarl"
+        opts.rounds, opts.scale, opts.tools = 1, 0.001, ["native", "shim", "snarl"]
     with tempfile.TemporaryDirectory(prefix="snarl-bench-") as folder:
-        tools = Tools(folder, opts.snarl, opts.tools.split(","))
+        tools = make_tools(folder, opts)
+        programs = build(tools, folder)
         print("ns per acquire and release, and the ratio to native")
-        print(f"{'':<28}" + "".join(f"{t:>16}" for t in tools.commands))
+        print(f"{'':<28}" + "".join(f"{tool.name:>16}" for tool in tools))
         pairs = [r for r in PAIRS if opts.rows in r[0]]
         scale = [r for r in SCALE if opts.rows in r[0]]
         if opts.quick:
             scale = [r for r in scale if r[2] <= 1000]
-        done = table(tools, pairs, opts) + table(tools, scale, opts)
-    broken = [row[0] for row, found in done if found.get("native") is None or found.get("snarl") is None]
-    if broken:
-        print("no value for: " + ", ".join(broken), file=sys.stderr)
+        done = table(tools, programs, pairs, opts) + table(tools, programs, scale, opts)
+    broken = [(row[0], r.why) for row, found in done for name, r in found.items() if name in ("native", "snarl") and r.ns is None]
+    for name, why in broken:
+        print(f"no value for {name}: {why}", file=sys.stderr)
     return 1 if broken else 0
 
 

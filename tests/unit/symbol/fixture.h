@@ -15,6 +15,7 @@
 
 #define FIXTURES SNARL_SOURCE_DIR "/tests/unit/symbol"
 #define C_FLAGS "-std=gnu11 -I" FIXTURES " "
+#define DATA_MARK 1000 /* DATA of mark.h */
 #define CXX_FLAGS "-std=c++17 -I" FIXTURES " "
 
 static char folder[64]; /* one per test run, removed at the end */
@@ -131,10 +132,54 @@ static inline void expect_text(const char *got, const char *want, const char *wh
     CU_ASSERT_TRUE(same);
 }
 
+static inline void without_system(struct symbolizer *s, struct place *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (is_program(symbol_module_status(s, p->site[i].module)->path))
+            p->site[n++] = p->site[i];
+    }
+    p->n = n;
+}
+
+/* Expected: "class|for people|type". */
+static inline void check_data(struct symbolizer *s, struct expected *e)
+{
+    struct data_name got;
+    u64 size = (u64)e->type - DATA_MARK;
+    char text[512];
+    switch (e->kind[0]) {
+    case 'g':
+        data_global(s, e->object.site[0].module, e->object.site[0].address, size, &got);
+        break;
+    case 't':
+        data_tls(s, e->object.site[0].module, e->object.site[0].address, size, &got);
+        break;
+    case 'h':
+        without_system(s, &e->alloc);
+        without_system(s, &e->stack);
+        data_heap(s, e->alloc.site, e->alloc.n, e->stack.site, e->stack.n, e->size, (u64)e->offset, size, &got);
+        break;
+    default:
+        data_stack(s, e->stack.site[0], e->offset, size, &got);
+        break;
+    }
+    snprintf(text, sizeof text, "%s|%s|%s", got.name.class_name, got.shown ? got.shown : "", got.type ? got.type : "");
+    expect_text(text, e->class_name, "data");
+    if (got.name.source == NAME_TYPED && got.type) {
+        CU_ASSERT_TRUE((!got.size || got.size >= size) && got.shape != DATA_UNKNOWN);
+        CU_ASSERT_PTR_NOT_NULL(got.shown);
+    }
+}
+
 static inline void check_class(struct symbolizer *s, struct expected *e)
 {
     struct variable_name got;
     enum lock_type type = (enum lock_type)e->type;
+    if (e->type >= DATA_MARK) {
+        check_data(s, e);
+        return;
+    }
     switch (e->kind[0]) {
     case 'g':
         variable_global(s, e->object.site[0].module, e->object.site[0].address, type, &got);
@@ -227,6 +272,10 @@ static inline void check_variant(const char *name, const char *compiler, const c
 
 #define C_MARKS 33
 #define CXX_MARKS 28
+#define DATA_C_MARKS 43
+#define DATA_CC_MARKS 23
+#define DATA_C FIXTURES "/data.c"
+#define DATA_CC FIXTURES "/data.cc"
 #define LOCKS_C FIXTURES "/locks.c"
 #define LOCKS_CC FIXTURES "/locks.cc"
 

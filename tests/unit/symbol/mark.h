@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-/* Numbers of enum lock_type. */
-enum { ANY, MUTEX, RWLOCK, SPIN, SEM, COND, BARRIER, ONCE, CUSTOM };
+/* Numbers of enum lock_type; DATA and a number of bytes: no lock, so many bytes are accessed. */
+enum { ANY, MUTEX, RWLOCK, SPIN, SEM, COND, BARRIER, ONCE, CUSTOM, DATA = 1000 };
 
 struct mark {
     const char *kind, *expected, *functions;

@@ -1,0 +1,36 @@
+/* Sets of readers: many threads that read the same bytes, none forgotten, in one slot.
+ *
+ * Where three threads and more read a granule, its slots say so by the number of a set: an immutable, interned list of
+ * slots of one kind (plain reads, or atomic reads) with their sites. Whole arrays that are read by the same threads share
+ * one set, so read-shared data costs no memory per reader; and a thread can remember what a set becomes with its own
+ * read added, which is one look for each granule instead of a search through the readers.
+ *
+ * A slot of a set has its number (from READERS_FIRST on) in the place of an epoch; its mask is the union of the members';
+ * its site word is not used. */
+#ifndef SNARL_ANALYZE_READERS_H
+#define SNARL_ANALYZE_READERS_H
+
+#include "analyze/crowd.h"
+#include "analyze/epoch.h"
+
+#define READERS_FIRST EPOCHS_USED
+#define READERS_MAX 1024u /* members */
+
+struct readers {
+    u32 n, next; /* in the hash bucket */
+    struct crowd_slot member[];
+};
+
+int readers_start(void);
+/* One slot for these reads (of one kind, n <= READERS_MAX, order does not matter): the read itself for one, a set for
+ * more. A slot of 0 when the table is full. Sorts them. Lock-free. */
+struct crowd_slot readers_make(struct crowd_slot *members, u32 n);
+const struct readers *readers_at(u32 number);
+void readers_reset(void);
+
+static inline bool slot_is_set(u32 slot)
+{
+    return slot_epoch(slot) >= READERS_FIRST;
+}
+
+#endif

@@ -1,0 +1,156 @@
+/* Memory, named from where it lives. Called by collect_memory.c. Takes no locks; allocates with malloc. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "buffer.h"
+#include "escape.h"
+#include "names_internal.h"
+
+#define MAX_SITES 16u
+
+static const char *region_name(u32 region)
+{
+    switch (region) {
+    case REGION_GLOBAL:
+    case REGION_TLS: /* "thread_local" tells them apart */
+        return "global";
+    case REGION_STACK:
+        return "stack";
+    case REGION_SHARED:
+    case REGION_FILE:
+        return "shared";
+    default: /* also what the program has mapped itself */
+        return "heap";
+    }
+}
+
+static void set_text(json_t *j, const char *key, const char *value)
+{
+    if (value && *value)
+        json_object_set_new(j, key, names_text(value));
+}
+
+/* The calls outwards from the function whose variable it is, or those of the allocation. */
+static json_t *born(struct names *n, const struct object_birth *b, ref_t frame_stack)
+{
+    struct view_stack s;
+    if (b->region != REGION_STACK)
+        return b->region == REGION_GLOBAL || b->region == REGION_TLS ? json_array()
+                                                                     : names_stack(n, b->alloc_stack, 0, 0);
+    json_t *list = json_array();
+    view_stack(frame_stack, &s);
+    for (u32 i = b->frame; i < s.n; i++) {
+        json_t *frames = names_frame(n, s.frame[i]);
+        json_array_extend(list, frames);
+        json_decref(frames);
+    }
+    return list;
+}
+
+/* The function that a name of the form function#n or function:variable begins with. */
+static void set_function(json_t *j, const char *class, u32 region)
+{
+    const char *end = NULL;
+    if (region != REGION_STACK) {
+        end = strrchr(class, '#');
+    } else {
+        for (const char *p = class; *p; p++) {
+            if (p[0] == ':' && p[1] == ':')
+                p++;
+            else if (p[0] == ':')
+                end = p;
+        }
+    }
+    char *function = end && end > class ? strndup(class, (size_t)(end - class)) : NULL;
+    set_text(j, "function", function);
+    free(function);
+}
+
+/* What people call it when there is no variable to name. */
+static void set_shown(json_t *j, const struct data_name *d, u32 region)
+{
+    const char *function = json_string_value(json_object_get(j, "function"));
+    struct buffer b = {0};
+    if (d->shown && *d->shown)
+        buffer_put(&b, d->shown);
+    else if (region == REGION_GLOBAL || region == REGION_TLS)
+        buffer_put(&b, d->name.class_name);
+    else if (region == REGION_STACK)
+        buffer_print(&b, function ? "a variable of %s()" : "a variable on a stack", function);
+    else if (region == REGION_SHARED || region == REGION_FILE)
+        buffer_put(&b, "shared memory");
+    else
+        buffer_print(&b, function ? "memory allocated in %s()" : "memory", function);
+    char *text = buffer_take(&b);
+    set_text(j, "shown", text);
+    free(text);
+}
+
+static void set_object(json_t *j, const struct data_name *d)
+{
+    static const char *const shapes[] = {"", "integer", "bool", "pointer", "float", "aggregate", "lock"};
+    set_text(j, "type", d->type);
+    if (d->shape != DATA_UNKNOWN && (size_t)d->shape < ARRAY_LEN(shapes))
+        json_object_set_new(j, "shape", json_string(shapes[d->shape]));
+    if (d->size)
+        json_object_set_new(j, "object_size", json_integer((json_int_t)(d->size & INT64_MAX)));
+    if (d->is_volatile)
+        json_object_set_new(j, "volatile", json_true());
+    if (d->is_atomic)
+        json_object_set_new(j, "atomic", json_true());
+    if (d->name.source == NAME_TYPED && d->name.file) {
+        json_t *declared = json_object();
+        set_text(declared, "file", d->name.file);
+        json_object_set_new(declared, "line", json_integer(d->name.line));
+        json_object_set_new(j, "declared", declared);
+    }
+}
+
+static void name_heap(struct names *n, const struct object_birth *b, u64 size, const ref_t *use, u32 nuse,
+                      struct data_name *d)
+{
+    struct symbol_site alloc[MAX_SITES], sites[MAX_SITES];
+    u32 nalloc = names_sites(n, b->alloc_stack, true, alloc, MAX_SITES), nsites = 0;
+    for (u32 i = 0; i < nuse && nsites + 2 <= MAX_SITES; i++) /* two of each: the inner ones know best */
+        nsites += names_sites(n, use[i], true, sites + nsites, 2);
+    if (nalloc)
+        data_heap(n->symbolizer, alloc, nalloc, sites, nsites, b->alloc_size, b->offset, size, d);
+    else
+        d->name.class_name = d->name.local =
+            b->region == REGION_SHARED || b->region == REGION_FILE ? "shared memory" : "memory";
+}
+
+json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, const ref_t *use, u32 nuse)
+{
+    struct data_name d = {0};
+    json_t *j = json_object();
+    ref_t frame_stack = b->alloc_stack ? b->alloc_stack : b->init_stack ? b->init_stack : nuse ? use[0] : 0;
+    struct module_rec m;
+    if (b->region == REGION_GLOBAL)
+        data_global(n->symbolizer, names_module_ref(n, b->module), b->offset, size, &d);
+    else if (b->region == REGION_TLS)
+        data_tls(n->symbolizer, names_module_ref(n, b->module), b->offset, size, &d);
+    else if (b->region == REGION_STACK)
+        data_stack(n->symbolizer, names_frame_site(n, frame_stack, b->frame), (int64_t)b->offset, size, &d);
+    else
+        name_heap(n, b, size, use, nuse, &d);
+    if (!d.name.class_name)
+        d.name.class_name = "memory";
+    set_text(j, "name", *d.name.class_name ? d.name.class_name : "memory");
+    bool in_module = b->region == REGION_GLOBAL || b->region == REGION_TLS;
+    if (in_module && d.name.local && view_get(b->module, &m, sizeof m) && m.is_main)
+        set_text(j, "local", d.name.local);
+    json_object_set_new(j, "size", json_integer((json_int_t)(size & INT64_MAX)));
+    json_object_set_new(j, "region", json_string(region_name(b->region)));
+    json_object_set_new(j, "born", born(n, b, frame_stack));
+    if (!in_module)
+        set_function(j, d.name.class_name, b->region);
+    set_shown(j, &d, b->region);
+    set_object(j, &d);
+    if (b->region == REGION_TLS)
+        json_object_set_new(j, "thread_local", json_true());
+    if (b->region == REGION_HEAP && b->offset < b->alloc_size && b->alloc_size <= INT64_MAX)
+        json_object_set_new(j, "block",
+                            json_pack("{s:I,s:I}", "size", (json_int_t)b->alloc_size, "offset", (json_int_t)b->offset));
+    return j;
+}

@@ -1,0 +1,2 @@
+void part_add(int n);
+int part_sum(void);
