@@ -246,7 +246,7 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
         return;
     if (clock_acquire(&a->clock, &l->clock))
         accesses_learned(a);
-    if (mode == MODE_EXCLUSIVE && l->head.kind == OBJ_RWLOCK)
+    if (mode == MODE_EXCLUSIVE && object_has_readers(&l->head))
         hb_acquire(t, KEY_READERS | arena_ref(l));
     accesses_new_epoch(a, false);
 }
@@ -271,7 +271,7 @@ void hb_lock_gone(struct thread *t, struct lock_rec *l)
     if (!a)
         return;
     sync_clock_clear(&a->clock, &l->clock);
-    if (l->head.kind == OBJ_RWLOCK)
+    if (object_has_readers(&l->head))
         hb_forget(t, KEY_READERS | arena_ref(l));
 }
 

@@ -122,8 +122,7 @@ u32 wait_blockers(const struct thread_rec *r, ref_t *out, u32 max)
             out[0] = apart(r, l, THREAD_AT(owner)) ? owner_blocker(l, owner) : 0;
             return out[0] != 0;
         }
-        bool shared_kind = object_has_readers(&l->head) || l->head.kind == OBJ_FLOCK || l->head.kind == OBJ_FCNTL;
-        return shared_kind ? shared_blockers(r, l, w->mode, out, max) : 0;
+        return object_has_readers(&l->head) ? shared_blockers(r, l, w->mode, out, max) : 0;
     }
     if (w->kind == WAIT_JOIN) {
         if (THREAD_AT(w->object)->state >= THREAD_ENDED || r->cancelled)

@@ -51,7 +51,7 @@ static inline bool object_is_lock(const struct object_head *o)
 /* May be held by many at once, each of which gives its own hold back. */
 static inline bool object_has_readers(const struct object_head *o)
 {
-    return o->kind == OBJ_RWLOCK || o->kind == OBJ_CUSTOM;
+    return o->kind == OBJ_RWLOCK || o->kind == OBJ_CUSTOM || o->kind == OBJ_FLOCK || o->kind == OBJ_FCNTL;
 }
 
 #endif

@@ -31,8 +31,8 @@ function(snarl_case_needs file target result)
     endforeach()
 endfunction()
 
-function(snarl_register_case prefix target file case clean labels repeats)
-    set(command ${PYTHON3} ${RUN_CASE} --snarl ${PROJECT_BINARY_DIR}/bin/snarl --source ${file} --program $<TARGET_FILE:${target}>
+function(snarl_register_case prefix program file case clean labels repeats)
+    set(command ${PYTHON3} ${RUN_CASE} --snarl ${PROJECT_BINARY_DIR}/bin/snarl --source ${file} --program ${program}
                 --case ${case})
     set(often --repeat 100)
     if(clean)
@@ -58,6 +58,11 @@ function(snarl_add_case_file prefix file)
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/run/cases ${PROJECT_SOURCE_DIR}/include)
     target_compile_options(${target} PRIVATE -O1 -g -Wall -Wextra -Wpedantic)
     target_link_libraries(${target} PRIVATE Threads::Threads)
+    snarl_register_cases(${prefix} $<TARGET_FILE:${target}> ${file} ${target})
+endfunction()
+
+# target: to which the directives for the build belong, or nothing.
+function(snarl_register_cases prefix program file target)
     file(STRINGS ${file} lines REGEX "^ \\* @(case|clean|link|flags|labels|repeats)( |$)")
     set(case "")
     foreach(line ${lines} " * @case ")
@@ -66,7 +71,7 @@ function(snarl_add_case_file prefix file)
         set(rest "${CMAKE_MATCH_2}")
         if(word STREQUAL "case")
             if(case)
-                snarl_register_case(${prefix} ${target} ${file} ${case} ${clean} "${labels}" ${repeats})
+                snarl_register_case(${prefix} ${program} ${file} ${case} ${clean} "${labels}" ${repeats})
             endif()
             string(REGEX REPLACE " .*" "" case "${rest}")
             set(clean FALSE)
@@ -79,6 +84,8 @@ function(snarl_add_case_file prefix file)
             list(APPEND labels ${rest})
         elseif(word STREQUAL "repeats")
             set(repeats ${rest})
+        elseif(NOT target)
+            continue()
         elseif(word STREQUAL "link")
             separate_arguments(rest)
             target_link_libraries(${target} PRIVATE ${rest})
@@ -130,5 +137,31 @@ function(snarl_add_cases prefix directory)
         # The tests are read from the comments: configure again when they change.
         set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
         snarl_add_case_file(${prefix} ${file})
+    endforeach()
+endfunction()
+
+# snarl_add_access_cases(DIRECTORY): the same for DIRECTORY/*.c, built by `snarl cc` with each compiler that is there: the tests are
+# accesses/COMPILER/NAME.
+function(snarl_add_access_cases directory)
+    file(GLOB files CONFIGURE_DEPENDS ${directory}/*.c)
+    foreach(compiler gcc clang)
+        find_program(CASE_CC_${compiler} ${compiler})
+        if(NOT CASE_CC_${compiler})
+            continue()
+        endif()
+        foreach(file ${files})
+            set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+            get_filename_component(name ${file} NAME_WE)
+            set(folder ${CMAKE_CURRENT_BINARY_DIR}/accesses/${compiler})
+            file(MAKE_DIRECTORY ${folder})
+            add_custom_command(OUTPUT ${folder}/${name}
+                COMMAND $<TARGET_FILE:snarl> cc --with=${CASE_CC_${compiler}} -std=gnu11 -O1 -g -Wall -Wextra -pthread
+                        -I${PROJECT_SOURCE_DIR}/tests/run/cases -I${PROJECT_SOURCE_DIR}/include ${file} -o ${folder}/${name}
+                DEPENDS ${file} ${PROJECT_SOURCE_DIR}/tests/run/cases/case.h ${PROJECT_SOURCE_DIR}/include/snarl/snarl.h snarl
+                        snarl_cc_interface snarl_cc_start
+                VERBATIM COMMENT "Building case ${compiler}/${name} with snarl cc")
+            add_custom_target(case-accesses-${compiler}-${name} ALL DEPENDS ${folder}/${name})
+            snarl_register_cases(accesses/${compiler} ${folder}/${name} ${file} "")
+        endforeach()
     endforeach()
 endfunction()

@@ -5,7 +5,7 @@ The header of tests/run/cases/FILE (and tests/hazards/cases/FILE) is a comment w
 has them behind `# `, and --program is the interpreter that runs it:
 
     @case NAME [ARGS...]      one test: the program is run with ARGS; the following directives belong to it
-    @finding KIND[:RULE][|KIND[:RULE]...] [verdict=V] [locks=A,B] [side=F+G]... [marks=X,Y] [counts=yes|no] [min=N] [max=N]
+    @finding KIND[:RULE][|KIND[:RULE]...] [verdict=V] [locks=A,B] [memory=M] [side=F+G]... [marks=X,Y] [counts=yes|no] [min=N] [max=N]
                               exactly one finding like this (min and max allow another number, min=0 an optional one)
     @clean                    no finding at all
     @snarl OPTIONS            further options for `snarl run`
@@ -21,7 +21,7 @@ has them behind `# `, and --program is the interpreter that runs it:
     @seconds N                limit for one run (default 60)
     @no-ids                   ids need not be the same in every run (findings differ from run to run)
 
-Lock names: the main program's module and the case's own file are left out (`abba:abba.c:a` is `a`); a leading `=` demands the whole
+Names of locks and of memory: the main program's module and the case's own file are left out (`abba:abba.c:a` is `a`); a leading `=` demands the whole
 class; `*` stands for anything. `side` names functions that must be in the stacks of one thread; several sides are different threads.
 `marks` names source lines that carry the comment `/* mark: X */` (`# mark: X`): each must be a line of some frame.
 
@@ -55,7 +55,7 @@ class Case:
 
 def parse_finding(text):
     words = text.split()
-    want = {"kinds": words[0].split("|"), "verdict": None, "locks": None, "sides": [], "marks": [], "counts": None,
+    want = {"kinds": words[0].split("|"), "verdict": None, "locks": None, "memory": None, "sides": [], "marks": [], "counts": None,
             "min": 1, "max": 1, "text": text}
     for w in words[1:]:
         key, _, value = w.partition("=")
@@ -63,6 +63,8 @@ def parse_finding(text):
             want["verdict"] = value.split("|")
         elif key == "locks":
             want["locks"] = [v for v in value.split(",") if v]
+        elif key == "memory":
+            want["memory"] = value
         elif key == "side":
             want["sides"].append(value.split("+"))
         elif key == "marks":
@@ -223,6 +225,9 @@ def mismatch(want, finding, namer, marks, source):
     locks = [lock["class"] for lock in finding.get("locks", [])]
     if want["locks"] is not None and not same_sets(want["locks"], locks, namer.same):
         return f"locks are {locks}"
+    memory = finding.get("memory", {}).get("name") or ""
+    if want["memory"] is not None and not namer.same(want["memory"], memory):
+        return f"memory is {memory!r}"
     if want["verdict"] and finding["verdict"] not in want["verdict"]:
         return f"verdict is {finding['verdict']}"
     if want["counts"] is not None and finding.get("counts") != want["counts"]:
