@@ -41,28 +41,5 @@ static void cxx_clang(void)
     check_variant("cxx-clang-O2", "clang++", CXX_FLAGS "-gdwarf-4 -O2", LOCKS_CC, CXX_MARKS);
 }
 
-static void data(void)
-{
-    check_variant("data-gcc-O0", "gcc", C_FLAGS "-g -O0", DATA_C, DATA_C_MARKS);
-    check_variant("data-gcc-O2", "gcc", C_FLAGS "-g -O2", DATA_C, DATA_C_MARKS);
-    check_variant("data-gcc-dwarf3", "gcc", C_FLAGS "-gdwarf-3 -gstrict-dwarf -O2 -DOLD_DWARF", DATA_C, DATA_C_MARKS);
-    check_variant("data-gcc-dwarf4", "gcc", C_FLAGS "-gdwarf-4 -O1 -fdebug-types-section -DOLD_DWARF", DATA_C,
-                  DATA_C_MARKS);
-    if (!have("clang"))
-        return;
-    check_variant("data-clang-O0", "clang", C_FLAGS "-g -O0", DATA_C, DATA_C_MARKS);
-    check_variant("data-clang-O2", "clang", C_FLAGS "-g -O2", DATA_C, DATA_C_MARKS);
-}
-
-static void data_cxx(void)
-{
-    check_variant("datacc-gcc-O0", "g++", CXX_FLAGS "-g -O0", DATA_CC, DATA_CC_MARKS);
-    check_variant("datacc-gcc-O2", "g++", CXX_FLAGS "-g -O2", DATA_CC, DATA_CC_MARKS);
-    if (!have("clang++"))
-        return;
-    check_variant("datacc-clang-O0", "clang++", CXX_FLAGS "-g -O0", DATA_CC, DATA_CC_MARKS);
-    check_variant("datacc-clang-O2", "clang++", CXX_FLAGS "-gdwarf-4 -O2", DATA_CC, DATA_CC_MARKS);
-}
-
-UNIT_TESTS("symbol", {"c_gcc", c_gcc}, {"data", data}, {"data_cxx", data_cxx}, {"c_clang", c_clang},
-           {"split_dwarf", split_dwarf}, {"cxx_gcc", cxx_gcc}, {"cxx_clang", cxx_clang})
+UNIT_TESTS("symbol", {"c_gcc", c_gcc}, {"c_clang", c_clang}, {"split_dwarf", split_dwarf}, {"cxx_gcc", cxx_gcc},
+           {"cxx_clang", cxx_clang})
