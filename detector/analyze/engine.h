@@ -22,8 +22,7 @@
 struct engine_hooks {
     /* Interned stack of the intercepted call; 0 if it cannot be had. Signals may be unblocked. */
     ref_t (*capture)(struct thread *t, const u64 *fp);
-    /* Fills region, module, offset, alloc_* and frame of a birth whose init_stack is set. A region of REGION_STACK
-     * beforehand: a stack frame that has been left meanwhile will do, too. */
+    /* Fills region, module, offset, alloc_* and frame of a birth whose init_stack is set. */
     void (*locate)(struct thread *t, u64 addr, const u64 *fp, struct object_birth *birth);
     /* The same for bytes that an access of that call touches: also in a frame that is gone. */
     void (*locate_access)(struct thread *t, u64 addr, const u64 *fp, struct object_birth *birth);
