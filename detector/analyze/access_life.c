@@ -26,6 +26,7 @@ static void state_reset(struct thread *t, struct accesses *a)
 {
     __builtin_memset(a->known, 0, sizeof a->known);
     __builtin_memset(a->reported, 0, sizeof a->reported);
+    __builtin_memset(a->places, 0, sizeof a->places);
     a->first = a->epoch = a->next = a->block_first = a->block_end = 0;
     a->ignored = a->ignored_reads = a->ignored_writes = 0;
     a->nread = 0;
@@ -180,6 +181,7 @@ void access_forget(struct thread *t, u64 addr, u64 size)
     accesses_flush(t, a);
     if (crowd_exists())
         crowds_end(a, addr, size);
+    intended_forget(addr, size);
     shadow_clear(addr, size);
 }
 

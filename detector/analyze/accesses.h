@@ -19,6 +19,8 @@
 #define STEP_MEMO 64u
 #define HOLD_MEMO 64u
 #define REPORTED 64u
+#define TOLD_PLACES 64u
+#define PLACES_TOLD 16u
 #define RELAXED_READS 64u
 
 struct accesses {
@@ -56,6 +58,9 @@ struct accesses {
     } holds[HOLD_MEMO];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
+    struct told_places {
+        u64 key, n;
+    } places[TOLD_PLACES];
     bool busy; /* access_quick is at work */
     u32 npending;
     struct pending { /* an access that a cell has no room for yet (access.c) */
@@ -127,6 +132,8 @@ static inline void accesses_new_epoch(struct accesses *a, bool ticked)
 }
 
 /* ---- race.c ---- */
+/* The memory has another life: what was intended there is over. */
+void intended_forget(u64 addr, u64 size);
 /* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order. */
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
                 u32 slot, u32 site);

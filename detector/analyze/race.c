@@ -5,29 +5,74 @@
 #include "analyze/site.h"
 #include "base/hash.h"
 
-#define INTENDED 1024u
+/* ---- intended ---- */
 
-static struct {
-    u64 addr, size;
-} intended[INTENDED];
+#define INTENDED 65536u
+#define PAGE_BITS 12
+#define FILTER_BITS 16
+
+static struct intended {
+    u64 addr, size; /* size 0: free */
+} * intended;       /* address space, made at the first use; looked through only when a race is met */
 static u32 nintended;
+static u64 intended_pages[(1u << FILTER_BITS) / 64]; /* hashes of pages that have had some */
+
+static u32 page_hash(u64 page)
+{
+    return (u32)(page * 0x9e3779b97f4a7c15ULL >> (64 - FILTER_BITS));
+}
 
 void access_intended(u64 addr, u64 size, const char *what)
 {
-    u32 i = __atomic_fetch_add(&nintended, 1, __ATOMIC_RELAXED);
+    struct intended *all = __atomic_load_n(&intended, __ATOMIC_ACQUIRE), *none = NULL;
     (void)what;
-    intended[i % INTENDED].addr = addr;
-    __atomic_store_n(&intended[i % INTENDED].size, size, __ATOMIC_RELEASE);
+    if (!all && (all = sys_map(INTENDED * sizeof *all)) &&
+        !__atomic_compare_exchange_n(&intended, &none, all, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        sys_unmap(all, INTENDED * sizeof *all);
+        all = none;
+    }
+    if (!all || !size)
+        return;
+    for (u64 p = addr >> PAGE_BITS; p <= (addr + size - 1) >> PAGE_BITS; p++)
+        __atomic_fetch_or(&intended_pages[page_hash(p) / 64], 1ULL << page_hash(p) % 64, __ATOMIC_RELAXED);
+    for (u32 i = 0; i < INTENDED; i++) {
+        u64 none_yet = 0;
+        if (__atomic_load_n(&all[i].addr, __ATOMIC_RELAXED) ||
+            !__atomic_compare_exchange_n(&all[i].addr, &none_yet, addr, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            continue;
+        __atomic_store_n(&all[i].size, size, __ATOMIC_RELEASE);
+        if (i >= __atomic_load_n(&nintended, __ATOMIC_RELAXED))
+            __atomic_store_n(&nintended, i + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    run_lost(LOSS_intended_full);
 }
 
-static bool is_intended(u64 addr, u32 size)
+static struct intended *intended_find(u64 addr, u64 size, u32 *from)
 {
     u32 n = __atomic_load_n(&nintended, __ATOMIC_ACQUIRE);
-    for (u32 i = 0; i < n && i < INTENDED; i++)
-        if (addr < intended[i].addr + intended[i].size && intended[i].addr < addr + size)
-            return true;
-    return false;
+    for (; *from < n; ++*from) {
+        struct intended *i = &intended[*from];
+        if (i->size && addr < i->addr + i->size && i->addr < addr + size)
+            return i;
+    }
+    return NULL;
 }
+
+void intended_forget(u64 addr, u64 size)
+{
+    u64 last = (addr + size - 1) >> PAGE_BITS;
+    u32 from = 0;
+    bool some = !__atomic_load_n(&nintended, __ATOMIC_RELAXED) || !size ? false : last - (addr >> PAGE_BITS) > 1024;
+    for (u64 p = addr >> PAGE_BITS; nintended && size && !some && p <= last; p++)
+        some = intended_pages[page_hash(p) / 64] >> page_hash(p) % 64 & 1;
+    for (struct intended *i; some && (i = intended_find(addr, size, &from)); from++) {
+        __atomic_store_n(&i->size, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&i->addr, 0, __ATOMIC_RELEASE);
+    }
+}
+
+/* ---- findings ---- */
 
 static u64 top_frame(ref_t stack)
 {
@@ -88,14 +133,19 @@ static u64 signature_of(const struct object_birth *b, ref_t stack, ref_t other)
     return hash_combine(hash_combine(p < q ? p : q, p < q ? q : p), where);
 }
 
-/* This thread has told of these two places meeting at this address: it goes on doing so, at every turn of a loop. */
+/* This thread has told of these two places meeting at this address, and goes on doing so, at every turn of a loop; or
+ * it has told of them at so many addresses that one more says nothing new. */
 static bool told(struct accesses *a, u64 addr, ref_t stack, u32 site)
 {
-    u64 key = hash_combine(hash_combine(addr, stack), site);
+    u64 places = hash_combine(stack, site), key = hash_combine(addr, places);
     u64 *slot = &a->reported[key % REPORTED];
-    bool known = *slot == key;
+    struct told_places *p = &a->places[places % TOLD_PLACES];
+    if (*slot == key)
+        return true;
     *slot = key;
-    return known;
+    if (p->key != places)
+        *p = (struct told_places){places, 0};
+    return ++p->n > PLACES_TOLD;
 }
 
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
@@ -105,7 +155,7 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     u64 first = addr + (u32)__builtin_ctz(mask);
     u32 size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
     a->races++;
-    if (!detects(DETECT_RACE) || told(a, first, stack, site) || is_intended(first, size))
+    if (!detects(DETECT_RACE) || told(a, first, stack, site) || intended_find(first, size, &(u32){0}))
         return;
     struct object_birth memory = {.init_stack = stack};
     if (engine_hooks.locate_access)

@@ -36,13 +36,14 @@ struct run_options {
     X(process_unwatched, "child processes that could not be watched")                                                  \
     X(deep_context, "contexts with too many locks held, shortened")                                                    \
     X(lanes_forced, "threads taken to begin after ended ones: too many to tell apart")                                 \
+    X(intended_full, "intended races not noted: too many")                                                             \
     X(sites_full, "accesses whose stack could not be kept")                                                            \
     X(epochs_reused, "accesses forgotten: too many at the same time")                                                  \
     X(shadow_uncovered, "accesses outside of the watched address space")                                               \
     X(threads_unwatched, "threads whose accesses were not watched")                                                    \
     X(python_unknown, "Python frames not read: unknown interpreter layout")                                            \
     X(accesses_unwatched, "processes without room to watch memory accesses")                                           \
-    X(heap_blocks, "heap blocks not noted: where they were allocated is not known")\
+    X(heap_blocks, "heap blocks not noted: where they were allocated is not known")                                    \
     X(slots_closed, "calls that could not be intercepted: their module is closed to changes")
 
 enum run_loss {

@@ -107,7 +107,7 @@ void *hook_shmat(int id, const void *at, int flags)
 {
     struct shmid_ds s;
     void *r = HOOKED(shmat)(id, at, flags);
-    if (r != (void *)-1 && shmctl(id, IPC_STAT, &s) == 0)
+    if (r != (void *)-1 && sys_call3(SYS_shmctl, id, IPC_STAT, &s) == 0)
         TOUCH(access_forget(t, (u64)r, s.shm_segsz));
     return r;
 }

@@ -78,7 +78,7 @@ class Case(unittest.TestCase):
         with open(result, encoding="utf-8") as f:
             document = json.load(f)
         self.assertEqual(document["run"]["accesses"], "compiled")
-        self.assertNotIn("only locks were watched", p.stderr)
+        self.assertNotIn("memory accesses not watched", p.stderr)
 
 
 class Builds(Case):
