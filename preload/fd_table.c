@@ -27,6 +27,7 @@ enum space {
     SPACE_FILE = 1,
     SPACE_PIPE,
     SPACE_MADE,
+    SPACE_SIGNALS,
     SPACE_STREAM,
     SPACE_DATAGRAM,
     SPACE_UNKNOWN,
@@ -95,6 +96,16 @@ void fd_made_pair(int a, int b)
     u64 key = key_of(SPACE_MADE, __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED));
     put(a, key);
     put(b, key);
+}
+
+u64 fd_key_signals(void)
+{
+    return key_of(SPACE_SIGNALS, 0);
+}
+
+void fd_made_for_signals(int fd)
+{
+    put(fd, fd_key_signals());
 }
 
 void fd_copied(int from, int to)

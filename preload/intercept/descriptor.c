@@ -78,11 +78,12 @@ OPENS(open64, (const char *path, int flags, ...), path)
 OPENS(openat, (int at, const char *path, int flags, ...), at, path)
 OPENS(openat64, (int at, const char *path, int flags, ...), at, path)
 
-/* With a descriptor of its own, changes the set of signals of that one. */
 int hook_signalfd(int fd, const sigset_t *signals, int flags)
 {
     int r = HOOKED(signalfd)(fd, signals, flags);
-    return fd == -1 ? fresh(r, true) : r;
+    if (r >= 0 && start_same_process())
+        fd_made_for_signals(r);
+    return r;
 }
 
 #define MAKES_TWO(name, parameters, arguments, note)                                                                   \

@@ -18,7 +18,7 @@ static bool is_own(pid_t pid)
     int hook_##name parameters                                                                                         \
     {                                                                                                                  \
         if (here)                                                                                                      \
-            TOUCH(hb_release(t, notice_key(sig)));                                                                     \
+            TOUCH(hb_release(t, notice_key(sig)), hb_release(t, fd_key_signals()));                                    \
         return HOOKED(name) arguments;                                                                                 \
     }
 SENDS(kill, (pid_t pid, int sig), (pid, sig), is_own(pid))
@@ -57,7 +57,7 @@ WAITS(sigtimedwait, (const sigset_t *restrict set, siginfo_t *restrict info, con
 #define ANNOUNCES(type, name, parameters, arguments, ...)                                                              \
     type hook_##name parameters                                                                                        \
     {                                                                                                                  \
-        TOUCH(hb_release(t, NOTICE_ANY), COUNTED(__VA_ARGS__));                                                        \
+        TOUCH(hb_release(t, NOTICE_ANY), hb_release(t, fd_key_signals()), COUNTED(__VA_ARGS__));                       \
         return HOOKED(name) arguments;                                                                                 \
     }
 ANNOUNCES(int, timer_settime,
