@@ -33,6 +33,18 @@ static volatile long kept; /* the results of what only reads */
 static FILE *text, *null;
 static int zero_fd, null_fd;
 
+void *__memcpy_chk(void *, const void *, size_t, size_t);
+void *__memmove_chk(void *, const void *, size_t, size_t);
+void *__memset_chk(void *, int, size_t, size_t);
+char *__strcpy_chk(char *, const char *, size_t);
+char *__strncpy_chk(char *, const char *, size_t, size_t);
+char *__strcat_chk(char *, const char *, size_t);
+int __sprintf_chk(char *, int, size_t, const char *, ...);
+int __snprintf_chk(char *, size_t, int, size_t, const char *, ...);
+int __fprintf_chk(FILE *, int, const char *, ...);
+ssize_t __read_chk(int, void *, size_t, size_t);
+size_t __fread_chk(void *, size_t, size_t, size_t, FILE *);
+
 static int compare(const void *a, const void *b)
 {
     return *(const char *)a - *(const char *)b;
@@ -70,7 +82,7 @@ static int print_list(char *to, const char *format, ...)
     X(qsort_, 14, qsort(p, 15, 1, compare))                                                                            \
     X(wmemcpy_, 15, wmemcpy((wchar_t *)p, (wchar_t *)source, 4))                                                       \
     X(wmemset_, 15, wmemset((wchar_t *)p, L'x', 4))                                                                    \
-    X(wmemcmp_, 15, wmemcmp((wchar_t *)p, (wchar_t *)source, 4))
+    X(wmemcmp_, 15, kept = (long)wmemcmp((wchar_t *)p, (wchar_t *)source, 4))
 #define STRINGS(X)                                                                                                     \
     X(strlen_, 15, kept = (long)strlen(p))                                                                             \
     X(strnlen_, 6, kept = (long)strnlen(p, 7))                                                                         \
@@ -135,7 +147,20 @@ static int print_list(char *to, const char *format, ...)
     X(inet_ntop_, 9, inet_ntop(AF_INET, &(int){0x0100007f}, p, ROOM))                                                  \
     X(poll_, 7, (*(struct pollfd *)p = (struct pollfd){null_fd, POLLOUT, 0}, poll((struct pollfd *)p, 1, 0)))          \
     X(pipe_, 7, pipe((int *)p))
-#define ROWS(X) MEMORY(X) STRINGS(X) FORMATS(X) SYSTEM(X)
+/* What fortified programs call; ROOM is what the compiler knows of the buffer. */
+#define FORTIFIED(X)                                                                                                   \
+    X(chk_memcpy, 10, __memcpy_chk(p, source, 11, ROOM))                                                               \
+    X(chk_memmove, 10, __memmove_chk(p, source, 11, ROOM))                                                             \
+    X(chk_memset, 10, __memset_chk(p, 'x', 11, ROOM))                                                                  \
+    X(chk_strcpy, 15, __strcpy_chk(p, source, ROOM))                                                                   \
+    X(chk_strncpy, 29, __strncpy_chk(p, source, 30, ROOM))                                                             \
+    X(chk_strcat, 18, __strcat_chk(p, "123", ROOM))                                                                    \
+    X(chk_sprintf, 5, __sprintf_chk(p, 1, ROOM, "%d", 12345))                                                          \
+    X(chk_snprintf, 3, __snprintf_chk(p, 4, 1, ROOM, "%d", 12345))                                                     \
+    X(chk_printf_string, 15, __fprintf_chk(null, 1, "%s", p))                                                          \
+    X(chk_read, 99, __read_chk(zero_fd, p, 100, ROOM))                                                                 \
+    X(chk_fread, 9, __fread_chk(p, ROOM, 5, 2, text))
+#define ROWS(X) MEMORY(X) STRINGS(X) FORMATS(X) SYSTEM(X) FORTIFIED(X)
 
 #define BUFFERS(name, last, call)                                                                                      \
     static _Alignas(16) char hit_##name[ROOM] = TEXT;                                                                  \

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs functions.c or order.c under snarl: functions_test.py --snarl SNARL --source FILE PROGRAM [ARGS...]
+"""Runs one of the programs of this folder under snarl: functions_test.py --snarl SNARL --source FILE PROGRAM [ARGS...]
 
-The races must be on exactly the variables whose names begin with `hit_`: one at least for each that the source has, none on
-another one. With arguments for PROGRAM there must be no race at all.
+The races must be on exactly the variables, or blocks allocated by the functions, whose names begin with `hit_`: one at least
+for each that the source has, none on another one. With arguments for PROGRAM there must be no race at all.
 """
 import argparse
 import json
@@ -18,6 +18,14 @@ def variables(source):
     return {"hit_" + name for name in re.findall(r"^ +X\((\w+),", source.read_text(), re.MULTILINE)}
 
 
+def subject(memory):
+    """The row's name: a variable, or the function that has allocated the block."""
+    for frame in memory.get("born") or []:
+        if re.match(r"(hit|miss)_", frame.get("function") or ""):
+            return re.sub(r"\W.*", "", frame["function"])
+    return re.sub(r"[.\[].*", "", memory["name"].split(":")[-1])
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--snarl", required=True)
@@ -29,8 +37,7 @@ def main():
         run = subprocess.run([a.snarl, "run", "--json=" + out.name, "--", a.program, *a.args], capture_output=True, text=True,
                              timeout=120)
         result = json.loads(pathlib.Path(out.name).read_text())
-    found = {f["memory"]["name"] for f in result["findings"] if f["kind"] == "data-race"}
-    found = {re.sub(r"[.\[].*", "", name.split(":")[-1]) for name in found}
+    found = {subject(f["memory"]) for f in result["findings"] if f["kind"] == "data-race"}
     wanted = set() if a.args else variables(a.source)
     for name in sorted(wanted - found):
         print("no race on", name)
