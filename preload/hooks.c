@@ -22,7 +22,7 @@
 #define PAGE 4096ULL
 #define INDEX 2048u /* a power of two, well above the number of rows */
 #define MODULES 8192u
-#define RETRY_NS 1000000u
+#define RETRY_NS 50000u
 
 enum { SLOTS_EVERYWHERE = 1, SLOTS_WATCHED = 2 };
 

@@ -13,6 +13,7 @@
 
 #include "analyze/access.h"
 #include "blocks.h"
+#include "hooks.h"
 #include "interceptor.h"
 #include "quarantine.h"
 #include "watched.h"
@@ -29,6 +30,8 @@ void alloc_watched_new(void *p, u64 n, const u64 *fp, bool or_runtime)
 {
     if (!p)
         return;
+    if (snarl_unlikely(__atomic_load_n(&hooks_pending, __ATOMIC_RELAXED)))
+        hooks_update(); /* the loader and new modules allocate */
     struct thread *t = interceptor_enter(fp);
     struct block b = {.base = (u64)p, .size = n};
     if (t) {

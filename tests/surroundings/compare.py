@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs one of the programs of this folder under snarl: functions_test.py --snarl SNARL --source FILE PROGRAM [ARGS...]
+"""Runs one of the programs of this folder under snarl: compare.py --snarl SNARL --source FILE PROGRAM [ARGS...]
 
 The races must be on exactly the variables, or blocks allocated by the functions, whose names begin with `hit_`: one at least
 for each that the source has, none on another one. With arguments for PROGRAM there must be no race at all.

@@ -2,7 +2,7 @@
  *
  * For each row a first thread makes the call twice, on the buffers hit_NAME and miss_NAME. Then a second one writes the
  * last byte that the call touches of hit_NAME, and the one behind it of miss_NAME. Without an argument nothing orders
- * them: there must be one race for each hit_NAME and none for a miss_NAME (functions_test.py). With "ordered" the second
+ * them: there must be one race for each hit_NAME and none for a miss_NAME (compare.py). With "ordered" the second
  * thread begins after the first one's end: no race at all. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -204,6 +204,16 @@ static void stacks()
     pthread_join(start(stack_again, nullptr), nullptr);
 }
 
+// What is called at exit comes after its registration.
+static int late;
+
+static void *registers(void *)
+{
+    late = 1;
+    atexit([] { late++; });
+    return nullptr;
+}
+
 int main(int argc, char **)
 {
     bool ordered = argc > 1;
@@ -217,6 +227,8 @@ int main(int argc, char **)
         again(blocks_first, blocks_again);
         again(mapping_first, mapping_again);
         stacks();
+        pthread_detach(start(registers, nullptr));
+        step_alone();
     }
     return 0;
 }

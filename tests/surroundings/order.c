@@ -5,8 +5,10 @@
  * thread begins after the first one's end: no race at all. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -341,6 +343,54 @@ static void receive_signalfd(void)
     struct signalfd_siginfo info;
     must(read(in, &info, sizeof info) == sizeof info);
 }
+static volatile sig_atomic_t handled;
+static void handler(int sig)
+{
+    (void)sig;
+    handled++;
+}
+static void make_handler(void)
+{
+    block_signal();
+    must(signal(SIGUSR1, handler) != SIG_ERR);
+}
+static void receive_handler(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigsuspend(&none);
+    must(handled == 1);
+}
+
+/* Code that is not instrumented: linked, and opened later. */
+void relay_write(int fd);
+void relay_read(int fd);
+static void (*opened_write)(int fd), (*opened_read)(int fd);
+static void send_foreign(void)
+{
+    relay_write(out);
+}
+static void receive_foreign(void)
+{
+    relay_read(in);
+}
+static void make_opened(void)
+{
+    make_pipe();
+    void *library = dlopen("./libsurroundings_opened.so", RTLD_LAZY);
+    must(library != NULL);
+    opened_write = (void (*)(int))dlsym(library, "relay_write");
+    opened_read = (void (*)(int))dlsym(library, "relay_read");
+}
+static void send_opened(void)
+{
+    opened_write(out);
+}
+static void receive_opened(void)
+{
+    opened_read(in);
+}
+
 static void send_splice(void)
 {
     int fd[2];
@@ -377,6 +427,9 @@ static void send_splice(void)
     X(sysv_sem, make_sem, send_sem, receive_sem)                                                                       \
     X(sigwait, block_signal, send_signal, receive_sigwait)                                                             \
     X(sigqueue, block_signal, send_queued, receive_siginfo)                                                            \
+    X(handler, make_handler, send_signal, receive_handler)                                                             \
+    X(foreign, make_pipe, send_foreign, receive_foreign)                                                               \
+    X(foreign_opened, make_opened, send_opened, receive_opened)                                                        \
     X(signalfd, make_signalfd, send_signal, receive_signalfd)
 
 #define VARIABLES(name, make, send, receive) static int miss_##name, hit_##name;
@@ -432,10 +485,31 @@ static void run(const struct row *r, int ordered)
     pthread_join(t[1], NULL);
 }
 
+/* A thread that is cancelled in a call that waits ends as it should, and errno is the call's. */
+static void *waits(void *unused)
+{
+    (void)unused;
+    read(in, received, 1);
+    return NULL;
+}
+
+static void cancelled(void)
+{
+    pthread_t t;
+    void *result;
+    make_pipe();
+    must(!pthread_create(&t, NULL, waits, NULL) && !pthread_cancel(t) && !pthread_join(t, &result));
+    must(result == PTHREAD_CANCELED);
+    close(in);
+    must(read(in, received, 1) == -1 && errno == EBADF);
+    must(write(-1, received, 1) == -1 && errno == EBADF);
+}
+
 int main(int argc, char **argv)
 {
-    (void)argv;
+    chdir(dirname(argv[0]));
     for (unsigned i = 0; i < NROWS; i++)
         run(&rows[i], argc > 1);
+    cancelled();
     return 0;
 }
