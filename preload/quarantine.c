@@ -27,26 +27,24 @@ static u64 leave(u64 word)
     return address_in(word);
 }
 
-/* What was in the slot that is the oldest now. */
-static u64 replace_oldest(u64 word)
+/* What was in the slot that is the oldest now; *now: units inside afterwards. */
+static u64 replace_oldest(u64 word, u64 *now)
 {
     u32 i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % SLOTS;
-    return __atomic_exchange_n(&slot[i], word, __ATOMIC_ACQ_REL);
+    u64 old = __atomic_exchange_n(&slot[i], word, __ATOMIC_ACQ_REL);
+    *now = __atomic_add_fetch(&units, (word >> ADDRESS_BITS) - (old >> ADDRESS_BITS), __ATOMIC_RELAXED);
+    return address_in(old);
 }
 
 u32 quarantine_put(u64 addr, u64 size, u64 out[QUARANTINE_OUT])
 {
-    u64 word = word_of(addr, size), old;
+    u64 now;
     u32 n = 0;
-    __atomic_fetch_add(&units, word >> ADDRESS_BITS, __ATOMIC_RELAXED);
-    if ((old = replace_oldest(word)))
-        out[n++] = leave(old);
-    for (u32 i = 1; i < SLOTS && n < QUARANTINE_OUT; i++) {
-        if (__atomic_load_n(&units, __ATOMIC_RELAXED) <= MOST_BYTES / UNIT)
-            break;
-        if ((old = replace_oldest(0)))
-            out[n++] = leave(old);
-    }
+    if ((out[0] = replace_oldest(word_of(addr, size), &now)))
+        n++;
+    for (u32 i = 1; i < SLOTS && n < QUARANTINE_OUT && now > MOST_BYTES / UNIT; i++)
+        if ((out[n] = replace_oldest(0, &now)))
+            n++;
     return n;
 }
 

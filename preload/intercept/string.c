@@ -15,28 +15,54 @@ static u64 bounded(const char *s, u64 most)
     return n < most ? n + 1 : n;
 }
 
-/* Bytes that a comparison has to read of both. */
+#define PAGE 4096u
+#define WORD sizeof(u64)
+#define ONES 0x0101010101010101ULL
+
+static bool word_inside_page(const char *s)
+{
+    return ((u64)s & (PAGE - 1)) <= PAGE - WORD;
+}
+
+static u64 word_at(const char *s)
+{
+    u64 w;
+    __builtin_memcpy(&w, s, WORD);
+    return w;
+}
+
+/* Bytes that a comparison has to read of both. Whole words, as long as they neither differ nor hold the end. */
 static u64 compared(const char *a, const char *b, u64 most, bool any_case)
 {
     u64 i = 0;
+    for (; most - i >= WORD && word_inside_page(a + i) && word_inside_page(b + i); i += WORD) {
+        u64 w = word_at(a + i);
+        if (w != word_at(b + i) || ((w - ONES) & ~w & ONES << 7))
+            break;
+    }
     for (; i < most && a[i] && b[i]; i++)
         if (a[i] != b[i] && (!any_case || ((a[i] ^ b[i]) & ~0x20)))
             break;
     return i < most ? i + 1 : i;
 }
 
+#define COMPARES(name, parameters, arguments, most, any_case)                                                          \
+    int hook_##name parameters                                                                                         \
+    {                                                                                                                  \
+        int r = HOOKED(name) arguments;                                                                                \
+        u64 read = compared(a, b, most, any_case);                                                                     \
+        TOUCH(READS(a, read), READS(b, read));                                                                         \
+        return r;                                                                                                      \
+    }
+
 /* ---- length, comparison ---- */
 
 TOUCHED(size_t, strlen, (const char *s), (s), READS(s, r + 1))
 TOUCHED(size_t, strnlen, (const char *s, size_t n), (s, n), READS(s, r < n ? r + 1 : r))
-TOUCHED(int, strcmp, (const char *a, const char *b), (a, b), READS(a, compared(a, b, ~0ULL, false)),
-        READS(b, compared(a, b, ~0ULL, false)))
-TOUCHED(int, strncmp, (const char *a, const char *b, size_t n), (a, b, n), READS(a, compared(a, b, n, false)),
-        READS(b, compared(a, b, n, false)))
-TOUCHED(int, strcasecmp, (const char *a, const char *b), (a, b), READS(a, compared(a, b, ~0ULL, true)),
-        READS(b, compared(a, b, ~0ULL, true)))
-TOUCHED(int, strncasecmp, (const char *a, const char *b, size_t n), (a, b, n), READS(a, compared(a, b, n, true)),
-        READS(b, compared(a, b, n, true)))
+COMPARES(strcmp, (const char *a, const char *b), (a, b), ~0ULL, false)
+COMPARES(strncmp, (const char *a, const char *b, size_t n), (a, b, n), n, false)
+COMPARES(strcasecmp, (const char *a, const char *b), (a, b), ~0ULL, true)
+COMPARES(strncasecmp, (const char *a, const char *b, size_t n), (a, b, n), n, true)
 TOUCHED(int, strcoll, (const char *a, const char *b), (a, b), READS(a, LENGTH(a) + 1), READS(b, LENGTH(b) + 1))
 TOUCHED(size_t, strxfrm, (char *restrict to, const char *restrict from, size_t n), (to, from, n),
         READS(from, LENGTH(from) + 1), WRITES(to, r < n ? r + 1 : n))

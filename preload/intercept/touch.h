@@ -8,13 +8,34 @@
 #ifndef SNARL_INTERCEPT_TOUCH_H
 #define SNARL_INTERCEPT_TOUCH_H
 
-#include "analyze/access.h"
+#include "analyze/access_hot.h"
 #include "hooks.h"
 #include "interceptor.h"
 
+#define TOUCH_SHORT 128u
+
+/* Short ranges are often known already. */
+static SNARL_HOT bool touch_known(u64 addr, u64 size, u32 kind)
+{
+    if (size > TOUCH_SHORT || !shadow_covers(addr, size))
+        return false;
+    for (u64 end = addr + size, next; addr < end; addr = next) {
+        next = (addr | (GRANULE - 1)) + 1;
+        if (!access_is_known(addr, granule_mask(addr, (u32)((next < end ? next : end) - addr)), kind))
+            return false;
+    }
+    return true;
+}
+
+static SNARL_HOT void touch(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+{
+    if (!touch_known(addr, size, kind))
+        access_range(t, addr, size, kind, fp);
+}
+
 /* Inside: these bytes are read, or written. */
-#define READS(at, n) access_range(t, (u64)(at), (u64)(n), ACCESS_READ, fp)
-#define WRITES(at, n) access_range(t, (u64)(at), (u64)(n), ACCESS_WRITE, fp)
+#define READS(at, n) touch(t, (u64)(at), (u64)(n), ACCESS_READ, fp)
+#define WRITES(at, n) touch(t, (u64)(at), (u64)(n), ACCESS_WRITE, fp)
 
 static SNARL_HOT struct thread *touch_enter(const u64 *fp)
 {
