@@ -202,6 +202,14 @@ void hooks_change(u64 lo, u64 hi)
     __atomic_store_n(&hooks_pending, true, __ATOMIC_SEQ_CST);
 }
 
+void hooks_after_fork(void)
+{
+    if (!busy)
+        return;
+    busy = 0;
+    hooks_pending = true;
+}
+
 void hooks_start(void)
 {
     u32 own = 0;

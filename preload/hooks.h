@@ -41,6 +41,8 @@ void hooks_start(void) __attribute__((visibility("hidden")));
 void hooks_update(void) __attribute__((visibility("hidden")));
 /* A module has gone from these addresses or has come to them (loader's thread, before relocation). */
 void hooks_change(u64 lo, u64 hi) __attribute__((visibility("hidden")));
+/* In a forked child: who was changing slots is not here. */
+void hooks_after_fork(void) __attribute__((visibility("hidden")));
 /* There is something to do for hooks_update. */
 extern bool hooks_pending __attribute__((visibility("hidden")));
 

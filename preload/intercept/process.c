@@ -14,6 +14,7 @@
 #include "analyze/access.h"
 #include "blocks.h"
 #include "fiber.h"
+#include "hooks.h"
 #include "interceptor.h"
 #include "modules.h"
 #include "start.h"
@@ -106,6 +107,7 @@ static void fork_child(void)
     modules_after_fork();
     unwind_after_fork();
     thread_after_fork();
+    hooks_after_fork();
     fiber_after_fork();
 }
 
@@ -214,6 +216,18 @@ static void child_ended(pid_t pid, const u64 *fp)
     interceptor_leave(t);
 }
 
+/* As the real call would: that is a write of its caller's. */
+static void status_given(int *to, int status, const u64 *fp)
+{
+    *to = status;
+    struct thread *t = access_on ? interceptor_enter(fp) : NULL;
+    if (!t)
+        return;
+    if (watched_call(fp, false))
+        access_range(t, (u64)to, sizeof *to, ACCESS_WRITE, fp);
+    interceptor_leave(t);
+}
+
 static bool has_ended(int status)
 {
     return WIFEXITED(status) || WIFSIGNALED(status);
@@ -225,7 +239,7 @@ EXPORT pid_t wait(int *status)
     pid_t pid = REAL(wait)(&mine);
     if (pid > 0) {
         if (status)
-            *status = mine;
+            status_given(status, mine, INTERCEPTOR_FP());
         child_ended(pid, INTERCEPTOR_FP());
     }
     return pid;
@@ -238,7 +252,7 @@ EXPORT pid_t waitpid(pid_t which, int *status, int options)
     pid_t pid = REAL(waitpid)(which, &mine, options);
     if (pid > 0) {
         if (status)
-            *status = mine;
+            status_given(status, mine, INTERCEPTOR_FP());
         if (has_ended(mine))
             child_ended(pid, INTERCEPTOR_FP());
     }
@@ -252,7 +266,7 @@ EXPORT pid_t wait3(int *status, int options, struct rusage *usage)
     pid_t pid = REAL(wait3)(&mine, options, usage);
     if (pid > 0) {
         if (status)
-            *status = mine;
+            status_given(status, mine, INTERCEPTOR_FP());
         if (has_ended(mine))
             child_ended(pid, INTERCEPTOR_FP());
     }
@@ -265,7 +279,7 @@ EXPORT pid_t wait4(pid_t which, int *status, int options, struct rusage *usage)
     pid_t pid = REAL(wait4)(which, &mine, options, usage);
     if (pid > 0) {
         if (status)
-            *status = mine;
+            status_given(status, mine, INTERCEPTOR_FP());
         if (has_ended(mine))
             child_ended(pid, INTERCEPTOR_FP());
     }

@@ -113,7 +113,7 @@ TOUCHED(int, getaddrinfo,
         (const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
          struct addrinfo **restrict to),
         (node, service, hints, to), IF(node, STRING(node)), IF(service, STRING(service)), READS_ONE(hints),
-        IF(!r, WRITES_ONE(to)))
+        IF(!r, WRITES(to, sizeof(void *))))
 TOUCHED(int, getnameinfo,
         (const struct sockaddr *restrict address, socklen_t length, char *restrict host, socklen_t nhost,
          char *restrict service, socklen_t nservice, int flags),
