@@ -1,4 +1,4 @@
-/* Runs a program and prints "ns per byte" and its peak resident memory in kB, for programs that cannot say so themselves:
+/* Runs a program that cannot measure itself and prints "ns per byte" and its peak resident memory in kB:
  * peak BYTES OUTPUT PROGRAM ARGS... OUTPUT takes the program's standard output. Ends with the program's status. */
 #define _GNU_SOURCE
 #include <fcntl.h>
