@@ -26,7 +26,7 @@ KNOWN = {
          "programs/zstdcli*.c"],
         ["-DZSTD_NOBENCH", "-DZSTD_NODICT", "-DZSTD_MULTITHREAD", "-DZSTD_DISABLE_ASM", "-DZSTD_LEGACY_SUPPORT=0",
          "-DXXH_NAMESPACE=ZSTD_", "-Ilib", "-Ilib/common"],
-        [], ["-q", "-c", "-3", "-T2", "-B1MB"]),
+        [], ["-q", "-c", "-3", "-T2", "--block-size=1MB"]),
     "pigz": Known(
         "pigz.c", "pigz", ["pigz.c", "yarn.c", "try.c", "zopfli/src/zopfli/[!z]*.c"], [], ["-lz", "-lm"],
         ["-k", "-c", "-n", "-p", "2"]),
