@@ -1,7 +1,7 @@
 """What the benchmarks share: their options, the tools that they compare, and rounds in which the tools take turns.
 
-A program that is measured prints "ns kB" at its end: nanoseconds for one element of its work, and its peak resident memory. The
-smallest value of all rounds counts, since noise only adds.
+A program that is measured prints "ns kB" at its end: nanoseconds for one element of its work, and its peak resident
+memory. The smallest value of all rounds counts, since noise only adds.
 """
 import argparse
 import collections
@@ -31,15 +31,17 @@ class Tool:
     def run(self, argv, limit, launcher=()):
         """launcher: what measures the program from outside, when that is not done by the program itself."""
         try:
-            p = subprocess.run([*launcher, *self.command, *argv], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit)
+            p = subprocess.run([*launcher, *self.command, *argv], env=self.env, stdin=subprocess.DEVNULL,
+                               capture_output=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired:
             return Result(why=f"longer than {limit:.0f} s")
         try:
             ns, kb = p.stdout.split()[-2:]
             return Result(float(ns), int(kb), p.returncode == REPORTED)
         except (ValueError, IndexError):
-            last = p.stderr.decode(errors="replace").strip().split("\n")[-1]
-            return Result(why=last or f"ended with status {p.returncode}")
+            said = p.stderr.decode(errors="replace").strip().split("\n")
+            wrong = [line for line in said if line.startswith("wrong: ")]
+            return Result(why=(wrong or said)[-1] or f"ended with status {p.returncode}")
 
 
 def arguments(doc, tools):
@@ -67,7 +69,8 @@ def compiles(command, folder):
     """Whether it makes programs with threads, and these run."""
     program = os.path.join(folder, "probe")
     try:
-        subprocess.run(command + ["-pthread", "-x", "c", "-", "-o", program], input=PROBE, check=True, capture_output=True, timeout=60)
+        argv = [*command, "-pthread", "-x", "c", "-", "-o", program]
+        subprocess.run(argv, input=PROBE, check=True, capture_output=True, timeout=60)
         subprocess.run([program], check=True, capture_output=True, timeout=60)
     except (subprocess.SubprocessError, OSError):
         return False
@@ -86,9 +89,10 @@ def newest_clang(folder):
 def peers(names, folder, slower, once=()):
     """Those of the named tools that snarl is measured against and that are here; says which are not."""
     tools = []
-    for name, compiler in (("tsan gcc", "gcc"), ("tsan clang", newest_clang(folder) if "tsan clang" in names else None)):
+    for name in ("tsan gcc", "tsan clang"):
         if name not in names:
             continue
+        compiler = "gcc" if name == "tsan gcc" else newest_clang(folder)
         if compiler and compiles([compiler, "-fsanitize=thread"], folder):
             version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
             print(f"{name}: {compiler}, {version.splitlines()[0]}")

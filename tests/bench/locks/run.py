@@ -61,7 +61,8 @@ def build(tools, folder):
         compiler = tool.compiler or ["gcc"]
         program = os.path.join(folder, "-".join(compiler).replace("/", "-"))
         if not os.path.exists(program):
-            subprocess.run(compiler + ["-O2", "-g", "-pthread", os.path.join(HERE, "bench.c"), "-o", program], check=True)
+            command = [*compiler, "-O2", "-g", "-pthread", os.path.join(HERE, "bench.c"), "-o", program]
+            subprocess.run(command, check=True)
         programs[tool.name] = program
     return programs
 
@@ -125,7 +126,8 @@ def main():
         if opts.quick:
             scale = [r for r in scale if r[2] <= 1000]
         done = table(tools, programs, pairs, opts) + table(tools, programs, scale, opts)
-    broken = [(row[0], r.why) for row, found in done for name, r in found.items() if name in ("native", "snarl") and r.ns is None]
+    values = [(row[0], found.get(name)) for row, found in done for name in ("native", "snarl")]
+    broken = [(name, r.why) for name, r in values if r and r.ns is None]
     for name, why in broken:
         print(f"no value for {name}: {why}", file=sys.stderr)
     return 1 if broken else 0

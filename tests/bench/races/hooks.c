@@ -53,9 +53,7 @@ HOOK(__tsan_func_entry, FUNCTION)
 HOOK(__tsan_func_exit, FUNCTION)
 
 void __tsan_init(void);
-void __tsan_init(void)
-{
-}
+void __tsan_init(void) {}
 
 long __tsan_atomic64_load(const long *p, int order);
 long __tsan_atomic64_load(const long *p, int order)

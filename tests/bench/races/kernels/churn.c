@@ -1,5 +1,5 @@
-/* Threads come and go: each reads what all share, fills a block of its own and leaves it to the main thread, which gives
- * it back. One element: one thread. */
+/* Threads come and go: each reads what all share, fills a block of its own and leaves it to the main thread, which
+ * gives it back. One element: one thread. */
 #include "../bench.h"
 
 #include <stdlib.h>

@@ -31,11 +31,12 @@ static long compress(const unsigned char *src, long n, unsigned char *out, int *
         if (from >= 0 && i - from < 65536)
             while (length < 255 && i + length < n && src[from + length] == src[i + length])
                 length++;
-        out[o++] = (unsigned char)(length > 3 ? length : 0);
-        out[o++] = length > 3 ? (unsigned char)(i - from) : src[i];
-        if (length > 3)
+        length = length > 3 ? length : 0;
+        out[o++] = (unsigned char)length;
+        out[o++] = length ? (unsigned char)(i - from) : src[i];
+        if (length)
             out[o++] = (unsigned char)((i - from) >> 8);
-        i += length > 3 ? length : 1;
+        i += length ? length : 1;
     }
     return o;
 }
@@ -47,8 +48,9 @@ static void expand(const unsigned char *src, long n, unsigned char *out)
         if (!length)
             *out++ = (unsigned char)distance;
         else
-            for (distance += src[i++] * 256L; length; length--, out++)
-                *out = out[-distance];
+            distance += src[i++] * 256L;
+        for (; length; length--, out++)
+            *out = out[-distance];
     }
 }
 

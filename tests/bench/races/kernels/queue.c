@@ -1,4 +1,4 @@
-/* A ring of one producer and one consumer on C11 acquire and release, no lock. One element: one message of two words. */
+/* A ring of one producer and one consumer on C11 acquire and release, no lock. One element: a message of two words. */
 #include "../bench.h"
 
 #include <sched.h>

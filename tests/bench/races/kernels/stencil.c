@@ -1,5 +1,5 @@
-/* Phases between barriers: each cell becomes the sum of itself and its neighbours, the threads own stripes. One element:
- * one cell of one phase. */
+/* Phases between barriers: each cell becomes the sum of itself and its neighbours, the threads own stripes. One
+ * element: one cell of one phase. */
 #include "../bench.h"
 
 #include <pthread.h>
