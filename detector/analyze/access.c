@@ -466,9 +466,15 @@ void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
 
 /* ---- by an instruction known to the thread ---- */
 
-static struct instruction_memo *instruction_memo(struct accesses *a, u64 pc, u64 stamp)
+static SNARL_HOT struct instruction_memo *instruction_memo(struct accesses *a, const u64 *fp)
 {
-    return &a->instructions[(pc ^ pc >> 8 ^ stamp * 0x9e3779b1u) % INSTRUCTION_MEMO];
+    u64 h = (fp[1] ^ a->frames.context) + (u64)fp;
+    return &a->instructions[h * 0x9e3779b97f4a7c15ULL >> (64 - INSTRUCTION_MEMO_BITS)];
+}
+
+static SNARL_HOT bool instruction_known(const struct accesses *a, const struct instruction_memo *m, const u64 *fp)
+{
+    return m->pc == fp[1] && m->context == a->frames.context && m->sp == (u64)fp;
 }
 
 /* What is left of an older slot; NOT_QUICK when its past has to be looked up. */
@@ -802,14 +808,14 @@ static __attribute__((noinline)) bool quick_step(const struct quick *q, u64 seen
     return done;
 }
 
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
     if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored || a->busy))
         return false;
-    const struct instruction_memo *m = instruction_memo(a, pc, a->frames.stamp);
-    if (snarl_unlikely(m->pc != pc || m->stamp != a->frames.stamp))
+    const struct instruction_memo *m = instruction_memo(a, fp);
+    if (snarl_unlikely(!instruction_known(a, m, fp)))
         return false;
     u64 *cell = shadow_cell(addr);
     u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
@@ -857,8 +863,8 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
         run_lost(LOSS_shadow_uncovered);
         return;
     }
-    struct instruction_memo *m = instruction_memo(x.a, fp[1], x.a->frames.stamp);
-    if (m->pc == fp[1] && m->stamp == x.a->frames.stamp) {
+    struct instruction_memo *m = instruction_memo(x.a, fp);
+    if (instruction_known(x.a, m, fp)) {
         x.site = m->site;
         x.stack = m->stack;
     } else if (access_site(&x)) {
@@ -866,7 +872,8 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         m->site = x.site;
         m->stack = x.stack;
-        m->stamp = x.a->frames.stamp;
+        m->context = x.a->frames.context;
+        m->sp = (u64)fp;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         m->pc = fp[1];
     }

@@ -25,10 +25,13 @@ static SNARL_HOT bool slot_has(u32 slot, u32 now, u32 mask, u32 kind)
     return !((slot ^ want) & care);
 }
 
-/* Which activation of a function the thread is in, where all functions that make accesses tell of their entry and exit:
- * two accesses of one instruction with the same stamp have the same stack. Stamps are never used twice. An entry that
- * is never left (longjmp) makes later exits return to stamps that are newer than those of the functions they return to;
- * what counts is that none is older. So depth may wrap, too. */
+/* Where the thread is, as the functions tell that make accesses.
+ *
+ * The stamp is that of the present activation, never used twice. The context is a hash of the call path: of the context
+ * in which the function was called, and of where. Two accesses by one instruction in the same context, at the same
+ * stack pointer, have the same stack. An entry that is never left (longjmp) makes later exits return to contexts of
+ * functions further in: those name the path to there, so what they stand for stays one stack, too; and to stamps that
+ * are too new, never too old. So depth may wrap. */
 #define FRAMES_KEPT 65536u
 #define SETS_KNOWN 16u
 struct access_frames {
@@ -37,9 +40,9 @@ struct access_frames {
         u32 slot, mask;
     } sets[SETS_KNOWN];
     bool any_set;
-    u64 stamp, last;
+    u64 stamp, last, context;
     u32 depth;
-    u64 outer[FRAMES_KEPT];
+    u64 outer[FRAMES_KEPT], contexts[FRAMES_KEPT]; /* stamps and contexts of the callers */
 };
 /* NULL while accesses are not watched. */
 extern __thread struct access_frames *access_frames __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -76,27 +79,33 @@ static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
     return kind == ACCESS_READ && set_has((u32)cell, mask);
 }
 
-static SNARL_HOT void access_function_entry(void)
+static SNARL_HOT void access_function_entry(u64 caller_pc)
 {
     struct access_frames *f = access_frames;
     if (snarl_unlikely(!f))
         return;
-    f->outer[f->depth++ % FRAMES_KEPT] = f->stamp;
+    u32 i = f->depth++ % FRAMES_KEPT;
+    f->outer[i] = f->stamp;
+    f->contexts[i] = f->context;
     f->stamp = ++f->last;
+    f->context = (f->context ^ caller_pc) * 0x9e3779b97f4a7c15ULL;
+    f->context ^= f->context >> 32;
 }
 static SNARL_HOT void access_function_exit(void)
 {
     struct access_frames *f = access_frames;
     if (snarl_unlikely(!f))
         return;
-    f->stamp = f->outer[--f->depth % FRAMES_KEPT];
+    u32 i = --f->depth % FRAMES_KEPT;
+    f->stamp = f->outer[i];
+    f->context = f->contexts[i];
 }
 
-/* Records an access inside one granule that the thread's tables answer for, by an instruction (return address pc) whose
+/* Records an access inside one granule that the thread's tables answer for, by an instruction (fp as in engine.h) whose
  * function tells of its entries: this thread's own past there, or what is known to be before. False: nothing was done.
  * May be interrupted by a signal handler that comes here, too. */
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc);
-/* The same access, in full; fp as in engine.h, fp[1] being that pc. */
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp);
+/* The same access, in full. */
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp);
 
 #endif

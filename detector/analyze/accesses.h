@@ -12,7 +12,8 @@
 
 #define KNOWN 1024u
 #define SITE_MEMO 256u
-#define INSTRUCTION_MEMO 256u
+#define INSTRUCTION_MEMO_BITS 10
+#define INSTRUCTION_MEMO (1u << INSTRUCTION_MEMO_BITS)
 #define MERGE_MEMO 128u
 #define PENDING 4u
 #define SET_MEMO 64u
@@ -44,7 +45,7 @@ struct accesses {
         u32 site;
     } sites[SITE_MEMO];
     struct instruction_memo {
-        u64 pc, stamp; /* pc 0: being written, or empty */
+        u64 pc, context, sp; /* pc 0: being written, or empty */
         u32 site;
         ref_t stack;
     } instructions[INSTRUCTION_MEMO];

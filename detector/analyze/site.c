@@ -51,23 +51,39 @@ u32 site_make(ref_t stack, u32 mask, u32 flags, u32 rest)
     return i;
 }
 
+/* Stacks of one slot that are kept apart; the bytes of further ones have none. A parser that touches each byte of a word
+ * from another line would otherwise make a site of its own for every word. */
+#define PARTS 3u
+
 u32 site_merge(u32 old, u32 old_mask, ref_t stack, u32 mask)
 {
-    u32 list = 0, left = old_mask & ~mask, others = 0, parts[GRANULE], masks[GRANULE], n = 0;
-    for (u32 i = old; i && left && n < GRANULE; i = sites[i].rest) {
+    struct {
+        ref_t stack;
+        u32 mask;
+    } part[PARTS + 2];
+    u32 n = 0, left = old_mask, k, list = 0;
+    for (u32 i = old; i && left && n <= PARTS; i = sites[i].rest) {
         u32 m = left & (sites[i].mask ? sites[i].mask : SLOT_MASK);
-        if (!m || sites[i].stack == stack)
-            continue; /* joins the new one's bytes */
-        parts[n] = sites[i].stack;
-        masks[n++] = m;
-        others |= m;
+        part[n].stack = sites[i].stack;
+        part[n].mask = m;
+        n += m != 0;
         left &= ~m;
     }
-    if (!n)
-        return site_make(stack, 0, 0, 0);
+    for (k = 0; k < n && part[k].stack != stack; k++)
+        ;
+    if (k == n && n >= PARTS) { /* with those that have none */
+        stack = 0;
+        for (k = 0; k < n && part[k].stack; k++)
+            ;
+    }
+    if (k == n) {
+        part[n].stack = stack;
+        part[n++].mask = 0;
+    }
+    part[k].mask |= mask & ~old_mask;
     while (n-- > 0)
-        list = site_make(parts[n], masks[n], 0, list);
-    return site_make(stack, SLOT_MASK & ~others, 0, list);
+        list = site_make(part[n].stack, part[n].mask, 0, list);
+    return list;
 }
 
 const struct site *site_at(u32 site, u32 byte)

@@ -28,7 +28,7 @@ struct site {
 int site_start(void);
 /* The site of these, made if it is new; 0 when the table is full (counted). Lock-free. */
 u32 site_make(ref_t stack, u32 mask, u32 flags, u32 rest);
-/* A slot had `old` for the bytes in old_mask; some of its bytes, mask, are touched again from `stack`. */
+/* A slot has `old` for the bytes in old_mask; those of mask are touched from `stack`, too: what is new among them is its. */
 u32 site_merge(u32 old, u32 old_mask, ref_t stack, u32 mask);
 /* What stands for byte 0..7, or NULL. */
 const struct site *site_at(u32 site, u32 byte);

@@ -20,18 +20,20 @@ static SNARL_COLD void access_full(u64 addr, u32 size, u32 kind, const u64 *fp)
 #define KEEP_FRAME() __asm__ volatile("")
 
 /* Inside one granule. */
-static __attribute__((noinline)) void access_miss(u64 addr, u32 size, u32 kind)
+static __attribute__((noinline)) void access_miss(u64 addr, u64 size, u32 kind)
 {
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = snarl_thread;
-    if (snarl_likely((uintptr_t)t > 1) && snarl_likely(access_quick(t, addr, granule_mask(addr, size), kind, fp[1])))
+    __builtin_prefetch(shadow_site(addr), 1);
+    if (snarl_likely((uintptr_t)t > 1) && snarl_likely(access_quick(t, addr, granule_mask(addr, (u32)size), kind, fp)))
         return;
-    access_full(addr, size, kind, fp);
+    access_full(addr, (u32)size, kind, fp);
     KEEP_FRAME();
 }
 
 /* In several. */
-static __attribute__((noinline)) void access_miss_wide(u64 addr, u32 size, u32 kind)
+#define SMALL_RANGE 256u
+static __attribute__((noinline)) void access_miss_wide(u64 addr, u64 size, u32 kind)
 {
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = snarl_thread;
@@ -40,10 +42,10 @@ static __attribute__((noinline)) void access_miss_wide(u64 addr, u32 size, u32 k
         next = (at | (GRANULE - 1)) + 1;
         next = next < end ? next : end;
         u32 mask = granule_mask(at, (u32)(next - at));
-        done = access_is_known(at, mask, kind) || access_quick(t, at, mask, kind, fp[1]);
+        done = access_is_known(at, mask, kind) || access_quick(t, at, mask, kind, fp);
     }
     if (snarl_unlikely(!done))
-        access_full(addr, size, kind, fp);
+        access_full(addr, (u32)size, kind, fp);
     KEEP_FRAME();
 }
 
@@ -116,8 +118,7 @@ SIZES(UNALIGNED)
 EXPORT void __tsan_func_entry(void *pc);
 EXPORT void __tsan_func_entry(void *pc)
 {
-    (void)pc;
-    access_function_entry();
+    access_function_entry((u64)pc);
 }
 
 EXPORT void __tsan_func_exit(void);
@@ -130,14 +131,14 @@ EXPORT void __tsan_read_range(void *p, unsigned long size);
 EXPORT void __tsan_read_range(void *p, unsigned long size)
 {
     if (access_now)
-        range_miss((u64)p, size, ACCESS_READ);
+        (size <= SMALL_RANGE ? access_miss_wide : range_miss)((u64)p, size, ACCESS_READ);
 }
 
 EXPORT void __tsan_write_range(void *p, unsigned long size);
 EXPORT void __tsan_write_range(void *p, unsigned long size)
 {
     if (access_now)
-        range_miss((u64)p, size, ACCESS_WRITE);
+        (size <= SMALL_RANGE ? access_miss_wide : range_miss)((u64)p, size, ACCESS_WRITE);
 }
 
 /* What instrumented code calls in the place of the C library's (clang 15 and later). The frame is the hook's own. */

@@ -150,7 +150,7 @@ static SNARL_HOT void tell_access(struct site *s, u32 write)
     u32 kind = ACCESS_ATOMIC | write, mask = granule_mask(s->addr, s->size);
     if (snarl_unlikely(s->addr % GRANULE + s->size > GRANULE))
         access_range(s->t, s->addr, s->size, kind, s->fp);
-    else if (!access_is_known(s->addr, mask, kind) && !access_quick(s->t, s->addr, mask, kind, s->fp[1]))
+    else if (!access_is_known(s->addr, mask, kind) && !access_quick(s->t, s->addr, mask, kind, s->fp))
         access_seen(s->t, s->addr, s->size, kind, s->fp);
 }
 static SNARL_HOT void tell_read(struct site *s, int order)

@@ -55,7 +55,7 @@ static SNARL_HOT void tell(const void *object, u32 size, u32 kind, const u64 *fp
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
-    if (!access_quick(t, addr, granule_mask(addr, size), kind, fp[1]))
+    if (!access_quick(t, addr, granule_mask(addr, size), kind, fp))
         access_seen(t, addr, size, kind, fp);
     interceptor_leave(t);
 }

@@ -81,7 +81,7 @@ static void hook(struct thread *t, u64 addr, u32 size, u32 kind, u64 pc)
 {
     u64 fp[2] = {0, pc};
     u32 mask = granule_mask(addr, size);
-    if (!access_is_known(addr, mask, kind) && !access_quick(t, addr, mask, kind, pc))
+    if (!access_is_known(addr, mask, kind) && !access_quick(t, addr, mask, kind, fp))
         access_seen(t, addr, size, kind, fp);
 }
 

@@ -55,9 +55,9 @@ void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
 {
     access_seen(t, addr, (u32)size, kind, fp);
 }
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
-    (void)t, (void)addr, (void)mask, (void)kind, (void)pc;
+    (void)t, (void)addr, (void)mask, (void)kind, (void)fp;
     return false;
 }
 static void (*interrupt)(void); /* comes between a clock and its operation */
