@@ -141,7 +141,7 @@ function(snarl_add_cases prefix directory)
 endfunction()
 
 # snarl_add_access_cases(DIRECTORY): the same for DIRECTORY/*.c and *.cc, built by `snarl cc` and `snarl c++` with each compiler that is
-# there: the tests are accesses/COMPILER/NAME.
+# there: the tests are accesses/COMPILER/NAME. With `@needs openmp`: by gcc, whose OpenMP library is the one that is known.
 function(snarl_add_access_cases directory)
     file(GLOB files CONFIGURE_DEPENDS ${directory}/*.c ${directory}/*.cc)
     find_program(CASE_CXX_gcc g++)
@@ -154,8 +154,12 @@ function(snarl_add_access_cases directory)
             else()
                 set(build cc --with=${CASE_CC_${compiler}} -std=gnu11)
             endif()
-            if(build MATCHES "NOTFOUND")
+            file(STRINGS ${file} openmp REGEX "^ \\* @needs openmp$")
+            if(build MATCHES "NOTFOUND" OR (openmp AND NOT (compiler STREQUAL "gcc" AND OpenMP_C_FOUND)))
                 continue()
+            endif()
+            if(openmp)
+                list(APPEND build -fopenmp)
             endif()
             set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
             get_filename_component(name ${file} NAME_WE)
