@@ -74,7 +74,9 @@
     E(GOMP_barrier_cancel) E(GOMP_loop_end_cancel) E(GOMP_sections_end_cancel) E(GOMP_single_copy_start)               \
     E(GOMP_single_copy_end) E(GOMP_ordered_start) E(GOMP_ordered_end) E(GOMP_atomic_start) E(GOMP_atomic_end)          \
     E(GOMP_task) E(GOMP_taskwait) E(GOMP_taskwait_depend) E(GOMP_taskgroup_start) E(GOMP_taskgroup_end)                \
-    E(GOMP_taskloop) E(GOMP_taskloop_ull)
+    E(GOMP_taskloop) E(GOMP_taskloop_ull)                                                                              \
+    /* intercept/exception.c */                                                                                        \
+    E(__cxa_end_catch) E(_ZNSt15__exception_ptr13exception_ptr10_M_releaseEv)
 /* clang-format on */
 
 #endif

@@ -104,6 +104,10 @@ size_t strlcpy(char *, const char *, size_t);
 size_t strlcat(char *, const char *, size_t);
 int epoll_pwait2(int, struct epoll_event *, int, const struct timespec *, const __sigset_t *);
 
+/* libstdc++; the second is std::exception_ptr::_M_release. */
+void __cxa_end_catch(void);
+void _ZNSt15__exception_ptr13exception_ptr10_M_releaseEv(void **);
+
 /* libgomp. What an older compiler does not pass to GOMP_task is not used. */
 #define GOMP_LOOP(name) void name(void (*)(void *), void *, unsigned, long, long, long, unsigned);
 #define GOMP_LOOP_CHUNKS(name) void name(void (*)(void *), void *, unsigned, long, long, long, long, unsigned);
