@@ -3,14 +3,15 @@
  * the program's. Called by all modules while accesses are watched. Takes the engine's locks in slow paths only; allocates
  * nothing.
  *
- * Whoever comes here has done with the object what it had to do, and may be the last: it releases, and acquires what
- * those before it have released. */
+ * Whoever lets go of the object releases, and is let go of here, in the library's counter, unless it is the last user:
+ * that one acquires what all others have released before the library destroys the object. */
 #include "touch.h"
 
 /* libstdc++'s __cxa_exception, as the Itanium C++ ABI lays it out. Of an exception that was thrown again from an
  * exception_ptr, the first word is the object; else the object follows the header. */
 #define HEADER_CLASS 80u
 #define HEADER_SIZE 112u
+#define COUNT_BEFORE 128u               /* the number of users, in front of the header */
 #define CLASS_GNU 0x474e5543432b2b00ULL /* "GNUCC++\0"; \1: thrown again */
 #define CLASS_AGAIN 1ULL
 
@@ -31,25 +32,52 @@ static u64 object_caught(void)
     return class & CLASS_AGAIN ? *(const u64 *)header : (u64)header + HEADER_SIZE;
 }
 
-static void done_with(u64 object, const u64 *fp)
+static void tell(u64 object, void (*what)(struct thread *, u64), const u64 *fp)
 {
-    struct thread *t = object ? touch_enter(fp) : NULL;
+    struct thread *t = touch_enter(fp);
     if (!t)
         return;
-    hb_release(t, hb_key(HB_ADDRESS, object));
-    hb_acquire(t, hb_key(HB_ADDRESS, object));
+    what(t, hb_key(HB_ADDRESS, object));
     interceptor_leave(t);
 }
 
+static int *users_of(u64 object)
+{
+    return (int *)(object - COUNT_BEFORE);
+}
+
+/* The caller is a user. */
+static void let_go(u64 object, const u64 *fp)
+{
+    int *users = users_of(object), n = __atomic_load_n(users, __ATOMIC_ACQUIRE);
+    if (n > 1)
+        tell(object, hb_release, fp);
+    while (n > 1)
+        if (__atomic_compare_exchange_n(users, &n, n - 1, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return;
+    tell(object, hb_acquire, fp);
+    tell(object, hb_forget, fp);
+    void *last = (void *)object;
+    HOOKED(_ZNSt15__exception_ptr13exception_ptr10_M_releaseEv)(&last);
+}
+
+/* The library lets go on the way; a user more, meanwhile, keeps it from doing so as the last. */
 void hook___cxa_end_catch(void)
 {
-    done_with(object_caught(), INTERCEPTOR_FP());
+    const u64 *fp = INTERCEPTOR_FP();
+    u64 object = HOOKED(_ZNSt15__exception_ptr13exception_ptr10_M_releaseEv) ? object_caught() : 0;
+    if (object)
+        __atomic_fetch_add(users_of(object), 1, __ATOMIC_RELAXED);
     HOOKED(__cxa_end_catch)();
+    if (object)
+        let_go(object, fp);
 }
 
 /* std::exception_ptr::_M_release: of a copy, by its destructor or an assignment. */
 void hook__ZNSt15__exception_ptr13exception_ptr10_M_releaseEv(void **pointer)
 {
-    done_with((u64)*pointer, INTERCEPTOR_FP());
-    HOOKED(_ZNSt15__exception_ptr13exception_ptr10_M_releaseEv)(pointer);
+    u64 object = (u64)*pointer;
+    *pointer = NULL;
+    if (object)
+        let_go(object, INTERCEPTOR_FP());
 }
