@@ -33,7 +33,7 @@
     /* intercept/results.c */                                                                                          \
     W(gettimeofday) W(clock_gettime) W(clock_getres) W(time) W(times) W(localtime_r) W(gmtime_r) W(ctime_r)            \
     W(asctime_r) W(mktime) W(timegm) W(strftime) W(strptime) W(nanosleep) W(clock_nanosleep) W(getitimer)              \
-    W(timer_gettime) W(stat) W(stat64) W(lstat) W(lstat64) W(fstat) W(fstat64) W(fstatat) W(fstatat64)    \
+    W(timer_gettime) W(stat) W(stat64) W(lstat) W(lstat64) W(fstat) W(fstat64) W(fstatat) W(fstatat64)                 \
     W(statfs) W(fstatfs) W(getcwd) W(__getcwd_chk) W(readlink) W(readlinkat) W(__readlink_chk) W(__readlinkat_chk)     \
     W(realpath) W(__realpath_chk) W(getrandom) W(getentropy) W(uname) W(gethostname) W(__gethostname_chk)              \
     W(getrusage) W(sysinfo) W(sem_getvalue) W(getaddrinfo) W(getnameinfo) W(inet_ntop) W(inet_pton) W(inet_aton)       \
@@ -64,7 +64,19 @@
     /* intercept/notice.c */                                                                                           \
     E(kill) E(killpg) E(tgkill) E(pthread_kill) E(pthread_sigqueue) E(sigqueue) E(sigwait) E(sigwaitinfo)              \
     E(sigtimedwait) E(timer_settime) E(setitimer) E(alarm) E(mq_notify) E(getaddrinfo_a) E(aio_read) E(aio_read64)     \
-    E(aio_write) E(aio_write64) E(lio_listio) E(lio_listio64) E(aio_return) E(aio_return64) E(sbrk) E(shmat)
+    E(aio_write) E(aio_write64) E(lio_listio) E(lio_listio64) E(aio_return) E(aio_return64) E(sbrk) E(shmat)           \
+    /* intercept/openmp_order.c */                                                                                     \
+    E(GOMP_parallel) E(GOMP_parallel_sections) E(GOMP_parallel_reductions) E(GOMP_teams_reg)                           \
+    E(GOMP_parallel_loop_static) E(GOMP_parallel_loop_dynamic) E(GOMP_parallel_loop_guided)                            \
+    E(GOMP_parallel_loop_runtime) E(GOMP_parallel_loop_nonmonotonic_dynamic)                                           \
+    E(GOMP_parallel_loop_nonmonotonic_guided) E(GOMP_parallel_loop_nonmonotonic_runtime)                               \
+    E(GOMP_parallel_loop_maybe_nonmonotonic_runtime) E(GOMP_barrier) E(GOMP_loop_end) E(GOMP_sections_end)             \
+    E(GOMP_barrier_cancel) E(GOMP_loop_end_cancel) E(GOMP_sections_end_cancel) E(GOMP_single_copy_start)               \
+    E(GOMP_single_copy_end) E(GOMP_ordered_start) E(GOMP_ordered_end) E(GOMP_atomic_start) E(GOMP_atomic_end)          \
+    E(GOMP_task) E(GOMP_taskwait) E(GOMP_taskwait_depend) E(GOMP_taskgroup_start) E(GOMP_taskgroup_end)                \
+    E(GOMP_taskloop) E(GOMP_taskloop_ull)                                                                              \
+    /* intercept/exception.c */                                                                                        \
+    E(__cxa_end_catch) E(_ZNSt15__exception_ptr13exception_ptr10_M_releaseEv)
 /* clang-format on */
 
 #endif

@@ -104,4 +104,45 @@ size_t strlcpy(char *, const char *, size_t);
 size_t strlcat(char *, const char *, size_t);
 int epoll_pwait2(int, struct epoll_event *, int, const struct timespec *, const __sigset_t *);
 
+/* libstdc++; the second is std::exception_ptr::_M_release. */
+void __cxa_end_catch(void);
+void _ZNSt15__exception_ptr13exception_ptr10_M_releaseEv(void **);
+
+/* libgomp. What an older compiler does not pass to GOMP_task is not used. */
+#define GOMP_LOOP(name) void name(void (*)(void *), void *, unsigned, long, long, long, unsigned);
+#define GOMP_LOOP_CHUNKS(name) void name(void (*)(void *), void *, unsigned, long, long, long, long, unsigned);
+void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned);
+void GOMP_parallel_sections(void (*)(void *), void *, unsigned, unsigned, unsigned);
+unsigned GOMP_parallel_reductions(void (*)(void *), void *, unsigned, unsigned);
+void GOMP_teams_reg(void (*)(void *), void *, unsigned, unsigned, unsigned);
+GOMP_LOOP_CHUNKS(GOMP_parallel_loop_static)
+GOMP_LOOP_CHUNKS(GOMP_parallel_loop_dynamic)
+GOMP_LOOP_CHUNKS(GOMP_parallel_loop_guided)
+GOMP_LOOP_CHUNKS(GOMP_parallel_loop_nonmonotonic_dynamic)
+GOMP_LOOP_CHUNKS(GOMP_parallel_loop_nonmonotonic_guided)
+GOMP_LOOP(GOMP_parallel_loop_runtime)
+GOMP_LOOP(GOMP_parallel_loop_nonmonotonic_runtime)
+GOMP_LOOP(GOMP_parallel_loop_maybe_nonmonotonic_runtime)
+void GOMP_barrier(void);
+void GOMP_loop_end(void);
+void GOMP_sections_end(void);
+_Bool GOMP_barrier_cancel(void);
+_Bool GOMP_loop_end_cancel(void);
+_Bool GOMP_sections_end_cancel(void);
+void *GOMP_single_copy_start(void);
+void GOMP_single_copy_end(void *);
+void GOMP_ordered_start(void);
+void GOMP_ordered_end(void);
+void GOMP_atomic_start(void);
+void GOMP_atomic_end(void);
+void GOMP_task(void (*)(void *), void *, void (*)(void *, void *), long, long, _Bool, unsigned, void **, int, void *);
+void GOMP_taskwait(void);
+void GOMP_taskwait_depend(void **);
+void GOMP_taskgroup_start(void);
+void GOMP_taskgroup_end(void);
+void GOMP_taskloop(void (*)(void *), void *, void (*)(void *, void *), long, long, unsigned, unsigned long, int, long,
+                   long, long);
+void GOMP_taskloop_ull(void (*)(void *), void *, void (*)(void *, void *), long, long, unsigned, unsigned long, int,
+                       unsigned long long, unsigned long long, unsigned long long);
+
 #endif

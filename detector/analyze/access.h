@@ -36,9 +36,15 @@ void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp);
 void access_forget(struct thread *t, u64 addr, u64 size);
 
 /* ---- what the program knows better ---- */
-/* Until taken back (nests), the thread's own reads or writes are not looked at. */
-enum { ACCESS_IGNORE_READS = 1, ACCESS_IGNORE_WRITES = 2 };
+/* Until taken back (nests), the thread's own reads or writes are not looked at; its atomics and annotations order
+ * nothing. */
+enum { ACCESS_IGNORE_READS = 1, ACCESS_IGNORE_WRITES = 2, ACCESS_IGNORE_ORDER = 4 };
 void access_ignore(struct thread *t, u32 what, bool begin);
+/* The calling thread's accesses are not looked at until access_resume(what access_pause returned). At any time: in the
+ * middle of the engine's own work, too. access_resume_new: that work was left for good. */
+u32 access_pause(void);
+void access_resume(u32 before);
+void access_resume_new(u32 before);
 /* Races on these bytes are intended. `what`: for reports of how many were left out; a string that stays. */
 void access_intended(u64 addr, u64 size, const char *what);
 /* The calling thread's state is `t` from now on (fibers); it was another one's before. NULL: it is not watched. */

@@ -28,7 +28,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     __builtin_memset(a->reported, 0, sizeof a->reported);
     __builtin_memset(a->places, 0, sizeof a->places);
     a->first = a->epoch = a->next = a->block_first = a->block_end = 0;
-    a->ignored = a->ignored_reads = a->ignored_writes = 0;
+    a->ignored = a->ignored_reads = a->ignored_writes = a->ignored_order = 0;
     a->nread = 0;
     a->concurrent = 0;
     a->npending = 0;
@@ -90,7 +90,26 @@ void access_ignore(struct thread *t, u32 what, bool begin)
         a->ignored_reads += step;
     if ((what & ACCESS_IGNORE_WRITES) && (begin || a->ignored_writes))
         a->ignored_writes += step;
+    if ((what & ACCESS_IGNORE_ORDER) && (begin || a->ignored_order))
+        a->ignored_order += step;
     a->ignored = a->ignored_reads | a->ignored_writes;
+}
+
+u32 access_pause(void)
+{
+    u32 before = access_now;
+    access_now = 0;
+    return before;
+}
+
+void access_resume(u32 before)
+{
+    access_now = before;
+}
+
+void access_resume_new(u32 before)
+{
+    access_now = before ? ACCESS_NO_EPOCH : 0;
 }
 
 /* ---- the process ---- */

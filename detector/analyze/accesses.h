@@ -30,7 +30,7 @@ struct accesses {
     u32 first;  /* the first of this block at the present time */
     u32 next, block_first, block_end;
     u32 ignored; /* nested ignore sections */
-    u32 ignored_reads, ignored_writes;
+    u32 ignored_reads, ignored_writes, ignored_order;
     bool ticked; /* the time has moved on since `first` */
     struct clock clock;
     struct sync_clock fence; /* what the last release fence has seen */

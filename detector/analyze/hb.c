@@ -123,6 +123,13 @@ static struct accesses *watched(struct thread *t)
     return a;
 }
 
+/* The same; but what sensors tell may be ignored now (access_ignore). The engine's own keys never are. */
+static struct accesses *listening(struct thread *t, u64 key)
+{
+    struct accesses *a = watched(t);
+    return a && snarl_unlikely(a->ignored_order) && key < KEY_READERS ? NULL : a;
+}
+
 /* ---- by key ---- */
 
 static void leave(struct accesses *a, u64 key, bool replace)
@@ -145,21 +152,21 @@ static void release(struct accesses *a, u64 key, bool replace)
 
 void hb_release(struct thread *t, u64 key)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = listening(t, key);
     if (a)
         release(a, key, false);
 }
 
 void hb_release_store(struct thread *t, u64 key)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = listening(t, key);
     if (a)
         release(a, key, true);
 }
 
 void hb_acquire(struct thread *t, u64 key)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = listening(t, key);
     if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
         return;
     struct hb_bucket *b = bucket_enter(key);
@@ -191,7 +198,7 @@ void hb_forget(struct thread *t, u64 key)
 
 void hb_fence_release(struct thread *t)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = listening(t, 0);
     if (!a)
         return;
     clock_release(&a->clock, &a->fence);
@@ -202,7 +209,7 @@ void hb_fence_release(struct thread *t)
 /* What the fence has seen; what another thread left there before is kept, by leaving somewhat more. */
 void hb_relaxed_write(struct thread *t, u64 key)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = listening(t, key);
     if (!a || !a->fence.time)
         return;
     struct hb_bucket *b = bucket_enter(key);
@@ -217,7 +224,7 @@ void hb_relaxed_write(struct thread *t, u64 key)
 
 void hb_relaxed_read(struct thread *t, u64 key)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = listening(t, key);
     if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
         return;
     for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
@@ -229,7 +236,7 @@ void hb_relaxed_read(struct thread *t, u64 key)
 /* What was there when those reads were made, or more. */
 void hb_fence_acquire(struct thread *t)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = listening(t, 0);
     if (!a)
         return;
     for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)

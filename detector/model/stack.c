@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "model/run.h"
 
-#define STACK_BUCKETS 16384u
+#define STACK_BUCKETS 262144u /* trees of calls have that many stacks, and more; pages of it exist as they are used */
 #define STRING_BUCKETS 4096u
 
 static ref_t *buckets(ref_t *table, u32 *size, u32 want)

@@ -1,7 +1,8 @@
 /* __tsan_mutex_*: locks of the program's own, as programs describe them to the compiler's sanitizer. Called by the
  * watched program. Takes the engine's locks in slow paths only; arena records may be made at first sight of a lock.
  *
- * Between pre_ and post_ the lock's own code runs, whose accesses are no business of anybody's: they are not looked at.
+ * Between pre_ and post_ the lock's own code runs, whose accesses are no business of anybody's: they are not looked at,
+ * and its atomics order nothing: what the lock orders is told by these functions, and a failed try orders nothing.
  * pre_divert and post_divert put the program's code back in sight for a time (a condition that a lock evaluates). */
 #include "analyze/access.h"
 #include "intercept/annotate.h"
@@ -33,7 +34,7 @@ static u32 how_of(const struct thread *t, unsigned flags)
 }
 static void out_of_sight(struct thread *t, bool begin)
 {
-    access_ignore(t, ACCESS_IGNORE_READS | ACCESS_IGNORE_WRITES, begin);
+    access_ignore(t, ACCESS_IGNORE_READS | ACCESS_IGNORE_WRITES | ACCESS_IGNORE_ORDER, begin);
 }
 
 EXPORT void __tsan_mutex_create(void *lock, unsigned flags);

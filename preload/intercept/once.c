@@ -6,7 +6,11 @@
  * for it, and every later passage while something is held is an order like a shared acquire of it. There is no try,
  * and whoever finds the flag untouched may still lose the race to run the initialiser: so every call that finds it
  * unfinished publishes a wait, and the winner withdraws it. An initialiser left by cancellation or an exception makes
- * glibc reset the flag: the lock is released then, too. */
+ * glibc reset the flag: the lock is released then, too.
+ *
+ * What the initialiser did happens before everything that follows a passage; compilers look at a guard themselves, by an
+ * atomic load of its first byte, so that the edge hangs on the flag's address. */
+#include "analyze/access.h"
 #include "base/sys.h"
 #include "blocking.h"
 
@@ -48,8 +52,9 @@ static SNARL_HOT bool once_order_known(struct thread *t, const struct lock_rec *
 }
 
 /* Inside. */
-static void once_passed(struct thread *t, struct lock_rec *l, const u64 *fp)
+static void once_passed(struct thread *t, struct lock_rec *l, u64 flag, const u64 *fp)
 {
+    hb_acquire(t, hb_key(HB_ADDRESS, flag));
     if (!t->rec->nheld || once_order_known(t, l))
         return;
     engine_acquired(t, l, MODE_SHARED, HOW_BLOCK, fp);
@@ -92,6 +97,7 @@ static __attribute__((noinline)) void once_run(void)
     UNWOUND_THROUGH(once_unwound);
     c->init();
     interceptor_again(t, fp);
+    hb_release(t, hb_key(HB_ADDRESS, (u64)c->flag));
     engine_release(t, l, fp);
     interceptor_leave(t);
 }
@@ -122,7 +128,7 @@ static __attribute__((noinline)) int once_unfinished(struct once_call *c)
     interceptor_again(t, c->fp);
     if (!c->ran) {
         engine_wait_end(t);
-        once_passed(t, c->lock, c->fp);
+        once_passed(t, c->lock, (u64)c->flag, c->fp);
     }
     interceptor_leave(t);
     return r;
@@ -131,7 +137,7 @@ static __attribute__((noinline)) int once_unfinished(struct once_call *c)
 static SNARL_HOT int once(enum once_kind kind, void *flag, void (*init)(void), const u64 *fp)
 {
     bool done = __atomic_load_n((int *)flag, __ATOMIC_ACQUIRE) & ONCE_DONE;
-    if (done && ((uintptr_t)snarl_thread <= 1 || !snarl_thread->rec->nheld))
+    if (done && ((uintptr_t)snarl_thread <= 1 || !(access_on || snarl_thread->rec->nheld)))
         return 0;
     struct once_call c = {kind, flag, init, NULL, NULL, fp, false};
     if (!done)
@@ -145,7 +151,7 @@ static SNARL_HOT int once(enum once_kind kind, void *flag, void (*init)(void), c
         c.lock = l;
         return once_unfinished(&c);
     }
-    once_passed(t, l, fp);
+    once_passed(t, l, (u64)flag, fp);
     interceptor_leave(t);
     return 0;
 }
@@ -215,7 +221,7 @@ static __attribute__((noinline)) int guard_block(struct thread *t, struct lock_r
     if (r)
         engine_acquired(t, l, MODE_EXCLUSIVE, HOW_BLOCK, fp);
     else
-        once_passed(t, l, fp);
+        once_passed(t, l, (u64)guard, fp);
     interceptor_leave(t);
     return r;
 }
@@ -223,12 +229,17 @@ static __attribute__((noinline)) int guard_block(struct thread *t, struct lock_r
 EXPORT int __cxa_guard_acquire(u64 *guard)
 {
     const u64 *fp = INTERCEPTOR_FP();
-    if (guard_done(guard))
-        return real_guard_acquire(guard);
-    perturb_point();
-    struct thread *t = interceptor_enter(fp);
+    bool done = guard_done(guard);
+    if (!done)
+        perturb_point();
+    struct thread *t = done && !access_on ? NULL : interceptor_enter(fp);
     if (!t)
         return real_guard_acquire(guard);
+    if (done) {
+        hb_acquire(t, hb_key(HB_ADDRESS, (u64)guard));
+        interceptor_leave(t);
+        return real_guard_acquire(guard);
+    }
     return guard_block(t, once_rec(t, (u64)guard, fp), guard, fp);
 }
 
@@ -237,6 +248,7 @@ static SNARL_HOT void guard_left(u64 *guard, const u64 *fp)
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
+    hb_release(t, hb_key(HB_ADDRESS, (u64)guard));
     engine_release(t, once_rec(t, (u64)guard, fp), fp);
     interceptor_leave(t);
 }

@@ -27,6 +27,7 @@ struct handler_frame {
     u64 fp;
     u64 alt_lo, alt_hi; /* the alternate stack it runs on, or 0 */
     u64 inside;         /* of the interrupted code */
+    u32 accesses;       /* when that was snarl's: what access_resume wants */
     u16 depth;
 };
 #define FRAMES_MAX 64
@@ -56,6 +57,8 @@ struct thread *interceptor_unusual(struct thread *t, u64 fp)
     struct handler_frames *s = frames;
     while (s && s->n && !frame_live(&s->frame[s->n - 1], fp)) {
         const struct handler_frame *f = &s->frame[--s->n];
+        if (f->inside)
+            access_resume_new(f->accesses);
         t->inside = f->inside;
         set_depth(t, f->depth);
     }
@@ -108,8 +111,10 @@ static void trampoline(int sig, siginfo_t *info, void *context)
     f->inside = t->inside;
     f->depth = t->handler_depth;
     alternate_stack(f, context);
-    if (t->inside)
+    if (t->inside) {
         t->inside = INSIDE_INTERRUPTED;
+        f->accesses = access_pause(); /* what orders them cannot be told now */
+    }
     set_depth(t, f->depth + 1);
     if (access_on && !f->inside)
         sent(t, sig, f->fp);
@@ -118,6 +123,8 @@ static void trampoline(int sig, siginfo_t *info, void *context)
 
     if (snarl_thread != t)
         return;
+    if (f->inside)
+        access_resume(f->accesses);
     t->inside = f->inside;
     set_depth(t, f->depth);
     frames->n = level;

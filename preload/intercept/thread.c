@@ -5,7 +5,8 @@
  *
  * Birth: the child's state exists, ordered after what the creator did, before the real thread does. Both sides then
  * know the handle (pthread_t): whoever comes first stores it for the program and into the map. It cannot be read from
- * the program's variable later: the child may have freed that.
+ * the program's variable later: the child may have freed that. The child is born with all signals blocked, for a
+ * pending one would otherwise have its handler run before the thread is known.
  *
  * End: a thread-specific key whose destructor re-arms itself until the last round, so that it runs after C++
  * thread_local destructors and after the destructors of the program's own keys. Then the thread's state is gone for
@@ -43,6 +44,8 @@ struct birth {
     pthread_t *out; /* valid until the second of the two is here */
     u64 stack_lo;   /* known stack of the caller's, or 0 */
     u64 stack_size;
+    u64 signals;      /* blocked in the creator, and by the program's will in the child */
+    bool own_signals; /* the attributes say which are blocked in the child */
     bool parent_done, child_done;
     struct birth *next_free;
 };
@@ -221,7 +224,7 @@ static void born(struct birth *b)
     if (access_on)
         access_forget(t, t->rec->stack_lo, hi - t->rec->stack_lo);
     arm_end();
-    sys_signals_restore(mask);
+    sys_signals_restore(copy.own_signals ? mask : copy.signals);
 }
 
 static void *thread_main(void *birth)
@@ -271,6 +274,7 @@ static const pthread_attr_t *read_attr(struct birth *b, const pthread_attr_t *at
     void *lo = NULL;
     size_t size = 0;
     int detach = PTHREAD_CREATE_JOINABLE;
+    sigset_t signals;
     if (!attr) {
         b->stack_size = pthread_getattr_default_np(&defaults) == 0 ? 0 : PTHREAD_STACK_MIN;
         if (!b->stack_size) {
@@ -281,6 +285,7 @@ static const pthread_attr_t *read_attr(struct birth *b, const pthread_attr_t *at
     }
     pthread_attr_getdetachstate(attr, &detach);
     b->child->rec->detached = detach == PTHREAD_CREATE_DETACHED;
+    b->own_signals = pthread_attr_getsigmask_np(attr, &signals) == 0;
     pthread_attr_getstacksize(attr, &b->stack_size);
     pthread_attr_getstack(attr, &lo, &size);
     if ((u64)lo + size) { /* else it is not set: the end is address 0 */
@@ -329,11 +334,13 @@ EXPORT int pthread_create(pthread_t *out, const pthread_attr_t *attr, void *(*st
     b->arg = arg;
     b->out = out;
     attr = read_attr(b, attr, &copy);
+    u64 signals = b->signals = sys_signals_block();
     int r = REAL(pthread_create)(&id, attr, thread_main, b);
     if (r)
         not_created(b);
     else
         created(b, id, child);
+    sys_signals_restore(signals);
     return r;
 }
 
@@ -353,11 +360,13 @@ EXPORT int thrd_create(thrd_t *out, thrd_start_t start, void *arg)
     b->arg = arg;
     b->out = out;
     read_attr(b, NULL, NULL);
+    u64 signals = b->signals = sys_signals_block();
     int r = REAL(thrd_create)(&id, thread_main_c11, b);
     if (r != thrd_success)
         not_created(b);
     else
         created(b, id, child);
+    sys_signals_restore(signals);
     return r;
 }
 

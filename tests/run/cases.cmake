@@ -140,22 +140,33 @@ function(snarl_add_cases prefix directory)
     endforeach()
 endfunction()
 
-# snarl_add_access_cases(DIRECTORY): the same for DIRECTORY/*.c, built by `snarl cc` with each compiler that is there: the tests are
-# accesses/COMPILER/NAME.
+# snarl_add_access_cases(DIRECTORY): the same for DIRECTORY/*.c and *.cc, built by `snarl cc` and `snarl c++` with each compiler that is
+# there: the tests are accesses/COMPILER/NAME. With `@needs openmp`: by gcc, whose OpenMP library is the one that is known.
 function(snarl_add_access_cases directory)
-    file(GLOB files CONFIGURE_DEPENDS ${directory}/*.c)
+    file(GLOB files CONFIGURE_DEPENDS ${directory}/*.c ${directory}/*.cc)
+    find_program(CASE_CXX_gcc g++)
+    find_program(CASE_CXX_clang clang++)
     foreach(compiler gcc clang)
         find_program(CASE_CC_${compiler} ${compiler})
-        if(NOT CASE_CC_${compiler})
-            continue()
-        endif()
         foreach(file ${files})
+            if(file MATCHES "\\.cc$")
+                set(build c++ --with=${CASE_CXX_${compiler}} -std=gnu++17)
+            else()
+                set(build cc --with=${CASE_CC_${compiler}} -std=gnu11)
+            endif()
+            file(STRINGS ${file} openmp REGEX "^ \\* @needs openmp$")
+            if(build MATCHES "NOTFOUND" OR (openmp AND NOT (compiler STREQUAL "gcc" AND OpenMP_C_FOUND)))
+                continue()
+            endif()
+            if(openmp)
+                list(APPEND build -fopenmp)
+            endif()
             set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
             get_filename_component(name ${file} NAME_WE)
             set(folder ${CMAKE_CURRENT_BINARY_DIR}/accesses/${compiler})
             file(MAKE_DIRECTORY ${folder})
             add_custom_command(OUTPUT ${folder}/${name}
-                COMMAND $<TARGET_FILE:snarl> cc --with=${CASE_CC_${compiler}} -std=gnu11 -O1 -g -Wall -Wextra -pthread
+                COMMAND $<TARGET_FILE:snarl> ${build} -O1 -g -Wall -Wextra -pthread
                         -I${PROJECT_SOURCE_DIR}/tests/run/cases -I${PROJECT_SOURCE_DIR}/include ${file} -o ${folder}/${name}
                 DEPENDS ${file} ${PROJECT_SOURCE_DIR}/tests/run/cases/case.h ${PROJECT_SOURCE_DIR}/include/snarl/snarl.h snarl
                         snarl_cc_interface snarl_cc_start
