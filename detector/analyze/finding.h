@@ -12,7 +12,8 @@
     X(LOCK_ORDER, "lock-order", "a cycle in the lock-order graph: a deadlock that another schedule reaches")           \
     X(LOCK_MISUSE, "lock-misuse", "a lock used against its rules")                                                     \
     X(STUCK, "stuck", "no thread can run again though no lock cycle exists")                                           \
-    X(DATA_RACE, "data-race", "two accesses, one a write, not ordered by happens-before")
+    X(DATA_RACE, "data-race", "two accesses, one a write, not ordered by happens-before")                              \
+    X(ATOMICITY, "atomicity", "an update that is lost between two critical sections")
 enum finding_kind {
 #define X(e, s, t) FINDING_##e,
     FINDING_KINDS(X)
@@ -72,7 +73,7 @@ struct held_snapshot {
 };
 
 /* For accesses: no object, but the bytes touched. A finding about memory has two: first the access that found it, then
- * the earlier one. A block that was freed: action FREE, any size but 0. */
+ * the earlier one; a lost update has three: the read, another thread's write, the write that it is lost to. A block that was freed: action FREE, any size but 0. */
 struct finding_event {
     ref_t thread;
     ref_t object; /* lock_rec, sync_rec, or thread_rec for a join; see object_kind */

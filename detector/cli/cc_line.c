@@ -286,7 +286,8 @@ static void add_gcc(struct words *w, const struct cc_job *job, const char *folde
 static void add_clang(struct words *w, const struct cc_job *job, const char *folder)
 {
     if (job->instruments)
-        add_list(w, LIST("--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "--end-no-unused-arguments"));
+        add_list(w, LIST("--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "-mllvm",
+                         "-tsan-compound-read-before-write=1", "--end-no-unused-arguments"));
     if (job->links && !job->bare)
         add_library(w, folder);
 }
