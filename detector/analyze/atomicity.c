@@ -24,9 +24,12 @@
 
 #define WRITTEN (1u << 14)
 #define WRITING (1u << 13)
+/* What lives at an address has a generation: two counts by parts of the address, small ones for blocks, large ones for
+ * mappings. */
 #define GENERATIONS (1u << 18)
-#define GENERATION_BYTES 64u
-#define MANY_BYTES (1u << 20)
+#define GENERATION_BITS 6
+#define LARGE_GENERATIONS (1u << 12)
+#define LARGE_BITS 20
 
 /* Bytes that were written by threads holding locks. */
 struct written {
@@ -45,7 +48,7 @@ struct writing {
 
 static struct written *written;
 static struct writing *writing;
-static u32 *generations, generation_all;
+static u32 *generations, large_generations[LARGE_GENERATIONS];
 
 /* Not a program's critical section. */
 #define ATTRS_NO_SECTION                                                                                               \
@@ -69,17 +72,20 @@ static SNARL_COLD bool tables_begin(void)
 
 u32 atomicity_generation(u64 addr)
 {
-    return generations[addr / GENERATION_BYTES % GENERATIONS] + generation_all;
+    return generations[(addr >> GENERATION_BITS) % GENERATIONS] +
+           large_generations[(addr >> LARGE_BITS) % LARGE_GENERATIONS];
 }
 
 void atomicity_forget(u64 addr, u64 size)
 {
-    if (!__atomic_load_n(&written, __ATOMIC_ACQUIRE))
+    if (!size || !__atomic_load_n(&written, __ATOMIC_ACQUIRE))
         return;
-    if (size > MANY_BYTES)
-        generation_all++;
-    for (u64 at = addr / GENERATION_BYTES; size <= MANY_BYTES && at <= (addr + size - 1) / GENERATION_BYTES; at++)
-        generations[at % GENERATIONS]++;
+    bool large = size >> LARGE_BITS;
+    u32 *counts = large ? large_generations : generations, n = large ? LARGE_GENERATIONS : GENERATIONS,
+        bits = large ? LARGE_BITS : GENERATION_BITS;
+    u64 first = addr >> bits, last = (addr + size - 1) >> bits;
+    for (u64 i = 0; i <= last - first && i < n; i++)
+        counts[(first + i) % n]++;
 }
 
 void atomicity_forked(void)
@@ -129,7 +135,7 @@ static void sections_find(struct thread *t, struct accesses *a, struct pairs *p)
     p->nlocks = 0;
     for (u32 i = t->rec->nheld; i-- > 0 && p->nlocks < PAIR_LOCKS;) {
         const struct lock_rec *l = LOCK_AT(t->held[i].lock);
-        if ((l->head.attrs & ATTRS_NO_SECTION) || !(t->held[i].how & HOW_CLOCKED) || !l->section)
+        if (l->head.attrs & ATTRS_NO_SECTION)
             continue;
         struct section *s = &p->lock[p->nlocks++];
         *s = (struct section){.uid = l->head.uid, .number = l->section, .shared = t->held[i].mode == MODE_SHARED};
@@ -391,6 +397,7 @@ static bool pair_of(const struct seen *x, struct pair_found *f)
     f->kind = x->kind;
     f->stack = x->stack;
     f->read = *r;
+    f->across = !is_active(&x->a->frames, r->depth, r->stamp);
     return true;
 }
 

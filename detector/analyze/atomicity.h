@@ -59,6 +59,7 @@ struct pair_found {
     u32 mask, verdict; /* mask 0: none */
     u64 before;        /* what is overwritten */
     u32 generation, kind;
+    bool across; /* the function that read has returned */
     ref_t stack, lock;
     struct pair_read read;
     struct writer writer;

@@ -79,6 +79,7 @@ static void report(struct thread *t, struct pairs *p, const struct pair_found *f
     struct finding_rec *f = arena_at(r);
     f->kind = FINDING_ATOMICITY;
     f->verdict = (u8)found->verdict;
+    f->flags = found->across ? FINDING_ACROSS_CALLS : 0;
     f->mem_address = found->address + (u32)__builtin_ctz(found->mask);
     f->mem_size = (u32)(32 - __builtin_clz(found->mask) - __builtin_ctz(found->mask));
     f->memory = found->memory;

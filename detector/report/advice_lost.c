@@ -113,10 +113,10 @@ static void lost_fix(const struct lost *l, struct buffer *b)
                        ? " For a single value an atomic does both: compare_exchange_weak() in a loop, or fetch_add()."
                        : " For a single value an atomic does both: atomic_compare_exchange_weak() in a loop, or "
                          "atomic_fetch_add().");
-    if (json_array_size(json_object_get(l->write, "held_at")) &&
-        same_text(label_function(l->read), label_function(l->write)))
-        buffer_put(b, " Where the function is one step of what its callers do (an interpreter, get and set), the lock "
-                      "that is held from the read to the write has to be theirs.");
+    if (label_flag(l->finding, "across-calls"))
+        buffer_put(b,
+                   " Each of the two calls takes the lock for itself, so it is their caller who has to hold one from "
+                   "the first to the last: another lock, unless this one may be taken twice.");
 }
 
 void advice_lost(const json_t *finding, struct advice *a)

@@ -53,6 +53,7 @@ static const struct {
     {FINDING_CONDITION_RELOCK, "condition-relock"},
     {FINDING_PY_TRY, "python-try"},
     {FINDING_LEVEL, "level"},
+    {FINDING_ACROSS_CALLS, "across-calls"},
 };
 
 static const struct {
