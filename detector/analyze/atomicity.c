@@ -90,8 +90,10 @@ void atomicity_forget(u64 addr, u64 size)
 
 void atomicity_forked(void)
 {
-    if (written)
-        sys_call3(SYS_madvise, written, WRITTEN * sizeof *written, MADV_DONTNEED);
+    if (!written)
+        return;
+    sys_call3(SYS_madvise, written, WRITTEN * sizeof *written, MADV_DONTNEED);
+    sys_call3(SYS_madvise, writing, WRITING * sizeof *writing, MADV_DONTNEED);
 }
 
 /* ---- sections ---- */

@@ -137,6 +137,8 @@ static void fail_on(void)
     CU_ASSERT(counts("proven", "stuck", "", "observed"));
     CU_ASSERT(counts("proven", "data-race", "", "observed"));
     CU_ASSERT(!counts("proven", "data-race", "", "possible"));
+    CU_ASSERT(counts("proven", "atomicity", "", "observed"));
+    CU_ASSERT(!counts("proven", "atomicity", "", "possible"));
     CU_ASSERT(counts("data-race", "data-race", "", "possible"));
     CU_ASSERT(!counts("proven", "stuck", "", "possible"));
     CU_ASSERT(counts("proven", "lock-order", "", "possible"));
@@ -159,7 +161,7 @@ static void fail_on_errors(void)
     struct fail_on f;
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "deadlok", err, sizeof err), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "did you mean 'deadlock'"));
-    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "atomicity", err, sizeof err), 0);
+    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "unprotected", err, sizeof err), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "", err, sizeof err), 0);
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "all,", err, sizeof err), 0);
