@@ -36,6 +36,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->locked = false;
     if (a->pairs) {
         a->pairs->task++;
+        a->pairs->epoch = 0;
         a->pairs->busy = false;
         a->pairs->found.mask = 0;
     }

@@ -20,10 +20,8 @@
 
 #include <sys/mman.h>
 
-#include "base/hash.h"
-
-#define WRITTEN (1u << 14)
-#define WRITING (1u << 13)
+#define WRITTEN_BITS 14
+#define WRITTEN (1u << WRITTEN_BITS)
 /* What lives at an address has a generation: two counts by parts of the address, small ones for blocks, large ones for
  * mappings. */
 #define GENERATIONS (1u << 18)
@@ -38,16 +36,7 @@ struct written {
     struct writer last, other; /* other: of another thread than last */
 };
 
-/* An instruction that writes under a lock: to which address? */
-struct writing {
-    u64 pc;
-    u32 uid;
-    u32 many; /* to several */
-    u64 address;
-};
-
 static struct written *written;
-static struct writing *writing;
 static u32 *generations, large_generations[LARGE_GENERATIONS];
 
 /* Not a program's critical section. */
@@ -59,13 +48,11 @@ static u32 *generations, large_generations[LARGE_GENERATIONS];
 static SNARL_COLD bool tables_begin(void)
 {
     struct written *w = sys_map(WRITTEN * sizeof *w);
-    struct writing *g = sys_map(WRITING * sizeof *g);
     u32 *n = sys_map(GENERATIONS * sizeof *n);
-    if (!w || !g || !n)
+    if (!w || !n || !writing_begin())
         return false;
     struct written *none = NULL;
     generations = n; /* of two threads that come here at once, one loses some mappings */
-    writing = g;
     __atomic_compare_exchange_n(&written, &none, w, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
     return true;
 }
@@ -93,7 +80,7 @@ void atomicity_forked(void)
     if (!written)
         return;
     sys_call3(SYS_madvise, written, WRITTEN * sizeof *written, MADV_DONTNEED);
-    sys_call3(SYS_madvise, writing, WRITING * sizeof *writing, MADV_DONTNEED);
+    writing_forget();
 }
 
 /* ---- sections ---- */
@@ -130,48 +117,82 @@ static struct taken *taken_at(struct pairs *p, u32 n)
     return n && p->ntaken - n < TAKEN ? &p->taken[n % TAKEN] : NULL;
 }
 
-/* Sections of the locks held, for the accesses of this epoch. */
-static void sections_find(struct thread *t, struct accesses *a, struct pairs *p)
+/* The locks held, for the accesses of this epoch. */
+static __attribute__((noinline)) void epoch_locks(struct thread *t, struct accesses *a, struct pairs *p)
 {
+    struct pair_locks *now = &p->epochs[++p->serial % PAIR_EPOCHS];
     p->epoch = a->epoch;
-    p->nlocks = 0;
-    for (u32 i = t->rec->nheld; i-- > 0 && p->nlocks < PAIR_LOCKS;) {
+    *now = (struct pair_locks){.serial = p->serial,
+                               .task = p->task,
+                               .writer = {.time = epochs[a->epoch].time,
+                                          .lane = a->clock.lane,
+                                          .number = a->number,
+                                          .thread = t->ref,
+                                          .hold = epochs[a->epoch].hold}};
+    for (u32 i = t->rec->nheld; i-- > 0 && now->nlocks < PAIR_LOCKS;) {
         const struct lock_rec *l = LOCK_AT(t->held[i].lock);
         if (l->head.attrs & ATTRS_NO_SECTION)
             continue;
-        struct section *s = &p->lock[p->nlocks++];
-        *s = (struct section){.uid = l->head.uid, .number = l->section, .shared = t->held[i].mode == MODE_SHARED};
-        for (u32 n = p->ntaken; !s->taken && n + TAKEN > p->ntaken && n; n--)
-            if (p->taken[n % TAKEN].uid == s->uid)
-                s->taken = n;
+        u32 k = now->nlocks++;
+        now->lock[k] = (struct section){l->head.uid, l->section};
+        if (t->held[i].mode == MODE_SHARED)
+            now->shared |= 1u << k;
+        else
+            now->writer.lock[now->writer.nlocks++] = now->lock[k];
+        for (u32 n = p->ntaken; !now->taken[k] && n + TAKEN > p->ntaken && n; n--)
+            if (p->taken[n % TAKEN].uid == l->head.uid)
+                now->taken[k] = n;
     }
 }
 
-static const struct section *section_of(const struct section *list, u32 n, u32 uid)
+static struct pair_locks *locks_now(struct pairs *p)
+{
+    return &p->epochs[p->serial % PAIR_EPOCHS];
+}
+/* NULL: too long ago. */
+static const struct pair_locks *locks_then(const struct pairs *p, const struct pair_read *r)
+{
+    const struct pair_locks *then = &p->epochs[r->locks % PAIR_EPOCHS];
+    return then->serial == r->locks ? then : NULL;
+}
+
+/* Which of these it is, or -1. */
+static int section_index(const struct section *list, u32 n, u32 uid)
 {
     for (u32 i = 0; i < n; i++)
         if (list[i].uid == uid)
-            return &list[i];
-    return NULL;
+            return (int)i;
+    return -1;
 }
 
 /* ---- who writes what ---- */
 
-static struct written *written_enter(u64 key)
+static struct written *written_of(u64 key)
 {
-    struct written *w = &written[hash_mix64(key) % WRITTEN];
-    return __atomic_exchange_n(&w->guard, 1, __ATOMIC_ACQUIRE) ? NULL : w;
+    return &written[key * 0x9e3779b97f4a7c15ULL >> (64 - WRITTEN_BITS)];
+}
+static bool written_enter(struct written *w)
+{
+    return !__atomic_exchange_n(&w->guard, 1, __ATOMIC_ACQUIRE);
 }
 static void written_leave(struct written *w)
 {
     __atomic_store_n(&w->guard, 0, __ATOMIC_RELEASE);
 }
 
-/* The last write by another thread than that of this number. */
-static bool foreign_writer(u64 key, u32 number, struct writer *out)
+/* Has another thread than that of this number written there, as far as a look from outside tells? */
+static SNARL_HOT bool foreign(const struct written *w, u64 key, u32 number)
 {
-    struct written *w = written_enter(key);
-    if (!w)
+    u32 last = __atomic_load_n(&w->last.number, __ATOMIC_RELAXED);
+    return __atomic_load_n(&w->key, __ATOMIC_RELAXED) == key &&
+           (last == number ? __atomic_load_n(&w->other.number, __ATOMIC_RELAXED) : last);
+}
+
+/* The last write by another thread than that of this number. */
+static SNARL_COLD bool foreign_writer(u64 key, u32 number, struct writer *out)
+{
+    struct written *w = written_of(key);
+    if (!written_enter(w))
         return false;
     const struct writer *other = w->last.number == number ? &w->other : &w->last;
     bool found = w->key == key && w->generation == atomicity_generation(key >> 8) && other->number;
@@ -181,54 +202,30 @@ static bool foreign_writer(u64 key, u32 number, struct writer *out)
     return found;
 }
 
-static void written_by(struct thread *t, struct accesses *a, struct pairs *p, u64 key, ref_t stack)
+static void written_by(const struct writer *now, struct written *w, u64 key, ref_t stack)
 {
-    struct writer now = {.time = epochs[a->epoch].time,
-                         .lane = a->clock.lane,
-                         .number = a->number,
-                         .thread = t->ref,
-                         .hold = epochs[a->epoch].hold,
-                         .stack = stack};
-    for (u32 i = 0; i < p->nlocks; i++)
-        if (!p->lock[i].shared)
-            now.lock[now.nlocks++] = p->lock[i];
     u32 generation = atomicity_generation(key >> 8);
-    struct written *w = now.nlocks ? written_enter(key) : NULL;
-    if (!w)
+    if (!now->nlocks || !written_enter(w))
         return;
     if (w->key != key || w->generation != generation) {
         w->key = key;
         w->generation = generation;
         w->other.number = w->last.number = 0;
     }
-    if (w->last.number != now.number)
+    if (w->last.number != now->number)
         w->other = w->last;
-    w->last = now;
+    w->last = *now;
+    w->last.stack = stack;
     written_leave(w);
-}
-
-/* Does this instruction write to this address only, under this lock? Unknown when another one has its place. */
-static bool writes_one(u64 pc, u32 uid, u64 address)
-{
-    struct writing *g = &writing[hash_combine(pc, uid) % WRITING];
-    u64 none = 0;
-    if (__atomic_load_n(&g->pc, __ATOMIC_RELAXED) != pc &&
-        !__atomic_compare_exchange_n(&g->pc, &none, pc, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return false;
-    if (!g->uid) {
-        g->uid = uid;
-        g->address = address;
-    }
-    g->many |= g->uid != uid || g->address != address;
-    return !g->many;
 }
 
 /* ---- reads ---- */
 
-static void touched(struct pairs *p, u64 key)
+static SNARL_COLD void touched(struct pairs *p, u64 key)
 {
-    for (u32 i = 0; i < p->nlocks; i++) {
-        struct taken *k = taken_at(p, p->lock[i].taken);
+    const struct pair_locks *now = locks_now(p);
+    for (u32 i = 0; i < now->nlocks; i++) {
+        struct taken *k = taken_at(p, now->taken[i]);
         if (!k)
             continue;
         k->more |= k->first && k->first != key;
@@ -236,34 +233,41 @@ static void touched(struct pairs *p, u64 key)
     }
 }
 
-static bool read_is_valid(const struct pairs *p, const struct pair_read *r)
+static bool read_is_valid(const struct pairs *p, u64 key, const struct pair_read *r)
 {
-    return r->mask && r->task == p->task && r->generation == atomicity_generation(r->granule);
+    const struct pair_locks *then = locks_then(p, r);
+    return then && then->task == p->task && r->generation == atomicity_generation(key >> 8);
 }
 
 /* What others write, too, was read in that section and is read again in this one. */
-static void validates(struct pairs *p, const struct pair_read *r)
+static SNARL_COLD void validates(struct pairs *p, u64 key, const struct pair_read *r)
 {
-    for (u32 i = 0; i < p->nlocks; i++) {
-        const struct section *then = section_of(r->lock, r->nlocks, p->lock[i].uid);
-        struct taken *k = taken_at(p, p->lock[i].taken);
-        if (then && k && then->taken != p->lock[i].taken)
-            k->validated = then->taken;
+    const struct pair_locks *now = locks_now(p), *then = locks_then(p, r);
+    for (u32 i = 0; i < now->nlocks && read_is_valid(p, key, r); i++) {
+        int k = section_index(then->lock, then->nlocks, now->lock[i].uid);
+        struct taken *here = taken_at(p, now->taken[i]);
+        if (k >= 0 && here && then->taken[k] != now->taken[i])
+            here->validated = then->taken[k];
     }
 }
 
-/* Forgets what is known of these bytes. Returns a free place. */
-static struct pair_read *reads_end(struct pairs *p, u64 granule, u32 mask, bool foreign)
+static struct pair_reads *reads_of(struct pairs *p, u64 key)
 {
-    struct pair_read *set = p->reads[granule / GRANULE % PAIR_SETS], *place = &set[0];
+    return &p->reads[(key >> 8) / GRANULE % PAIR_SETS];
+}
+
+/* Forgets what is known of these bytes. Returns a free place. */
+static u32 reads_end(struct pairs *p, struct pair_reads *set, u64 key, bool others)
+{
+    u32 place = 0;
     for (u32 i = 0; i < PAIR_WAYS; i++) {
-        if (set[i].granule == granule && (set[i].mask & mask)) {
-            if (foreign && read_is_valid(p, &set[i]))
-                validates(p, &set[i]);
-            set[i].mask = 0;
+        if (set->key[i] >> 8 == key >> 8 && (set->key[i] & key & SLOT_MASK)) {
+            if (others)
+                validates(p, set->key[i], &set->read[i]);
+            set->key[i] = 0;
         }
-        if (!set[i].mask || (place->mask && set[i].lock[0].taken < place->lock[0].taken))
-            place = &set[i];
+        if (!set->key[i] || (set->key[place] && set->read[i].locks < set->read[place].locks))
+            place = i;
     }
     return place;
 }
@@ -274,31 +278,38 @@ static bool unknown_before(const struct taken *k, const struct writer *w)
     return w->lane < TAKEN_LANES && k->known[w->lane] < w->time;
 }
 
+/* Bits of the locks whose taking has told of the other thread's write. */
+static SNARL_COLD u8 read_news(struct accesses *a, struct pairs *p, u64 key)
+{
+    const struct pair_locks *now = locks_now(p);
+    struct writer w;
+    u32 news = 0;
+    if (!foreign_writer(key, a->number, &w))
+        return 0;
+    touched(p, key);
+    for (u32 i = 0; i < now->nlocks; i++) {
+        const struct taken *k = taken_at(p, now->taken[i]);
+        if (section_index(w.lock, w.nlocks, now->lock[i].uid) >= 0 && k && unknown_before(k, &w))
+            news |= 1u << i;
+    }
+    return (u8)news;
+}
+
 static void read_seen(struct accesses *a, struct pairs *p, u64 key, u32 kind, ref_t stack)
 {
-    struct writer w;
-    bool foreign = foreign_writer(key, a->number, &w);
-    if (foreign)
-        touched(p, key);
-    struct access_frames *f = &a->frames;
-    struct pair_read *r = reads_end(p, key >> 8, (u32)key & SLOT_MASK, foreign);
-    *r = (struct pair_read){.granule = key >> 8,
-                            .mask = (u32)key & SLOT_MASK,
-                            .stamp = f->stamp,
-                            .caller = f->outer[(f->depth - 1) % FRAMES_KEPT],
-                            .depth = f->depth,
-                            .task = p->task,
-                            .generation = atomicity_generation(key >> 8),
-                            .opens = !(kind & ACCESS_ATOMIC),
-                            .stack = stack,
-                            .hold = epochs[a->epoch].hold,
-                            .nlocks = p->nlocks};
-    __builtin_memcpy(r->lock, p->lock, sizeof r->lock);
-    for (u32 i = 0; i < r->nlocks; i++) {
-        const struct section *then = foreign ? section_of(w.lock, w.nlocks, r->lock[i].uid) : NULL;
-        const struct taken *k = taken_at(p, r->lock[i].taken);
-        r->lock[i].news = then && k && unknown_before(k, &w);
-    }
+    const struct access_frames *f = &a->frames;
+    bool others = foreign(written_of(key), key, a->number);
+    struct pair_reads *set = reads_of(p, key);
+    u32 place = reads_end(p, set, key, others);
+    set->key[place] = key;
+    set->read[place] = (struct pair_read){.stamp = f->stamp,
+                                          .caller = f->outer[(f->depth - 1) % FRAMES_KEPT],
+                                          .depth = f->depth,
+                                          .locks = p->serial,
+                                          .generation = atomicity_generation(key >> 8),
+                                          .stack = stack,
+                                          .opens = !(kind & ACCESS_ATOMIC),
+                                          .news = others ? read_news(a, p, key) : 0};
 }
 
 /* ---- pairs ---- */
@@ -320,22 +331,23 @@ static bool value_may_live(const struct access_frames *f, const struct pair_read
 }
 
 /* A lock that both held all the time. */
-static bool kept_apart(const struct pairs *p, const struct pair_read *r, const struct writer *w)
+static bool kept_apart(const struct pair_locks *now, const struct pair_locks *then, const struct writer *w)
 {
-    for (u32 i = 0; i < p->nlocks; i++) {
-        const struct section *then = section_of(r->lock, r->nlocks, p->lock[i].uid);
-        if (then && then->number == p->lock[i].number && section_of(w->lock, w->nlocks, p->lock[i].uid))
+    for (u32 i = 0; i < now->nlocks; i++) {
+        int k = section_index(then->lock, then->nlocks, now->lock[i].uid);
+        if (k >= 0 && then->lock[k].number == now->lock[i].number &&
+            section_index(w->lock, w->nlocks, now->lock[i].uid) >= 0)
             return true;
     }
     return false;
 }
 
-/* Has the thread learned of the write by w, made after the acquire `from`, from nothing but the lock of that uid? */
-static bool learned_from_lock(struct pairs *p, u32 from, u32 uid, const struct writer *w, u32 number)
+/* Has the thread learned of the write by w, made after the acquire `from`, from nothing but the lock of that section? */
+static bool learned_from_lock(struct pairs *p, u32 from, struct section between, const struct writer *w)
 {
     for (u32 n = from + 1; n != p->ntaken + 1; n++) {
         const struct taken *k = taken_at(p, n);
-        if (k && k->uid == uid && (k->shared ? k->number >= number : k->number > number))
+        if (k && k->uid == between.uid && (k->shared ? k->number >= between.number : k->number > between.number))
             return unknown_before(k, w);
     }
     return false;
@@ -344,51 +356,44 @@ static bool learned_from_lock(struct pairs *p, u32 from, u32 uid, const struct w
 /* What the pair of this read and a write now, under lock i, is. VERDICT_COUNT: nothing. */
 static u32 pair_verdict(struct pairs *p, u64 key, u32 i, const struct pair_read *r, const struct writer *w)
 {
-    const struct section *now = &p->lock[i], *then = section_of(r->lock, r->nlocks, now->uid),
-                         *between = section_of(w->lock, w->nlocks, now->uid);
-    const struct taken *first = then ? taken_at(p, then->taken) : NULL, *second = taken_at(p, now->taken);
-    if (!first || !second || !between || now->shared || then->number == now->number || second->validated == then->taken)
+    const struct pair_locks *now = locks_now(p), *then = locks_then(p, r);
+    int k = section_index(then->lock, then->nlocks, now->lock[i].uid),
+        b = section_index(w->lock, w->nlocks, now->lock[i].uid);
+    const struct taken *first = k >= 0 ? taken_at(p, then->taken[k]) : NULL, *second = taken_at(p, now->taken[i]);
+    if (!first || !second || b < 0 || (now->shared & 1u << i) || then->lock[k].number == now->lock[i].number ||
+        second->validated == then->taken[k])
         return VERDICT_COUNT;
-    if (between->number > then->number)
-        return learned_from_lock(p, then->taken, now->uid, w, between->number) ? VERDICT_OBSERVED : VERDICT_COUNT;
-    return then->news && first->first == key && !first->more ? VERDICT_POSSIBLE : VERDICT_COUNT;
-}
-
-static struct pair_read *read_of(struct pairs *p, u64 key)
-{
-    struct pair_read *set = p->reads[(key >> 8) / GRANULE % PAIR_SETS];
-    for (u32 i = 0; i < PAIR_WAYS; i++)
-        if (set[i].granule == key >> 8 && set[i].mask == ((u32)key & SLOT_MASK))
-            return &set[i];
-    return NULL;
+    if (w->lock[b].number > then->lock[k].number)
+        return learned_from_lock(p, then->taken[k], w->lock[b], w) ? VERDICT_OBSERVED : VERDICT_COUNT;
+    return (r->news & 1u << k) && first->first == key && !first->more ? VERDICT_POSSIBLE : VERDICT_COUNT;
 }
 
 /* The access, in short. */
 struct seen {
     struct thread *t;
     struct accesses *a;
-    u64 key, pc;
+    u64 key, pc; /* pc: or the stack, if it is not known */
     u32 kind;
+    bool decoded; /* pc is an instruction's */
     ref_t stack;
 };
 
 /* Fills f when this write is the second half of a pair that matters. */
-static bool pair_of(const struct seen *x, struct pair_found *f)
+static SNARL_COLD bool pair_of(const struct seen *x, const struct pair_read *r, struct pair_found *f)
 {
     struct pairs *p = x->a->pairs;
-    const struct pair_read *r = read_of(p, x->key);
+    const struct pair_locks *now = locks_now(p);
     struct writer *w = &f->writer;
-    if (!r || !r->opens || !read_is_valid(p, r) || !value_may_live(&x->a->frames, r) ||
-        !foreign_writer(x->key, x->a->number, w) || kept_apart(p, r, w))
+    if (!r->opens || !read_is_valid(p, x->key, r) || !value_may_live(&x->a->frames, r) ||
+        !foreign_writer(x->key, x->a->number, w) || kept_apart(now, locks_then(p, r), w))
         return false;
     f->verdict = VERDICT_COUNT;
     u32 uid = 0;
-    for (u32 i = 0; i < p->nlocks && f->verdict == VERDICT_COUNT; i++) {
+    for (u32 i = 0; i < now->nlocks && f->verdict == VERDICT_COUNT; i++) {
         f->verdict = pair_verdict(p, x->key, i, r, w);
-        uid = p->lock[i].uid;
+        uid = now->lock[i].uid;
     }
-    if (f->verdict == VERDICT_COUNT || !writes_one(x->pc ? x->pc : x->stack, uid, x->key) ||
-        (x->pc && stores_constant(x->pc)))
+    if (f->verdict == VERDICT_COUNT || !writes_one(x->pc, uid, x->key) || (x->decoded && stores_constant(x->pc)))
         return false;
     for (u32 i = 0; i < x->t->rec->nheld; i++)
         if (LOCK_AT(x->t->held[i].lock)->head.uid == uid)
@@ -399,6 +404,7 @@ static bool pair_of(const struct seen *x, struct pair_found *f)
     f->kind = x->kind;
     f->stack = x->stack;
     f->read = *r;
+    f->hold = locks_then(p, r)->writer.hold;
     f->across = !is_active(&x->a->frames, r->depth, r->stamp);
     return true;
 }
@@ -406,21 +412,25 @@ static bool pair_of(const struct seen *x, struct pair_found *f)
 static bool write_seen(const struct seen *x, const u64 *fp, bool complete)
 {
     struct pairs *p = x->a->pairs;
-    struct pair_found f;
-    bool opened = !(x->kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE)) && read_of(p, x->key);
-    if (opened && pair_of(x, &f)) {
+    const struct pair_locks *now = locks_now(p);
+    struct pair_reads *set = reads_of(p, x->key);
+    struct written *w = written_of(x->key);
+    bool others = foreign(w, x->key, x->a->number);
+    for (u32 i = 0; others && i < PAIR_WAYS; i++) {
+        struct pair_found f;
+        if (set->key[i] != x->key || (x->kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE)) ||
+            !pair_of(x, &set->read[i], &f))
+            continue;
         if (!complete)
             return false;
         pair_found(x->t, p, &f, fp);
     }
-    struct writer other;
-    bool foreign = foreign_writer(x->key, x->a->number, &other);
-    if (foreign)
+    if (others)
         touched(p, x->key);
-    reads_end(p, x->key >> 8, (u32)x->key & SLOT_MASK, false);
-    for (u32 i = 0; i < p->nlocks; i++)
-        writes_one(x->pc ? x->pc : x->stack, p->lock[i].uid, x->key);
-    written_by(x->t, x->a, p, x->key, x->stack);
+    reads_end(p, set, x->key, false);
+    for (u32 i = 0; i < now->nlocks; i++)
+        writes_one(x->pc, now->lock[i].uid, x->key);
+    written_by(&now->writer, w, x->key, x->stack);
     return true;
 }
 
@@ -430,15 +440,15 @@ bool atomicity_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, 
     struct pairs *p = a->pairs;
     if (!p || p->busy || t->handler_depth || addr - t->rec->stack_lo < t->rec->stack_hi - t->rec->stack_lo)
         return true;
-    struct seen x = {t, a, (addr & ~(u64)(GRANULE - 1)) << 8 | mask, pc, kind, stack};
+    struct seen x = {t, a, (addr & ~(u64)(GRANULE - 1)) << 8 | mask, pc ? pc : stack, kind, pc != 0, stack};
     bool done = true;
     p->busy = true;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (p->epoch != a->epoch)
-        sections_find(t, a, p);
-    if (p->nlocks && (kind & ACCESS_WRITE))
+        epoch_locks(t, a, p);
+    if (locks_now(p)->nlocks && (kind & ACCESS_WRITE))
         done = write_seen(&x, fp, complete);
-    else if (p->nlocks)
+    else if (locks_now(p)->nlocks)
         read_seen(a, p, x.key, kind, stack);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     p->busy = false;
@@ -452,11 +462,12 @@ void atomicity_rest(struct accesses *a, u64 addr, u64 size)
     if (!p || p->busy)
         return;
     if (size > PAIR_SETS * PAIR_WAYS * GRANULE) {
-        for (u32 i = 0; i < PAIR_SETS * PAIR_WAYS; i++)
-            if (p->reads[i / PAIR_WAYS][i % PAIR_WAYS].granule - addr < size)
-                p->reads[i / PAIR_WAYS][i % PAIR_WAYS].mask = 0;
+        for (u32 i = 0; i < PAIR_SETS * PAIR_WAYS; i++) {
+            u64 *key = &p->reads[i / PAIR_WAYS].key[i % PAIR_WAYS];
+            *key = (*key >> 8) - addr < size ? 0 : *key;
+        }
         return;
     }
     for (u64 at = addr & ~(u64)(GRANULE - 1); at < end; at += GRANULE)
-        reads_end(p, at, SLOT_MASK, false);
+        reads_end(p, reads_of(p, at << 8), at << 8 | SLOT_MASK, false);
 }

@@ -10,6 +10,7 @@
 #define PAIR_SETS 64u /* of reads, by granule */
 #define PAIR_WAYS 4u
 #define PAIR_TOLD 64u
+#define PAIR_EPOCHS 32u /* remembered with their locks */
 #define TAKEN 16u       /* acquires remembered: a pair spans no more */
 #define TAKEN_LANES 32u /* threads beyond cannot be told apart here */
 
@@ -17,8 +18,6 @@
 struct section {
     u32 uid;    /* of the lock */
     u32 number; /* lock_rec.section */
-    u32 taken;  /* which acquire of the thread (pairs.ntaken) began it; 0: forgotten */
-    u8 shared, news, reserved[2];
 };
 
 /* The last write of some bytes by a thread that held locks. */
@@ -30,17 +29,24 @@ struct writer {
     struct section lock[PAIR_LOCKS]; /* held exclusively */
 };
 
+/* The locks held in an epoch. */
+struct pair_locks {
+    u32 serial, task;
+    u32 nlocks, shared; /* shared: bits */
+    struct section lock[PAIR_LOCKS];
+    u32 taken[PAIR_LOCKS]; /* which acquire of the thread (pairs.ntaken) it was; 0: forgotten */
+    struct writer writer;  /* what a write in this epoch is */
+};
+
 /* A read that may be the first half of a pair. */
 struct pair_read {
-    u64 granule;
     u64 stamp, caller; /* activations (access_frames): where it was made, and what called that */
     u32 depth;
-    u32 mask; /* 0: empty */
-    u32 task, generation;
+    u32 locks; /* pair_locks.serial */
+    u32 generation;
+    ref_t stack;
     bool opens; /* else it only tells a re-validation */
-    ref_t stack, hold;
-    u32 nlocks;
-    struct section lock[PAIR_LOCKS];
+    u8 news;    /* bits: of which locks it was the taking that told of another thread's write */
 };
 
 /* An acquire. */
@@ -62,6 +68,7 @@ struct pair_found {
     bool across; /* the function that read has returned */
     ref_t stack, lock;
     struct pair_read read;
+    ref_t hold; /* at the read */
     struct writer writer;
     struct object_birth memory;
 };
@@ -69,12 +76,15 @@ struct pair_found {
 struct pairs {
     bool busy; /* a signal handler's accesses are not looked at meanwhile */
     u32 task;  /* what was read in an earlier one is not written back in this */
-    u32 epoch; /* that `lock` is for */
-    u32 nlocks;
-    struct section lock[PAIR_LOCKS];
+    u32 epoch; /* that the newest of `epochs` is for */
+    u32 serial;
+    struct pair_locks epochs[PAIR_EPOCHS];
     u32 ntaken;
     struct taken taken[TAKEN];
-    struct pair_read reads[PAIR_SETS][PAIR_WAYS];
+    struct pair_reads {
+        u64 key[PAIR_WAYS]; /* granule << 8 | mask; 0: empty */
+        struct pair_read read[PAIR_WAYS];
+    } reads[PAIR_SETS];
     u64 told[PAIR_TOLD];
     struct pair_found found;
 };
@@ -105,6 +115,10 @@ void atomicity_forget(u64 addr, u64 size);
 void atomicity_forked(void);
 
 /* ---- lost_update.c ---- */
+bool writing_begin(void);
+void writing_forget(void);
+/* Does this instruction write to this address only, under this lock? Unknown when another one has its place. Notes it. */
+bool writes_one(u64 pc, u32 uid, u64 address);
 /* Does the instruction at pc, or one of the next that only load, store a constant? */
 bool stores_constant(u64 pc);
 /* A pair: t is about to write. Reported now if another write has been seen in between, else at the release, when the

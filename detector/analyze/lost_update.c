@@ -1,7 +1,51 @@
-/* Lost updates as findings. Called by atomicity.c, when a pair has been found, and before releases. Takes RANK_FINDINGS,
- * and what naming memory takes. */
+/* Lost updates as findings, and what the instructions that write tell of them. Called by atomicity.c, and before
+ * releases. Takes RANK_FINDINGS, and what naming memory takes. */
 #include "analyze/atomicity.h"
 #include "base/hash.h"
+
+#include <sys/mman.h>
+
+/* ---- where does an instruction write to? ---- */
+
+#define WRITING_BITS 13
+#define WRITING (1u << WRITING_BITS)
+
+/* An instruction that writes under a lock: to which address? */
+struct writing {
+    u64 pc;
+    u32 uid;
+    u32 many; /* to several */
+    u64 address;
+};
+
+static struct writing *writing;
+
+bool writing_begin(void)
+{
+    writing = sys_map(WRITING * sizeof *writing); /* of two threads that come here at once, one loses its own */
+    return writing != NULL;
+}
+
+void writing_forget(void)
+{
+    sys_call3(SYS_madvise, writing, WRITING * sizeof *writing, MADV_DONTNEED);
+}
+
+bool writes_one(u64 pc, u32 uid, u64 address)
+{
+    struct writing *g = &writing[(pc ^ (u64)uid << 40) * 0x9e3779b97f4a7c15ULL >> (64 - WRITING_BITS)];
+    u64 none = 0;
+    if (__atomic_load_n(&g->pc, __ATOMIC_RELAXED) != pc &&
+        !__atomic_compare_exchange_n(&g->pc, &none, pc, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return false;
+    if (!g->uid) {
+        g->uid = uid;
+        g->address = address;
+    }
+    if (g->uid != uid || g->address != address)
+        g->many = 1;
+    return !g->many;
+}
 
 /* ---- is it a constant that is stored? ---- */
 
@@ -58,7 +102,7 @@ static u64 value_at(u64 address, u32 mask)
 static void events_fill(struct thread *t, struct finding_rec *f, const struct pair_found *p)
 {
     access_event_fill(&f->events[0], t->ref, ACCESS_READ, p->address, p->mask, p->read.stack);
-    f->events[0].held = holds_snapshot(p->read.hold, &f->events[0].nheld);
+    f->events[0].held = holds_snapshot(p->hold, &f->events[0].nheld);
     const struct writer *w = &p->writer;
     ref_t thread = THREAD_AT(w->thread)->number == w->number ? w->thread : 0;
     access_event_fill(&f->events[1], thread, ACCESS_WRITE, p->address, p->mask, w->stack);
