@@ -3,6 +3,7 @@
  * RANK_FINDINGS. Cells change by compare-and-swap, so of two accesses at the same time one sees the other. */
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
+#include "analyze/atomicity.h"
 #include "analyze/readers.h"
 #include "analyze/site.h"
 
@@ -76,6 +77,7 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
                                .thread = t->ref,
                                .hold = t->rec->nheld ? holds_of(t, a) : 0};
     a->epoch = e;
+    a->locked = t->rec->nheld && a->pairs;
     access_sets_forget(&a->frames);
     access_now = e << SLOT_EPOCH_SHIFT | SLOT_MASK;
     return true;
@@ -452,6 +454,17 @@ static void granules(struct access *x, u64 addr, u64 size)
     }
 }
 
+/* The half of a pair that may lose an update. single: fp[1] is the access's own instruction. */
+static SNARL_COLD void pair_seen(struct access *x, u64 addr, u64 size, u32 kind, const u64 *fp, bool single)
+{
+    u64 room = GRANULE - addr % GRANULE;
+    u32 first = (u32)(size < room ? size : room);
+    access_site(x);
+    atomicity_access(x->t, x->a, addr, granule_mask(addr, first), kind, x->stack, single ? fp[1] : 0, fp, true);
+    if (size > room)
+        atomicity_rest(x->a, addr + room, size - room);
+}
+
 void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
 {
     struct access x;
@@ -461,6 +474,8 @@ void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
         run_lost(LOSS_shadow_uncovered);
         return;
     }
+    if (snarl_unlikely(x.a->locked))
+        pair_seen(&x, addr, size, kind, fp, false);
     granules(&x, addr, size);
 }
 
@@ -817,6 +832,9 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
     const struct instruction_memo *m = instruction_memo(a, fp);
     if (snarl_unlikely(!instruction_known(a, m, fp)))
         return false;
+    if (snarl_unlikely(a->locked) && !atomicity_access(t, a, addr, mask, kind, m->stack, pc, NULL, false))
+        return false;
+    kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr);
     u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
     u32 slot = slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), word = site_word(m->site, slot), had = (u32)seen;
@@ -877,5 +895,7 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         m->pc = fp[1];
     }
+    if (snarl_unlikely(x.a->locked))
+        pair_seen(&x, addr, size, kind, fp, true);
     granules(&x, addr, size);
 }

@@ -13,8 +13,9 @@
 enum access_kind {
     ACCESS_READ = 0,
     ACCESS_WRITE = 1,
-    ACCESS_ATOMIC = 2, /* races with no other atomic access */
-    ACCESS_FREE = 4,   /* with ACCESS_WRITE: the end of a heap block */
+    ACCESS_ATOMIC = 2,   /* races with no other atomic access */
+    ACCESS_FREE = 4,     /* with ACCESS_WRITE: the end of a heap block */
+    ACCESS_READ_TOO = 8, /* with ACCESS_WRITE: the bytes have been read just before */
 };
 
 extern bool access_on __attribute__((visibility("hidden")));

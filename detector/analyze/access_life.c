@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "analyze/access_hot.h"
-#include "analyze/accesses.h"
+#include "analyze/atomicity.h"
 #include "analyze/site.h"
 
 bool access_on;
@@ -33,6 +33,13 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->concurrent = 0;
     a->npending = 0;
     a->busy = false;
+    a->locked = false;
+    if (a->pairs) {
+        a->pairs->task++;
+        a->pairs->epoch = 0;
+        a->pairs->busy = false;
+        a->pairs->found.mask = 0;
+    }
     __builtin_memset(a->pending, 0, sizeof a->pending);
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
@@ -153,6 +160,7 @@ void accesses_forked(struct thread *t)
     epoch_reset();
     readers_reset();
     hb_forked();
+    atomicity_forked();
     access_now = 0;
     struct accesses *a = t->accesses;
     if (!a || !a->number)
@@ -202,6 +210,7 @@ void access_forget(struct thread *t, u64 addr, u64 size)
         crowds_end(a, addr, size);
     intended_forget(addr, size);
     shadow_clear(addr, size);
+    atomicity_forget(addr, size);
 }
 
 void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
@@ -209,13 +218,17 @@ void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
     if (!access_now)
         return;
     access_forget(t, addr, size);
-    if (size <= BLOCK_AS_WRITTEN)
-        access_range(t, addr, (size + 7) & ~7ULL, ACCESS_WRITE, fp);
+    if (size > BLOCK_AS_WRITTEN)
+        return;
+    access_range(t, addr, (size + 7) & ~7ULL, ACCESS_WRITE, fp);
+    atomicity_forget(addr, size); /* that was no write of the program's */
 }
 
 void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)
 {
-    if (access_now)
-        access_range(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN,
-                     ACCESS_WRITE | ACCESS_FREE, fp);
+    if (!access_now)
+        return;
+    access_range(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN, ACCESS_WRITE | ACCESS_FREE,
+                 fp);
+    atomicity_forget(addr, size);
 }

@@ -69,6 +69,8 @@ struct accesses {
         u32 slot, word;
     } pending[PENDING];
     struct crowd_spares crowds;
+    bool locked;         /* locks are held in this epoch, and lost updates are looked for */
+    struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     /* What an access makes of a cell: in a loop the same for one granule after the other. */
     struct step_memo {
         u64 cell, words;
@@ -135,6 +137,12 @@ static inline void accesses_new_epoch(struct accesses *a, bool ticked)
 /* ---- race.c ---- */
 /* The memory has another life: what was intended there is over. */
 void intended_forget(u64 addr, u64 size);
+/* Locks held, as a blob for a finding. */
+ref_t holds_snapshot(ref_t hold, u32 *n);
+void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr, u32 mask, ref_t stack);
+/* Of two places that touch this memory, in any order. */
+u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other);
+bool access_is_intended(u64 addr, u32 size);
 /* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order. */
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
                 u32 slot, u32 site);

@@ -12,7 +12,8 @@
     X(LOCK_ORDER, "lock-order", "a cycle in the lock-order graph: a deadlock that another schedule reaches")           \
     X(LOCK_MISUSE, "lock-misuse", "a lock used against its rules")                                                     \
     X(STUCK, "stuck", "no thread can run again though no lock cycle exists")                                           \
-    X(DATA_RACE, "data-race", "two accesses, one a write, not ordered by happens-before")
+    X(DATA_RACE, "data-race", "two accesses, one a write, not ordered by happens-before")                              \
+    X(ATOMICITY, "atomicity", "an update that is lost between two critical sections")
 enum finding_kind {
 #define X(e, s, t) FINDING_##e,
     FINDING_KINDS(X)
@@ -72,7 +73,7 @@ struct held_snapshot {
 };
 
 /* For accesses: no object, but the bytes touched. A finding about memory has two: first the access that found it, then
- * the earlier one. A block that was freed: action FREE, any size but 0. */
+ * the earlier one; a lost update has three: the read, another thread's write, the write that it is lost to. A block that was freed: action FREE, any size but 0. */
 struct finding_event {
     ref_t thread;
     ref_t object; /* lock_rec, sync_rec, or thread_rec for a join; see object_kind */
@@ -98,6 +99,7 @@ enum finding_flag {
     FINDING_CONDITION_RELOCK = 1u << 8, /* one step is the relock inside a condition wait */
     FINDING_PY_TRY = 1u << 9,           /* a CPython take that was uncontended */
     FINDING_LEVEL = 1u << 10,           /* lock-order: no cycle, but against the levels that the program gave */
+    FINDING_ACROSS_CALLS = 1u << 11,    /* atomicity: what read has returned when the value is written back */
 };
 
 /* A blob in the arena; list through `next`. Events of one side stay together: for each step of a cycle first HOLD

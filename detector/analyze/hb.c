@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "analyze/accesses.h"
+#include "analyze/atomicity.h"
 #include "base/hash.h"
 
 #define BUCKETS (1u << 20)
@@ -171,8 +171,11 @@ void hb_acquire(struct thread *t, u64 key)
         return;
     struct hb_bucket *b = bucket_enter(key);
     const struct hb_entry *e = entry_find(b, key);
-    if (e && clock_acquire(&a->clock, &e->clock))
+    if (e && clock_acquire(&a->clock, &e->clock)) {
         accesses_learned(a);
+        if (key >> 60 == HB_PIPE || key >> 60 == HB_FILE)
+            atomicity_new_task(t); /* input */
+    }
     bucket_leave(b);
 }
 
@@ -251,6 +254,7 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
     struct accesses *a = watched(t);
     if (!a)
         return;
+    atomicity_acquired(t, a, l, mode);
     if (clock_acquire(&a->clock, &l->clock))
         accesses_learned(a);
     if (mode == MODE_EXCLUSIVE && object_has_readers(&l->head))
@@ -263,6 +267,7 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     struct accesses *a = watched(t);
     if (!a)
         return;
+    atomicity_release(t, a);
     if (mode == MODE_SHARED) {
         release(a, KEY_READERS | arena_ref(l), false);
         return;

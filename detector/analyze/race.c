@@ -59,6 +59,11 @@ static struct intended *intended_find(u64 addr, u64 size, u32 *from)
     return NULL;
 }
 
+bool access_is_intended(u64 addr, u32 size)
+{
+    return intended_find(addr, size, &(u32){0}) != NULL;
+}
+
 void intended_forget(u64 addr, u64 size)
 {
     u64 last = (addr + size - 1) >> PAGE_BITS;
@@ -86,7 +91,7 @@ static ref_t thread_then(const struct epoch *e)
     return THREAD_AT(e->thread)->number == e->number ? e->thread : 0;
 }
 
-static ref_t holds_snapshot(ref_t hold, u32 *n)
+ref_t holds_snapshot(ref_t hold, u32 *n)
 {
     u32 count = 0;
     *n = 0;
@@ -116,7 +121,7 @@ static enum event_action action_of(u32 kind)
     return kind & ACCESS_WRITE ? EVENT_WRITE : EVENT_READ;
 }
 
-static void event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr, u32 mask, ref_t stack)
+void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr, u32 mask, ref_t stack)
 {
     e->thread = thread;
     e->action = (u8)action_of(kind);
@@ -126,7 +131,7 @@ static void event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
     pin_thread(thread);
 }
 
-static u64 signature_of(const struct object_birth *b, ref_t stack, ref_t other)
+u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other)
 {
     u64 p = top_frame(stack), q = top_frame(other), where = hash_combine(b->region, b->offset);
     where = hash_combine(where, b->region == REGION_GLOBAL ? b->module : b->alloc_stack);
@@ -155,14 +160,14 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     u64 first = addr + (u32)__builtin_ctz(mask);
     u32 size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
     a->races++;
-    if (!detects(DETECT_RACE) || told(a, first, stack, site) || intended_find(first, size, &(u32){0}))
+    if (!detects(DETECT_RACE) || told(a, first, stack, site) || access_is_intended(first, size))
         return;
     struct object_birth memory = {.init_stack = stack};
     if (engine_hooks.locate_access)
         engine_hooks.locate_access(t, first, fp, &memory);
     const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;
     ref_t there = other ? other->stack : 0;
-    ref_t r = finding_begin(signature_of(&memory, stack, there), 0, 2);
+    ref_t r = finding_begin(memory_signature(&memory, stack, there), 0, 2);
     if (!r)
         return;
     struct finding_rec *f = arena_at(r);
@@ -172,10 +177,10 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     f->mem_size = size;
     f->memory = memory;
     pin_thread(memory.thread);
-    event_fill(&f->events[0], t->ref, kind, addr, mask, stack);
+    access_event_fill(&f->events[0], t->ref, kind, addr, mask, stack);
     f->events[0].held = held_snapshot(t->rec, &f->events[0].nheld);
     u32 then_kind = (slot >> SLOT_KIND_SHIFT & 3) | (other && (other->flags & SITE_FREE) ? ACCESS_FREE : 0);
-    event_fill(&f->events[1], thread_then(&then), then_kind, addr, slot & SLOT_MASK, there);
+    access_event_fill(&f->events[1], thread_then(&then), then_kind, addr, slot & SLOT_MASK, there);
     f->events[1].held = holds_snapshot(then.hold, &f->events[1].nheld);
     finding_publish(r, false);
 }

@@ -1,5 +1,6 @@
 /* What threads wait on without owning: conditions, barriers, semaphores. Called by their interceptors.
  * Takes RANK_GRAPH for barriers' must order. */
+#include "analyze/atomicity.h"
 #include "analyze/internal.h"
 
 #include <errno.h>
@@ -85,6 +86,7 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
     wait_publish(t, WAIT_COND, arena_ref(c), mutex, MODE_EXCLUSIVE, timed || refused, stack);
     if (i < 0 && !refused)
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST); /* glibc unlocks it all the same, whoever had it */
+    atomicity_new_task(t);
     if (i >= 0) {
         depth = t->held[i].depth;
         hb_lock_release(t, m, MODE_EXCLUSIVE);

@@ -282,11 +282,13 @@ static void add_gcc(struct words *w, const struct cc_job *job, const char *folde
         add_library(w, folder);
 }
 
-/* The driver is not told, for it would link its runtime; or, kept from that, not link other ones that are wanted. */
+/* The driver is not told, for it would link its runtime; or, kept from that, not link other ones that are wanted. Of
+ * x++ clang tells of the write alone unless asked: whether it has been read decides what is a lost update. */
 static void add_clang(struct words *w, const struct cc_job *job, const char *folder)
 {
     if (job->instruments)
-        add_list(w, LIST("--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "--end-no-unused-arguments"));
+        add_list(w, LIST("--start-no-unused-arguments", "-Xclang", "-fsanitize=thread", "-mllvm",
+                         "-tsan-compound-read-before-write=1", "--end-no-unused-arguments"));
     if (job->links && !job->bare)
         add_library(w, folder);
 }

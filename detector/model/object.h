@@ -137,6 +137,8 @@ struct lock_rec {
     u32 level;         /* given by the program: taken only while all others held have lower ones; 0: none */
     struct object_birth birth;
     struct sync_clock clock; /* left by its last exclusive holder; protected by the lock itself */
+    u32 section;             /* exclusive acquires since accesses are watched; protected by the lock itself */
+    u32 reserved;
 };
 
 /* Condition variable or barrier. */

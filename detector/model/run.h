@@ -10,7 +10,12 @@
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
 /* How memory accesses are seen. In the options: what was asked for; in the run: what has come of it. */
 enum access_source { ACCESSES_AUTO = 0, ACCESSES_COMPILED, ACCESSES_NONE };
-enum detect_bit { DETECT_DEADLOCK = 1u << 0, DETECT_MISUSE = 1u << 1, DETECT_RACE = 1u << 2 };
+enum detect_bit {
+    DETECT_DEADLOCK = 1u << 0,
+    DETECT_MISUSE = 1u << 1,
+    DETECT_RACE = 1u << 2,
+    DETECT_ATOMICITY = 1u << 3
+};
 
 /* What the user asked for; the same for every process of the run. */
 struct run_options {

@@ -388,6 +388,8 @@ void advice_write(json_t *finding)
         advice_level(finding, &a);
     else if (label_is(finding, "kind", "data-race"))
         advice_race(finding, &a);
+    else if (label_is(finding, "kind", "atomicity"))
+        advice_lost(finding, &a);
     else
         advice_order(finding, &a);
     const char *keys[] = {"title", "why", "fix"};

@@ -27,7 +27,7 @@ static const char *const verdicts[] = {
 #undef X
 };
 static const char *const words[] = {"proven", "all", "none"};
-static const char *const later[] = {"unprotected", "atomicity"};
+static const char *const later[] = {"unprotected"};
 
 static int find(const char *const *names, size_t n, const char *word, size_t length)
 {

@@ -107,6 +107,8 @@ static void add_options(json_t *run, const struct run_options *o)
         json_array_append_new(detect, json_string("misuse"));
     if (o->detect & DETECT_RACE)
         json_array_append_new(detect, json_string("race"));
+    if (o->detect & DETECT_ATOMICITY)
+        json_array_append_new(detect, json_string("atomicity"));
     json_t *options =
         json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses", hows[o->accesses < 3 ? o->accesses : 0],
                   "on-deadlock", whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0,

@@ -53,6 +53,7 @@ static const struct {
     {FINDING_CONDITION_RELOCK, "condition-relock"},
     {FINDING_PY_TRY, "python-try"},
     {FINDING_LEVEL, "level"},
+    {FINDING_ACROSS_CALLS, "across-calls"},
 };
 
 static const struct {
@@ -391,7 +392,8 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     if (f->mem_size || f->kind == FINDING_DATA_RACE) {
         memory = collect_memory(n, f, events, nevents, &owner);
         json_object_set_new(j, "memory", memory);
-        add_held_locks(n, locks, events, nevents);
+        if (f->kind == FINDING_DATA_RACE)
+            add_held_locks(n, locks, events, nevents);
     }
     json_object_set_new(j, "events", events_json(n, f, events, nevents, memory, threads));
     if (owner)

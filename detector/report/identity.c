@@ -11,7 +11,8 @@
  *             function, as at a thread's end, is told by where its lock was taken: that call's function alone.
  *
  * What is about memory has the memory's name in the place of classes, and one function for each side: which of the two
- * came first, whether it read or wrote, and what was held does not count.
+ * came first, whether it read or wrote, and what was held does not count. Of a lost update only the sides of the thread
+ * that read and wrote back count: any other write will do.
  */
 #include "identity.h"
 
@@ -178,21 +179,23 @@ static char *side_word(const json_t *stack, int most)
     return side;
 }
 
-static bool asks(const json_t *event)
+static bool asks(const json_t *finding, const json_t *event)
 {
     static const char *const telling[] = {"hold", "init", "create"};
     for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
         if (strcmp(text_at(event, "action"), telling[i]) == 0)
             return false;
-    return true;
+    const json_t *first = json_array_get(json_object_get(finding, "events"), 0);
+    return strcmp(text_at(finding, "kind"), "atomicity") != 0 ||
+           json_equal(json_object_get(event, "thread"), json_object_get(first, "thread"));
 }
 
-static void add_sides(struct words *sides, const json_t *events, int most)
+static void add_sides(struct words *sides, const json_t *finding, int most)
 {
-    const json_t *event;
+    const json_t *event, *events = json_object_get(finding, "events");
     size_t i;
     json_array_foreach (events, i, event) {
-        char *side = asks(event) ? side_word(json_object_get(event, "stack"), most) : NULL;
+        char *side = asks(finding, event) ? side_word(json_object_get(event, "stack"), most) : NULL;
         if (side)
             add_word(sides, side);
     }
@@ -245,7 +248,7 @@ void identity_set(json_t *finding)
         add_word(&classes, memory_word(json_object_get(finding, "memory")));
     else
         add_classes(&classes, finding);
-    add_sides(&sides, json_object_get(finding, "events"), memory ? 1 : FRAMES_PER_SIDE);
+    add_sides(&sides, finding, memory ? 1 : FRAMES_PER_SIDE);
     h = hash_words(&classes, h);
     h = hash_words(&sides, h);
     snprintf(id, sizeof id, "%016llx", (unsigned long long)h);
@@ -263,6 +266,6 @@ u64 identity_cycle(const json_t *finding)
             abort();
         add_word(&locks, word);
     }
-    add_sides(&sides, json_object_get(finding, "events"), 1);
+    add_sides(&sides, finding, 1);
     return hash_words(&sides, hash_words(&locks, 0));
 }

@@ -65,8 +65,9 @@ static void put_title(struct text *t, const json_t *f)
         buffer_print(&t->out, " %s", label_text(f, "rule"));
     buffer_print(&t->out, ", %s", label_text(f, "verdict"));
     if (observed)
-        buffer_put(&t->out,
-                   json_object_get(f, "memory") ? ": both accesses happened in this run" : ": it happened in this run");
+        buffer_put(&t->out, label_is(f, "kind", "atomicity") ? ": the other write came in between in this run"
+                            : json_object_get(f, "memory")   ? ": both accesses happened in this run"
+                                                             : ": it happened in this run");
     json_int_t count = label_number(f, "count");
     if (count > 1) /* a deadlock's also counts how often its order was seen without one */
         buffer_print(&t->out, label_is(f, "kind", "deadlock") ? "; its order was seen %lld times" : ", seen %lld times",

@@ -49,19 +49,14 @@ static void put_held_places(struct text *t, const json_t *f, const json_t *event
     }
 }
 
-static void put_access(struct text *t, const json_t *f, const struct advice_access *a, bool earlier)
+static void put_access(struct text *t, const json_t *f, const struct advice_access *a, const char *verb)
 {
-    static const char *const verbs[4][2] = {{" reads ", " earlier read "},
-                                            {" writes ", " earlier wrote "},
-                                            {" frees ", " earlier freed "},
-                                            {" allocates ", " earlier allocated "}};
-    int verb = advice_verb(a);
     json_int_t size = label_number(a->event, "size");
     buffer_put(&t->out, "  ");
     text_label(t, STYLE_STRONG, label_thread(f, label_number(a->event, "thread")));
-    buffer_put(&t->out, verbs[verb][earlier]);
+    buffer_put(&t->out, verb);
     text_label(t, STYLE_STRONG, label_memory(f));
-    if (size > 0 && verb < 2)
+    if (size > 0 && advice_verb(a) < 2)
         buffer_print(&t->out, " (%lld byte%s)", (long long)size, size == 1 ? "" : "s");
     if (a->atomic)
         buffer_put(&t->out, ", atomically");
@@ -81,12 +76,32 @@ static void put_access(struct text *t, const json_t *f, const struct advice_acce
     buffer_put(&t->out, "\n");
 }
 
+static void put_pair(struct text *t, const json_t *f)
+{
+    bool seen = label_is(f, "verdict", "observed");
+    const char *const verbs[3] = {" read ", seen ? " meanwhile wrote " : " also writes ", " wrote back "};
+    const json_t *event;
+    size_t i;
+    json_array_foreach (json_object_get(f, "events"), i, event) {
+        struct advice_access a = {.event = event, .write = i > 0};
+        put_access(t, f, &a, verbs[i < 3 ? i : 2]);
+    }
+}
+
 void text_accesses(struct text *t, const json_t *f)
 {
+    static const char *const verbs[4][2] = {{" reads ", " earlier read "},
+                                            {" writes ", " earlier wrote "},
+                                            {" frees ", " earlier freed "},
+                                            {" allocates ", " earlier allocated "}};
+    if (label_is(f, "kind", "atomicity")) {
+        put_pair(t, f);
+        return;
+    }
     struct advice_access a[2];
     size_t n = advice_accesses(f, a);
     for (size_t i = n; i-- > 0;) /* the later one first: that is where it was noticed */
-        put_access(t, f, &a[i], i + 1 < n);
+        put_access(t, f, &a[i], verbs[advice_verb(&a[i])][i + 1 < n]);
 }
 
 static void put_bytes(struct text *t, json_int_t n, const char *before)

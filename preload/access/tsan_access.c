@@ -100,7 +100,7 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
 #define ALIGNED(n)                                                                                                     \
     HOOK(__tsan_read##n, n, ACCESS_READ)                                                                               \
     HOOK(__tsan_write##n, n, ACCESS_WRITE)                                                                             \
-    HOOK(__tsan_read_write##n, n, ACCESS_WRITE)                                                                        \
+    HOOK(__tsan_read_write##n, n, ACCESS_WRITE | ACCESS_READ_TOO)                                                      \
     HOOK(__tsan_volatile_read##n, n, ACCESS_READ)                                                                      \
     HOOK(__tsan_volatile_write##n, n, ACCESS_WRITE)                                                                    \
     HOOK_PC(__tsan_read##n##_pc, n, ACCESS_READ)                                                                       \
@@ -108,7 +108,7 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
 #define UNALIGNED(n)                                                                                                   \
     HOOK_UNALIGNED(__tsan_unaligned_read##n, n, ACCESS_READ)                                                           \
     HOOK_UNALIGNED(__tsan_unaligned_write##n, n, ACCESS_WRITE)                                                         \
-    HOOK_UNALIGNED(__tsan_unaligned_read_write##n, n, ACCESS_WRITE)                                                    \
+    HOOK_UNALIGNED(__tsan_unaligned_read_write##n, n, ACCESS_WRITE | ACCESS_READ_TOO)                                  \
     HOOK_UNALIGNED(__tsan_unaligned_volatile_read##n, n, ACCESS_READ)                                                  \
     HOOK_UNALIGNED(__tsan_unaligned_volatile_write##n, n, ACCESS_WRITE)
 

@@ -425,7 +425,7 @@ class Verbs(Folder):
         self.assertIn(b"a", p.stdout)
 
     def test_explain(self):
-        for kind in ("deadlock", "lock-order", "lock-misuse", "stuck", "data-race"):
+        for kind in ("deadlock", "lock-order", "lock-misuse", "stuck", "data-race", "atomicity"):
             p = snarl("explain", kind)
             self.assertEqual(p.returncode, 0, kind)
             self.assertGreater(len(p.stdout), 500, kind)

@@ -8,7 +8,9 @@
 #include "unit.h"
 
 #define GCC "-B/l/cc/ -L/l/cc/ -fsanitize=thread -Wno-tsan -fno-plt"
-#define CLANG "--start-no-unused-arguments -Xclang -fsanitize=thread --end-no-unused-arguments"
+#define CLANG                                                                                                          \
+    "--start-no-unused-arguments -Xclang -fsanitize=thread -mllvm -tsan-compound-read-before-write=1 "                 \
+    "--end-no-unused-arguments"
 #define LIBRARY "-Xlinker --push-state -Xlinker --no-as-needed /l/cc/libtsan.so -Xlinker --pop-state"
 #define RPATH "-Xlinker -rpath -Xlinker /l"
 

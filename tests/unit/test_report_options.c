@@ -15,7 +15,7 @@ static void defaults(void)
 {
     CU_ASSERT_EQUAL(parse(NULL), 0);
     CU_ASSERT_EQUAL(o.on_deadlock, ON_DEADLOCK_ABORT);
-    CU_ASSERT_EQUAL(o.detect, DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE);
+    CU_ASSERT_EQUAL(o.detect, DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE | DETECT_ATOMICITY);
     CU_ASSERT(o.follow == 1 && o.perturb == 0 && o.stack_depth == 64 && o.exit_code == 66);
     CU_ASSERT_EQUAL(o.accesses, ACCESSES_AUTO);
 }
@@ -49,9 +49,9 @@ static void bad_keys_are_skipped(void)
     CU_ASSERT_NOT_EQUAL(parse("on-deadlok=break:stack-depth=9"), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "did you mean 'on-deadlock'"));
     CU_ASSERT_EQUAL(o.stack_depth, 9);
-    CU_ASSERT_NOT_EQUAL(parse("detect=deadlock,atomicity:exit-code=1"), 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err, "'atomicity' is not part of this version"));
-    CU_ASSERT(o.exit_code == 1 && o.detect == (DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE));
+    CU_ASSERT_NOT_EQUAL(parse("detect=deadlock,contention:exit-code=1"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err, "'contention' is not part of this version"));
+    CU_ASSERT(o.exit_code == 1 && o.detect == (DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE | DETECT_ATOMICITY));
     CU_ASSERT_NOT_EQUAL(parse("sarif=x"), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
     static const char *const bad[] = {"=",
@@ -137,6 +137,8 @@ static void fail_on(void)
     CU_ASSERT(counts("proven", "stuck", "", "observed"));
     CU_ASSERT(counts("proven", "data-race", "", "observed"));
     CU_ASSERT(!counts("proven", "data-race", "", "possible"));
+    CU_ASSERT(counts("proven", "atomicity", "", "observed"));
+    CU_ASSERT(!counts("proven", "atomicity", "", "possible"));
     CU_ASSERT(counts("data-race", "data-race", "", "possible"));
     CU_ASSERT(!counts("proven", "stuck", "", "possible"));
     CU_ASSERT(counts("proven", "lock-order", "", "possible"));
@@ -159,7 +161,7 @@ static void fail_on_errors(void)
     struct fail_on f;
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "deadlok", err, sizeof err), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "did you mean 'deadlock'"));
-    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "atomicity", err, sizeof err), 0);
+    CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "unprotected", err, sizeof err), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "", err, sizeof err), 0);
     CU_ASSERT_NOT_EQUAL(fail_on_parse(&f, "all,", err, sizeof err), 0);
