@@ -73,7 +73,7 @@ static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
     u64 cell = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
     if (snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind))
         return true;
-    return kind == ACCESS_READ && set_has((u32)cell, mask);
+    return kind == ACCESS_READ && (now & SLOT_SAME_EPOCH) && set_has((u32)cell, mask);
 }
 
 static SNARL_HOT void access_function_entry(void)

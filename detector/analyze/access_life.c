@@ -8,6 +8,7 @@
 
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
+#include "analyze/recycle.h"
 #include "analyze/site.h"
 
 bool access_on;
@@ -24,39 +25,46 @@ static struct accesses *state_of(struct thread *t)
 /* What a last owner of the state knew is not true for this one. */
 static void state_reset(struct thread *t, struct accesses *a)
 {
-    __builtin_memset(a->known, 0, sizeof a->known);
     __builtin_memset(a->reported, 0, sizeof a->reported);
     __builtin_memset(a->places, 0, sizeof a->places);
     a->first = a->epoch = a->next = a->block_first = a->block_end = 0;
-    a->ignored = a->ignored_reads = a->ignored_writes = 0;
+    __atomic_store_n(&a->ignored, ACCESS_DETOUR, __ATOMIC_SEQ_CST);
+    a->ignored_reads = a->ignored_writes = 0;
     a->nread = 0;
-    a->concurrent = 0;
     a->npending = 0;
-    a->busy = false;
     __builtin_memset(a->pending, 0, sizeof a->pending);
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
     a->ticked = true;
-    a->number = t->rec->number;
+    a->owner = t;
+    access_sets_forget(&a->frames);
+    recycle_notice(a);
+    __atomic_store_n(&a->number, t->rec->number, __ATOMIC_SEQ_CST);
+    recycle_join(a);
 }
 
 struct accesses *accesses_start(struct thread *t, const struct clock *creator)
 {
     struct accesses *a = state_of(t);
-    if (!a || clock_start(&a->clock, creator) < 0) {
+    recycle_thread_begins();
+    bool ok = a && clock_start(&a->clock, creator) == 0;
+    if (ok)
+        state_reset(t, a);
+    recycle_thread_begun();
+    if (!ok)
         run_lost(LOSS_threads_unwatched);
-        return NULL;
-    }
-    state_reset(t, a);
-    return a;
+    return ok ? a : NULL;
 }
 
 void accesses_end(struct accesses *a)
 {
     sync_clock_clear(&a->clock, &a->fence);
     clock_end(&a->clock);
-    a->number = 0;
+    __atomic_store_n(&a->number, 0, __ATOMIC_SEQ_CST);
+    if (a->block_end)
+        epoch_block_full(a->block_first / EPOCH_BLOCK);
+    a->block_first = a->block_end = a->next = 0;
 }
 
 /* A thread that was there before watching began, or that nobody has seen being made. */
@@ -90,7 +98,8 @@ void access_ignore(struct thread *t, u32 what, bool begin)
         a->ignored_reads += step;
     if ((what & ACCESS_IGNORE_WRITES) && (begin || a->ignored_writes))
         a->ignored_writes += step;
-    a->ignored = a->ignored_reads | a->ignored_writes;
+    __atomic_fetch_and(&a->ignored, ACCESS_DETOUR, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&a->ignored, a->ignored_reads || a->ignored_writes, __ATOMIC_RELAXED);
 }
 
 /* ---- the process ---- */
@@ -133,6 +142,7 @@ void accesses_forked(struct thread *t)
     crowd_reset();
     epoch_reset();
     readers_reset();
+    recycle_forked();
     hb_forked();
     access_now = 0;
     struct accesses *a = t->accesses;

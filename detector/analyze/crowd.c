@@ -66,6 +66,7 @@ void crowd_give(struct crowd_spares *s, u32 number)
 {
     while (number) {
         u32 next = crowd_at(number)->next;
+        __atomic_store_n(&crowd_at(number)->n, 0, __ATOMIC_RELAXED); /* recycling looks at all records */
         if (s->n < CROWD_SPARES)
             s->number[s->n++] = number;
         else
@@ -94,6 +95,11 @@ bool crowd_enter(const u64 *cell, u64 seen)
 void crowd_leave(u32 number)
 {
     __atomic_store_n(&crowd_at(number)->guard, 0, __ATOMIC_RELEASE);
+}
+
+u32 crowd_used(void)
+{
+    return __atomic_load_n(&used, __ATOMIC_RELAXED);
 }
 
 bool crowd_exists(void)

@@ -21,6 +21,7 @@
 
 static bool watched[BLOCKS]; /* in the planes */
 u64 shadow_cells, shadow_sites;
+u8 shadow_touched[SHADOW_REGIONS];
 
 /* ---- /proc/self/maps ---- */
 
@@ -222,11 +223,57 @@ void shadow_clear(u64 addr, u64 size)
     }
 }
 
+/* ---- all that is there ---- */
+
+#define PAGE 4096u
+#define PAGES_AT_ONCE 512u
+#define REGION_PAGES ((1u << SHADOW_REGION_SHIFT) / PAGE)
+#define PAGE_USED (3ULL << 62) /* in /proc/self/pagemap: present, or swapped */
+
+/* What the kernel says of n pages; all used, if it says nothing. */
+static void pages_ask(int pagemap, u64 lo, u64 *entry, u32 n)
+{
+    long got = pagemap < 0 ? 0 : sys_call6(SYS_pread64, pagemap, (long)entry, n * 8L, (long)(lo / PAGE * 8), 0, 0);
+    for (u32 i = got > 0 ? (u32)got / 8 : 0; i < n; i++)
+        entry[i] = PAGE_USED;
+}
+
+static void region_pages(int pagemap, u64 lo, shadow_page_fn *fn, void *arg)
+{
+    u64 entry[PAGES_AT_ONCE];
+    for (u32 at = 0; at < REGION_PAGES; at += PAGES_AT_ONCE) {
+        u64 addr = lo + (u64)at * PAGE;
+        pages_ask(pagemap, addr ^ shadow_cells, entry, PAGES_AT_ONCE);
+        for (u32 i = 0; i < PAGES_AT_ONCE; i++, addr += PAGE)
+            if (entry[i] & PAGE_USED)
+                fn(shadow_cell(addr), shadow_site(addr), PAGE / 8, arg);
+    }
+}
+
+void shadow_each_page(shadow_page_fn *fn, void *arg)
+{
+    int pagemap = sys_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+    for (u64 b = 0; b < BLOCKS; b++) {
+        if (!__atomic_load_n(&watched[b], __ATOMIC_ACQUIRE))
+            continue;
+        for (u64 r = b << (BLOCK_SHIFT - SHADOW_REGION_SHIFT), end = r + (BLOCK_BYTES >> SHADOW_REGION_SHIFT); r < end;
+             r++)
+            if (__atomic_load_n(&shadow_touched[r], __ATOMIC_RELAXED))
+                region_pages(pagemap, r << SHADOW_REGION_SHIFT, fn, arg);
+    }
+    if (pagemap >= 0)
+        sys_close(pagemap);
+}
+
 void shadow_clear_all(void)
 {
     for (u64 b = 0; b < BLOCKS; b++) {
         if (!watched[b])
             continue;
+        for (u64 r = b << (BLOCK_SHIFT - SHADOW_REGION_SHIFT), end = r + (BLOCK_BYTES >> SHADOW_REGION_SHIFT); r < end;
+             r++)
+            if (shadow_touched[r]) /* most of its pages have never been */
+                shadow_touched[r] = 0;
         sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_cells, BLOCK_BYTES, MADV_DONTNEED);
         sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_sites, BLOCK_BYTES, MADV_DONTNEED);
     }
