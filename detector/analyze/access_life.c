@@ -36,6 +36,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
+    a->over = false;
     a->ticked = true;
     a->owner = t;
     access_sets_forget(&a->frames);
@@ -70,7 +71,8 @@ void accesses_end(struct accesses *a)
 /* A thread that was there before watching began, or that nobody has seen being made. */
 SNARL_COLD struct accesses *accesses_begin(struct thread *t)
 {
-    struct accesses *a = t->rec->state == THREAD_RUNNING ? accesses_start(t, NULL) : NULL;
+    bool may = t->rec->state == THREAD_RUNNING && !(t->accesses && t->accesses->over);
+    struct accesses *a = may ? accesses_start(t, NULL) : NULL;
     if (!a)
         return NULL;
     for (u32 i = 0; i < t->rec->nheld; i++)
@@ -193,6 +195,7 @@ void access_forget(struct thread *t, u64 addr, u64 size)
         crowds_end(a, addr, size);
     intended_forget(addr, size);
     shadow_clear(addr, size);
+    hb_memory_gone(a, addr, size);
 }
 
 void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
@@ -206,7 +209,10 @@ void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
 
 void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)
 {
-    if (access_now)
-        access_range(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN,
-                     ACCESS_WRITE | ACCESS_FREE, fp);
+    if (!access_now)
+        return;
+    access_range(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN, ACCESS_WRITE | ACCESS_FREE,
+                 fp);
+    if (size && t->accesses && t->accesses->number)
+        hb_memory_gone(t->accesses, addr, size);
 }

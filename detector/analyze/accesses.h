@@ -34,6 +34,7 @@ struct accesses {
     u32 ignored; /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
     u32 ignored_reads, ignored_writes;
     bool ticked; /* the time has moved on since `first` */
+    bool over;   /* its thread has ended the process: not to begin again */
     u32 cycle;   /* recycle_cycle at the thread's last visit */
     u32 detours;
     u32 listed;

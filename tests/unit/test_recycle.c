@@ -100,6 +100,7 @@ static void begin(u32 blocks, u32 sets)
     memset(&oracle, 0, sizeof oracle);
     memset(held, -1, sizeof held);
     fx_begin(ON_DEADLOCK_REPORT);
+    hb_forked();
     epoch_reset();
     readers_reset();
     crowd_reset();
@@ -273,6 +274,65 @@ static void one_stays_inside(void)
     CU_ASSERT_EQUAL(run()->lost[LOSS_epochs_reused], lost);
 }
 
+/* ---- what atomics leave ---- */
+
+static bool handed_over(u64 key)
+{
+    engine_access(1, 0, 8, ACCESS_WRITE);
+    hb_release(as(1), key);
+    hb_acquire(as(2), key);
+    bool raced = engine_access(2, 0, 8, ACCESS_WRITE);
+    access_forget(as(0), (u64)memory, 8);
+    return !raced;
+}
+
+static void atomics_end_with_memory(void)
+{
+    begin(EPOCH_BLOCKS, 64);
+    hb_limit = 64;
+    for (u64 i = 0; i < 2000; i++) {
+        u64 addr = (u64)memory + 4096 + i * 24, size = i % 3 ? 24 : sizeof memory / 2;
+        CU_ASSERT_TRUE(handed_over(hb_key(HB_ADDRESS, addr + i % 24)));
+        if (i % 2)
+            access_forget(as(0), addr, size);
+        else
+            access_block_gone(as(2), addr, size, (u64[]){0, 1});
+        hb_acquire(as(3), hb_key(HB_ADDRESS, addr + i % 24)); /* nothing is left of it */
+    }
+    CU_ASSERT_EQUAL(run()->lost[LOSS_releases_joined], 0);
+    engine_access(1, 8, 8, ACCESS_WRITE);
+    CU_ASSERT_TRUE(engine_access(3, 8, 8, ACCESS_WRITE));
+    /* Too many: more is ordered than was, never less. */
+    for (u64 i = 0; i < 200; i++)
+        CU_ASSERT_TRUE(handed_over(hb_key(HB_ADDRESS, (u64)memory + 4096 + i * 8)));
+    CU_ASSERT_TRUE(run()->lost[LOSS_releases_joined] > 0);
+    hb_limit = 1u << 26;
+}
+
+/* ---- processes ---- */
+
+static void parent_goes_on(void)
+{
+    begin(EPOCH_BLOCKS, 64);
+    engine_access(1, 0, 8, ACCESS_WRITE);
+    u64 time = clock_now(&threads[1]->accesses->clock);
+    engine_fork_prepare(threads[1], NULL);
+    engine_fork_parent(threads[1], 0);
+    CU_ASSERT_EQUAL(clock_now(&threads[1]->accesses->clock), time + 1);
+    CU_ASSERT_EQUAL(access_now, ACCESS_NO_EPOCH);
+}
+
+static void process_ends(void)
+{
+    begin(EPOCH_BLOCKS, 64);
+    engine_access(1, 0, 8, ACCESS_WRITE);
+    engine_process_end(threads[1]);
+    CU_ASSERT_EQUAL(access_now, 0);
+    CU_ASSERT_EQUAL(threads[1]->accesses->number, 0);
+    hb_release(threads[1], hb_key(HB_PIPE, 0)); /* does not bring it back */
+    CU_ASSERT_EQUAL(threads[1]->accesses->number, 0);
+}
+
 /* ---- real threads ---- */
 
 #define REAL 4
@@ -331,4 +391,5 @@ static void real_threads(void)
 }
 
 UNIT_TESTS("recycling", {"against_oracle", against_oracle}, {"full", full}, {"known_to_all", known_to_all},
-           {"one_stays_inside", one_stays_inside}, {"real_threads", real_threads})
+           {"one_stays_inside", one_stays_inside}, {"atomics_end_with_memory", atomics_end_with_memory},
+           {"parent_goes_on", parent_goes_on}, {"process_ends", process_ends}, {"real_threads", real_threads})
