@@ -530,7 +530,6 @@ static SNARL_HOT bool quick_store(const struct accesses *a, u64 addr, u64 seen, 
 static SNARL_HOT bool quick_store_first(u64 addr, u32 slot, u32 word)
 {
     u64 none = 0;
-    shadow_touch(addr);
     if (!__atomic_compare_exchange_n(shadow_cell(addr), &none, slot, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return false;
     __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
@@ -842,6 +841,8 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, u64 pc)
         return false;
     const struct instruction_memo *m = instruction_memo(a, pc, a->frames.stamp);
     if (snarl_unlikely(m->pc != pc || m->stamp != a->frames.stamp))
+        return false;
+    if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
         return false;
     u64 *cell = shadow_cell(addr);
     u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);

@@ -12,15 +12,19 @@
 extern u64 shadow_cells __attribute__((visibility("hidden"))); /* what to flip in an address */
 extern u64 shadow_sites __attribute__((visibility("hidden")));
 
-/* Regions of the program's memory in whose cells something has been written: set before that is. */
+/* Regions of the program's memory in whose cells something may have been written: set before that is, by who knows that
+ * they are covered. */
 #define SHADOW_REGION_SHIFT 24
 #define SHADOW_REGIONS (1u << (47 - SHADOW_REGION_SHIFT))
 extern u8 shadow_touched[SHADOW_REGIONS] __attribute__((visibility("hidden")));
+static inline bool shadow_is_touched(u64 addr)
+{
+    return shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)];
+}
 static inline void shadow_touch(u64 addr)
 {
-    u8 *touched = &shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)];
-    if (snarl_unlikely(!*touched))
-        __atomic_store_n(touched, 1, __ATOMIC_RELAXED);
+    if (snarl_unlikely(!shadow_is_touched(addr)))
+        __atomic_store_n(&shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)], 1, __ATOMIC_RELAXED);
 }
 
 /* 0, or -ENOMEM when there is no room. Called once, before any other thread looks. */
