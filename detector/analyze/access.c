@@ -3,6 +3,7 @@
  * RANK_FINDINGS. Cells change by compare-and-swap, so of two accesses at the same time one sees the other. */
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
+#include "analyze/cap.h"
 #include "analyze/readers.h"
 #include "analyze/recycle.h"
 #include "analyze/site.h"
@@ -11,6 +12,7 @@ __thread u32 access_now;
 __thread struct access_frames *access_frames;
 
 #define SITE_PATIENCE 10000u
+#define CAP_PATIENCE 16u       /* blocks of epochs */
 #define DETOURS_PATIENCE 1024u /* slow accesses before the thread tries to end a recycling cycle itself */
 
 struct access {
@@ -64,6 +66,8 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
         epoch_block_full(a->block_first / EPOCH_BLOCK);
     a->next = a->block_first = a->block_end = 0;
     a->first = ~0u;
+    if (++a->blocks % CAP_PATIENCE == 0 && cap_near())
+        cap_check(a);
     if (recycle_wanted())
         recycle_try(a);
     u32 first = epoch_block_take(a->number) * EPOCH_BLOCK;
@@ -455,6 +459,8 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     if ((access_now & SLOT_SAME_EPOCH) == 0 && !epoch_begin(t, a))
         return false;
     recycle_visit(a);
+    if (cap_due())
+        cap_check(a);
     *x = (struct access){.t = t, .a = a, .fp = fp, .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC)};
     x->flags = kind & ACCESS_FREE ? SITE_FREE : 0;
     return true;

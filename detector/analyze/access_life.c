@@ -8,6 +8,7 @@
 
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
+#include "analyze/cap.h"
 #include "analyze/recycle.h"
 #include "analyze/site.h"
 
@@ -129,6 +130,7 @@ int access_turn_on(struct thread *t)
     r = r ? r : hb_start();
     if (r)
         return r;
+    cap_start();
     __atomic_store_n(&access_on, true, __ATOMIC_RELEASE);
     clock_locks();
     accesses_of(t);
@@ -145,6 +147,7 @@ void accesses_forked(struct thread *t)
     epoch_reset();
     readers_reset();
     recycle_forked();
+    cap_start();
     hb_forked();
     access_now = 0;
     struct accesses *a = t->accesses;
@@ -164,8 +167,7 @@ void accesses_forked(struct thread *t)
 #define PAGE 4096u
 #define BLOCK_AS_WRITTEN 65536u /* larger ones are fresh from the system, or cost too much to fill */
 
-/* Gives back the crowds of cells that are about to be cleared. */
-static void crowds_end(struct accesses *a, u64 addr, u64 size)
+void crowds_end(struct accesses *a, u64 addr, u64 size)
 {
     u64 end = addr + size;
     unsigned char resident;

@@ -33,10 +33,10 @@ struct accesses {
     u32 next, block_first, block_end;
     u32 ignored; /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
     u32 ignored_reads, ignored_writes;
-    bool ticked; /* the time has moved on since `first` */
-    bool over;   /* its thread has ended the process: not to begin again */
-    u32 cycle;   /* recycle_cycle at the thread's last visit */
-    u32 detours;
+    bool ticked;         /* the time has moved on since `first` */
+    bool over;           /* its thread has ended the process: not to begin again */
+    u32 cycle;           /* recycle_cycle at the thread's last visit */
+    u32 detours, blocks; /* counts: slow accesses while a cycle runs; blocks of epochs */
     u32 listed;
     struct accesses *next_state; /* in the list of all (recycle.c) */
     struct thread *owner;
@@ -102,6 +102,8 @@ static inline struct accesses *accesses_of(struct thread *t)
 /* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
 struct accesses *accesses_start(struct thread *t, const struct clock *creator);
 void accesses_end(struct accesses *a);
+/* Gives back the crowds of cells that are about to be cleared. */
+void crowds_end(struct accesses *a, u64 addr, u64 size);
 
 enum relation { SAME_EPOCH, BEFORE, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/reserve.h"
 #include "base/sys.h"
 
 #define POOL (1u << CROWD_BITS)
@@ -18,7 +19,7 @@ static u32 in_use;
 int crowd_start(void)
 {
     if (!pool)
-        pool = sys_map((u64)POOL * sizeof *pool);
+        pool = reserve_map((u64)POOL * sizeof *pool);
     return pool ? 0 : -ENOMEM;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/reserve.h"
 #include "base/sys.h"
 
 struct epoch *epochs;
@@ -14,7 +15,7 @@ static u32 taken, last, ages; /* how many blocks are not free; where the last on
 int epoch_start(void)
 {
     if (!epochs)
-        epochs = sys_map((u64)EPOCHS_USED * sizeof *epochs);
+        epochs = reserve_map((u64)EPOCHS_USED * sizeof *epochs);
     return epochs ? 0 : -ENOMEM;
 }
 

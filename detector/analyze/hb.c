@@ -9,6 +9,7 @@
 
 #include "analyze/accesses.h"
 #include "base/hash.h"
+#include "base/reserve.h"
 
 #define BUCKETS (1u << 20)
 #define ENTRIES (1u << 26)
@@ -53,13 +54,13 @@ static u64 free_list; /* number, and above it a count against ABA; linked throug
 int hb_start(void)
 {
     if (!buckets)
-        buckets = sys_map(BUCKETS * sizeof *buckets);
+        buckets = reserve_map(BUCKETS * sizeof *buckets);
     if (!entries)
-        entries = sys_map((u64)ENTRIES * sizeof *entries);
+        entries = reserve_map((u64)ENTRIES * sizeof *entries);
     if (!lines)
-        lines = sys_map(LINES * sizeof *lines);
+        lines = reserve_map(LINES * sizeof *lines);
     if (!pages)
-        pages = sys_map(PAGES * sizeof *pages);
+        pages = reserve_map(PAGES * sizeof *pages);
     return buckets && entries && lines && pages ? 0 : -ENOMEM;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/hash.h"
+#include "base/reserve.h"
 #include "base/sys.h"
 
 #define HALF (READERS_SETS / 2)
@@ -29,10 +30,10 @@ static u32 *offsets;   /* by number, in units */
 int readers_start(void)
 {
     if (!pool) {
-        offsets = sys_map(READERS_SETS * sizeof *offsets);
+        offsets = reserve_map(READERS_SETS * sizeof *offsets);
         for (u32 h = 0; h < 2; h++)
-            halves[h].buckets = sys_map(BUCKETS * sizeof(u32));
-        pool = sys_map(2ULL * POOL_UNITS * UNIT);
+            halves[h].buckets = reserve_map(BUCKETS * sizeof(u32));
+        pool = reserve_map(2ULL * POOL_UNITS * UNIT);
     }
     return pool && offsets && halves[0].buckets && halves[1].buckets ? 0 : -ENOMEM;
 }

@@ -8,6 +8,7 @@
 
 #include <linux/membarrier.h>
 
+#include "base/reserve.h"
 #include "model/lanes.h"
 
 #define SPINS 50
@@ -143,7 +144,7 @@ static void floor_find(void)
 static bool start(void)
 {
     if (!recycle_floor)
-        recycle_floor = sys_map(CLOCK_LANES * sizeof *recycle_floor);
+        recycle_floor = reserve_map(CLOCK_LANES * sizeof *recycle_floor);
     return recycle_floor && move_start() && barrier();
 }
 

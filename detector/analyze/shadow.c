@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "base/reserve.h"
 #include "base/sys.h"
 
 #define BLOCK_SHIFT 40
@@ -22,6 +23,7 @@
 static bool watched[BLOCKS]; /* in the planes */
 u64 shadow_cells, shadow_sites;
 u8 shadow_touched[SHADOW_REGIONS];
+u32 shadow_ntouched;
 
 /* ---- /proc/self/maps ---- */
 
@@ -89,31 +91,17 @@ static bool blocks_in_use(bool *blocks)
     return true;
 }
 
-static bool reserve(u64 lo, u64 bytes)
-{
-    long r = sys_call6(SYS_mmap, (long)lo, (long)bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (r != (long)lo) {
-        if (r > 0)
-            sys_call3(SYS_munmap, r, bytes, 0); /* a kernel that does not know MAP_FIXED_NOREPLACE */
-        return false;
-    }
-    sys_call3(SYS_madvise, lo, bytes, MADV_DONTDUMP);
-    sys_call3(SYS_madvise, lo, bytes, MADV_NOHUGEPAGE);
-    return true;
-}
-
 static void unreserve(const bool *blocks, u32 end, u32 flip)
 {
     for (u32 b = 0; b < end; b++)
         if (blocks[b])
-            sys_call3(SYS_munmap, (u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES, 0);
+            reserve_undo((u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES);
 }
 
 static bool reserve_all(const bool *blocks, u32 flip)
 {
     for (u32 b = 0; b < BLOCKS; b++) {
-        if (!blocks[b] || reserve((u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES))
+        if (!blocks[b] || reserve_at((u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES))
             continue;
         unreserve(blocks, b, flip);
         return false;
@@ -171,11 +159,11 @@ static bool watches(u64 lo, u64 hi)
 static bool block_add(u32 b)
 {
     u64 cells = (u64)b << BLOCK_SHIFT ^ shadow_cells, sites = (u64)b << BLOCK_SHIFT ^ shadow_sites;
-    if (!reserve(cells, BLOCK_BYTES))
+    if (!reserve_at(cells, BLOCK_BYTES))
         return false;
-    if (reserve(sites, BLOCK_BYTES))
+    if (reserve_at(sites, BLOCK_BYTES))
         return true;
-    sys_call3(SYS_munmap, cells, BLOCK_BYTES, 0);
+    reserve_undo(cells, BLOCK_BYTES);
     return false;
 }
 
@@ -211,23 +199,39 @@ static void plane_clear(u64 lo, u64 hi)
     __builtin_memset((void *)last, 0, hi - last);
 }
 
+/* Sites need not be cleared with their cells, but large ones are to be given back. */
+static void sites_give_back(u64 lo, u64 hi)
+{
+    u64 first = (lo + 4095) & ~4095ULL, last = hi & ~4095ULL;
+    if (hi - lo >= CLEAR_BY_STORE && first < last)
+        sys_call3(SYS_madvise, first, last - first, MADV_DONTNEED);
+}
+
 void shadow_clear(u64 addr, u64 size)
 {
     u64 lo = addr & ~7ULL, hi = (addr + size + 7) & ~7ULL;
     while (lo < hi) { /* block by block: neighbours need not be neighbours in a plane */
         u64 end = (lo | (BLOCK_BYTES - 1)) + 1;
         end = end < hi ? end : hi;
-        if (watches(lo, end))
+        if (watches(lo, end)) {
             plane_clear(lo ^ shadow_cells, ((end - 1) ^ shadow_cells) + 1);
+            sites_give_back(lo ^ shadow_sites, ((end - 1) ^ shadow_sites) + 1);
+        }
         lo = end;
     }
 }
 
 /* ---- all that is there ---- */
 
+void shadow_touch_first(u64 addr)
+{
+    if (!__atomic_exchange_n(&shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)], 1, __ATOMIC_RELAXED))
+        __atomic_fetch_add(&shadow_ntouched, 1, __ATOMIC_RELAXED);
+}
+
 #define PAGE 4096u
 #define PAGES_AT_ONCE 512u
-#define REGION_PAGES ((1u << SHADOW_REGION_SHIFT) / PAGE)
+#define REGION_PAGES (SHADOW_REGION / PAGE)
 #define PAGE_USED (3ULL << 62) /* in /proc/self/pagemap: present, or swapped */
 
 /* What the kernel says of n pages; all used, if it says nothing. */
@@ -267,6 +271,7 @@ void shadow_each_page(shadow_page_fn *fn, void *arg)
 
 void shadow_clear_all(void)
 {
+    shadow_ntouched = 0;
     for (u64 b = 0; b < BLOCKS; b++) {
         if (!watched[b])
             continue;

@@ -15,8 +15,11 @@ extern u64 shadow_sites __attribute__((visibility("hidden")));
 /* Regions of the program's memory in whose cells something may have been written: set before that is, by who knows that
  * they are covered. */
 #define SHADOW_REGION_SHIFT 24
+#define SHADOW_REGION (1u << SHADOW_REGION_SHIFT)
 #define SHADOW_REGIONS (1u << (47 - SHADOW_REGION_SHIFT))
 extern u8 shadow_touched[SHADOW_REGIONS] __attribute__((visibility("hidden")));
+extern u32 shadow_ntouched __attribute__((visibility("hidden")));
+SNARL_COLD void shadow_touch_first(u64 addr);
 static inline bool shadow_is_touched(u64 addr)
 {
     return shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)];
@@ -24,7 +27,7 @@ static inline bool shadow_is_touched(u64 addr)
 static inline void shadow_touch(u64 addr)
 {
     if (snarl_unlikely(!shadow_is_touched(addr)))
-        __atomic_store_n(&shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)], 1, __ATOMIC_RELAXED);
+        shadow_touch_first(addr);
 }
 
 /* 0, or -ENOMEM when there is no room. Called once, before any other thread looks. */

@@ -68,7 +68,8 @@ static void by_default(int sig, siginfo_t *info, void *context)
     struct sigaction now;
     action_get(sig, &now);
     handler_put(sig, now, (void *)(uintptr_t)SIG_DFL);
-    if (info->si_code <= 0) /* sent by somebody: it does not come again by itself */
+    /* Sent by somebody it does not come again by itself; without the flag nothing tells. */
+    if (!(now.sa_flags & SA_SIGINFO) || info->si_code <= 0)
         sys_call3(SYS_tgkill, sys_getpid(), sys_gettid(), sig);
 }
 
@@ -88,7 +89,7 @@ void fault_default_restore(struct sigaction *old)
     if (old->sa_handler != (sighandler_t)(uintptr_t)by_default)
         return;
     old->sa_handler = SIG_DFL;
-    old->sa_flags &= ~SA_RESTORER; /* the C library's addition */
+    old->sa_flags &= ~(SA_RESTORER | SA_SIGINFO); /* the C library's addition, and ours */
 }
 
 void fault_watch(void)
@@ -98,6 +99,7 @@ void fault_watch(void)
     for (u32 i = 0; i < 2; i++) {
         struct sigaction now;
         action_get(signals[i], &now);
+        now.sa_flags |= SA_SIGINFO;
         if (handler_of(&now) == (void *)(uintptr_t)SIG_DFL)
             handler_put(signals[i], now, (void *)(uintptr_t)by_default);
     }

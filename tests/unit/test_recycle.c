@@ -1,8 +1,10 @@
 /* Epochs and sets of readers that serve again (analyze/recycle.h), with tables so small that it happens all the time:
  * made-up threads against an oracle, real threads that must stay free of findings, and a full table. */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "analyze/accesses.h"
+#include "analyze/cap.h"
 #include "analyze/recycle.h"
 #include "engine_fixture.h"
 
@@ -309,6 +311,34 @@ static void atomics_end_with_memory(void)
     hb_limit = 1u << 26;
 }
 
+/* ---- memory ---- */
+
+#define LARGE (256ULL << 20)
+
+static void shadow_is_capped(void)
+{
+    begin(EPOCH_BLOCKS, 64);
+    char *large = mmap(NULL, LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    cap_bytes = 8ULL * SHADOW_REGION;
+    cap_regions = 4;
+    as(1);
+    for (u64 at = 0; at < LARGE; at += 8)
+        hook(threads[1], (u64)large + at, 8, ACCESS_WRITE);
+    u64 sum = 0;
+    for (u32 r = 0; r < SHADOW_REGIONS; r++)
+        sum += shadow_touched[r] ? cap_resident(r) : 0;
+    CU_ASSERT_TRUE(sum <= cap_bytes + 2ULL * SHADOW_REGION);
+    CU_ASSERT_TRUE(run()->lost[LOSS_shadow_forgotten] > 0);
+    u64 last = (u64)large + LARGE - 8, races = as(2)->accesses->races;
+    hook(threads[2], last, 8, ACCESS_WRITE);
+    CU_ASSERT_EQUAL(threads[2]->accesses->races, races + 1);
+    hook(threads[2], (u64)large, 8, ACCESS_WRITE);
+    CU_ASSERT_EQUAL(threads[2]->accesses->races, races + 1);
+    access_forget(threads[2], (u64)large, LARGE);
+    munmap(large, LARGE);
+    cap_start();
+}
+
 /* ---- processes ---- */
 
 static void parent_goes_on(void)
@@ -392,4 +422,5 @@ static void real_threads(void)
 
 UNIT_TESTS("recycling", {"against_oracle", against_oracle}, {"full", full}, {"known_to_all", known_to_all},
            {"one_stays_inside", one_stays_inside}, {"atomics_end_with_memory", atomics_end_with_memory},
-           {"parent_goes_on", parent_goes_on}, {"process_ends", process_ends}, {"real_threads", real_threads})
+           {"shadow_is_capped", shadow_is_capped}, {"parent_goes_on", parent_goes_on}, {"process_ends", process_ends},
+           {"real_threads", real_threads})
