@@ -372,7 +372,7 @@ void start_process_end(void)
     if (!snarl_on || !start_same_process())
         return;
     if (__atomic_compare_exchange_n(&ending, &not_yet, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        engine_process_end();
+        engine_process_end((uintptr_t)snarl_thread > 1 && !snarl_thread->inside ? snarl_thread : NULL);
         if (standalone_owned())
             standalone_report();
         __atomic_store_n(&ending, 2, __ATOMIC_RELEASE);

@@ -4,13 +4,17 @@
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
 #include "analyze/atomicity.h"
+#include "analyze/cap.h"
 #include "analyze/readers.h"
+#include "analyze/recycle.h"
 #include "analyze/site.h"
 
 __thread u32 access_now;
 __thread struct access_frames *access_frames;
 
 #define SITE_PATIENCE 10000u
+#define CAP_PATIENCE 16u       /* blocks of epochs */
+#define DETOURS_PATIENCE 1024u /* slow accesses before the thread tries to end a recycling cycle itself */
 
 struct access {
     struct thread *t;
@@ -22,6 +26,12 @@ struct access {
     u32 site; /* 0: not yet looked up */
     u32 late; /* the epoch of an access that has waited; else 0 */
 };
+
+/* Slots met in the shadow may have condemned numbers (recycle.h). */
+static SNARL_HOT bool cycle_runs(const struct accesses *a)
+{
+    return snarl_unlikely(a->cycle & 1);
+}
 
 static SNARL_HOT u32 access_epoch(const struct access *x)
 {
@@ -53,7 +63,15 @@ static ref_t holds_of(struct thread *t, struct accesses *a)
 
 static SNARL_COLD bool epoch_block_begin(struct accesses *a)
 {
-    u32 first = epoch_block(a->number);
+    if (a->block_end)
+        epoch_block_full(a->block_first / EPOCH_BLOCK);
+    a->next = a->block_first = a->block_end = 0;
+    a->first = ~0u;
+    if (++a->blocks % CAP_PATIENCE == 0 && cap_near())
+        cap_check(a);
+    if (recycle_wanted())
+        recycle_try(a);
+    u32 first = epoch_block_take(a->number) * EPOCH_BLOCK;
     if (!first) {
         run_lost(LOSS_epochs_reused);
         return false;
@@ -308,7 +326,7 @@ static u32 slots_fold(struct access *x, struct crowd_slot *s, u32 n)
 static void set_remember(struct access *x, u64 seen, u32 to, u32 mask)
 {
     u32 from = slot_is_set((u32)seen) ? (u32)seen : slot_is_set((u32)(seen >> 32)) ? (u32)(seen >> 32) : 0;
-    if (!from || !slot_is_set(to) || x->late || (from >> SLOT_KIND_SHIFT & 3) != x->kind)
+    if (!from || !slot_is_set(to) || x->late || cycle_runs(x->a) || (from >> SLOT_KIND_SHIFT & 3) != x->kind)
         return;
     *set_memo(x->a, from, mask) =
         (struct set_memo){.from = from, .to = to, .epoch = x->a->epoch, .mask = mask, .site = access_site(x)};
@@ -319,8 +337,9 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 se
 static void granule_access(struct access *x, u64 addr, u32 mask)
 {
     u64 *cell = shadow_cell(addr);
+    shadow_touch(addr);
     for (;;) {
-        u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
+        u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED), old;
         if (snarl_unlikely(cell_is_crowd(seen))) {
             if (crowd_access(x, addr, mask, cell, seen))
                 return;
@@ -330,10 +349,10 @@ static void granule_access(struct access *x, u64 addr, u32 mask)
         struct crowd_slot s[3];
         u32 n = 0;
         bool hit = false;
-        for (u32 i = 0; i < 2; i++, seen = seen >> 32 | seen << 32, words >>= 32) {
-            if (!(u32)seen)
+        for (old = cycle_runs(x->a) ? recycle_cell(x->a, seen, &words) : seen; old; old >>= 32, words >>= 32) {
+            if (!(u32)old)
                 continue;
-            s[n] = any_meet(x, addr, mask, (u32)seen, (u32)words, &hit);
+            s[n] = any_meet(x, addr, mask, (u32)old, (u32)words, &hit);
             n += s[n].slot != 0;
         }
         if (hit) {
@@ -350,12 +369,14 @@ static void granule_access(struct access *x, u64 addr, u32 mask)
 /* ---- crowds ---- */
 
 /* Everything in the chain, into out; at most max. */
-static u32 crowd_read(u32 number, struct crowd_slot *out, u32 max)
+static u32 crowd_read(struct accesses *a, u32 number, struct crowd_slot *out, u32 max)
 {
     u32 n = 0;
     for (u32 c = number; c; c = crowd_at(c)->next)
         for (u32 i = 0; i < crowd_at(c)->n && n < max; i++)
             out[n++] = crowd_at(c)->slots[i];
+    for (u32 i = 0; i < n && cycle_runs(a); i++)
+        out[i].slot = recycle_slot(a, out[i].slot, &out[i].site);
     return n;
 }
 
@@ -403,7 +424,7 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 se
         crowd_leave(number);
         return true;
     }
-    n = crowd_read(number, s, CROWD_MAX);
+    n = crowd_read(x->a, number, s, CROWD_MAX);
     for (u32 i = 0; i < n; i++) {
         s[kept] = any_meet(x, addr, mask, s[i].slot, s[i].site, &hit);
         kept += s[kept].slot != 0;
@@ -435,8 +456,13 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     if (snarl_unlikely(!a || (a->ignored && ignores(a, kind))))
         return false;
     accesses_flush(t, a);
+    if (snarl_unlikely(a->cycle & 1) && ++a->detours % DETOURS_PATIENCE == 0)
+        recycle_try(a);
     if ((access_now & SLOT_SAME_EPOCH) == 0 && !epoch_begin(t, a))
         return false;
+    recycle_visit(a);
+    if (cap_due())
+        cap_check(a);
     *x = (struct access){.t = t, .a = a, .fp = fp, .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC)};
     x->flags = kind & ACCESS_FREE ? SITE_FREE : 0;
     return true;
@@ -528,12 +554,12 @@ static SNARL_HOT bool quick_store(const struct accesses *a, u64 addr, u64 seen, 
     return true;
 }
 
-static SNARL_HOT bool quick_store_first(u64 *cell, u64 *site, u32 slot, u32 word)
+static SNARL_HOT bool quick_store_first(u64 addr, u32 slot, u32 word)
 {
     u64 none = 0;
-    if (!__atomic_compare_exchange_n(cell, &none, slot, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(shadow_cell(addr), &none, slot, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return false;
-    __atomic_store_n(site, word, __ATOMIC_RELAXED);
+    __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -791,13 +817,12 @@ static SNARL_HOT bool step_again(struct accesses *a, const struct quick *q, u64 
     return true;
 }
 
-static __attribute__((noinline)) bool quick_step(const struct quick *q, u64 seen)
+static bool step(const struct quick *q)
 {
     struct accesses *a = q->a;
     struct pending *p = pending_of(a, q->addr);
-    u64 granule = q->addr & ~(u64)(GRANULE - 1), words = __atomic_load_n(shadow_site(granule), __ATOMIC_RELAXED);
-    a->busy = true; /* a signal handler's accesses take the other way meanwhile */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    u64 granule = q->addr & ~(u64)(GRANULE - 1), seen = __atomic_load_n(shadow_cell(granule), __ATOMIC_RELAXED);
+    u64 words = __atomic_load_n(shadow_site(granule), __ATOMIC_RELAXED);
     bool done = step_again(a, q, seen, words, p);
     if (!done) {
         bool waited = p->slot && p->granule == granule;
@@ -818,8 +843,20 @@ static __attribute__((noinline)) bool quick_step(const struct quick *q, u64 seen
         if (done && e.own && cell_is_own(a, e.new_cell))
             *step_memo(a, seen, q->slot) = e;
     }
+    return done;
+}
+
+/* Inside (thread.h): a signal handler's accesses take the other way meanwhile, and recycling waits for the end of it. So
+ * what the cell had before does not count. */
+static __attribute__((noinline)) bool quick_step(const struct quick *q)
+{
+    struct thread *t = q->a->owner;
+    u64 before = t->inside;
+    t->inside = (u64)__builtin_frame_address(0);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    a->busy = false;
+    bool done = !__atomic_load_n(&q->a->ignored, __ATOMIC_RELAXED) && step(q);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    t->inside = before;
     return done;
 }
 
@@ -827,12 +864,14 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
-    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored || a->busy))
+    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
         return false;
     const struct instruction_memo *m = instruction_memo(a, fp);
     if (snarl_unlikely(!instruction_known(a, m, fp)))
         return false;
-    if (snarl_unlikely(a->locked) && !atomicity_access(t, a, addr, mask, kind, m->stack, pc, NULL, false))
+    if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
+        return false;
+    if (snarl_unlikely(a->locked) && !atomicity_access(t, a, addr, mask, kind, m->stack, fp[1], NULL, false))
         return false;
     kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr);
@@ -840,13 +879,13 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
     u32 slot = slot_make(now >> SLOT_EPOCH_SHIFT, kind, mask), word = site_word(m->site, slot), had = (u32)seen;
     struct quick q = {a, addr, slot, mask, kind, m->site, m->stack};
     if (snarl_unlikely(a->npending))
-        return quick_step(&q, seen);
+        return quick_step(&q);
     /* Most often the granule is new, or its only past is this thread's own and says less than this access. */
     if (!seen)
-        return quick_store_first(cell, shadow_site(addr), slot, word);
+        return quick_store_first(addr, slot, word);
     if (seen >> 32 || had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) ||
         had == CELL_CROWD)
-        return quick_step(&q, seen);
+        return quick_step(&q);
     __atomic_store_n(cell, slot, __ATOMIC_RELAXED);
     __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
     return true;
@@ -855,6 +894,7 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 /* An access that has waited is recorded as it was made. */
 SNARL_COLD void accesses_flush_slow(struct thread *t, struct accesses *a)
 {
+    recycle_visit(a);
     for (u32 i = 0; i < PENDING; i++) {
         struct pending p = a->pending[i];
         if (!p.slot)

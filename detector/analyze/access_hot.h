@@ -67,16 +67,35 @@ static SNARL_HOT void access_sets_forget(struct access_frames *f)
     f->any_set = false;
 }
 
+/* A load of the shadow that a wild pointer may lead to, and where to go on then (preload/intercept/fault.c), each as its
+ * distance from the field. */
+struct fault_entry {
+    int64_t load, resume;
+};
+/* The cell of addr; jumps to the label `wild` where there is none. */
+#define CELL_LOAD(cell, addr)                                                                                          \
+    __asm__ goto volatile("1: movq %1, %0\n\t"                                                                         \
+                          ".pushsection snarl_faults, \"a\"\n\t"                                                       \
+                          ".quad 1b - ., %l[wild] - .\n\t"                                                             \
+                          ".popsection"                                                                                \
+                          : "=r"(cell)                                                                                 \
+                          : "m"(*shadow_cell(addr))                                                                    \
+                          :                                                                                            \
+                          : wild)
+
 /* True: nothing more to do. For accesses inside one granule; kind is a constant. */
 static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
 {
     u32 now = access_now;
     if (snarl_unlikely(!now))
         return true;
-    u64 cell = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
+    u64 cell;
+    CELL_LOAD(cell, addr);
     if (snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind))
         return true;
-    return kind == ACCESS_READ && set_has((u32)cell, mask);
+    return kind == ACCESS_READ && (now & SLOT_SAME_EPOCH) && set_has((u32)cell, mask);
+wild:
+    return true; /* the program is about to see for itself */
 }
 
 static SNARL_HOT void access_function_entry(u64 caller_pc)

@@ -7,7 +7,10 @@
 #include <errno.h>
 
 #include "analyze/access_hot.h"
+#include "analyze/accesses.h"
 #include "analyze/atomicity.h"
+#include "analyze/cap.h"
+#include "analyze/recycle.h"
 #include "analyze/site.h"
 
 bool access_on;
@@ -24,15 +27,13 @@ static struct accesses *state_of(struct thread *t)
 /* What a last owner of the state knew is not true for this one. */
 static void state_reset(struct thread *t, struct accesses *a)
 {
-    __builtin_memset(a->known, 0, sizeof a->known);
     __builtin_memset(a->reported, 0, sizeof a->reported);
     __builtin_memset(a->places, 0, sizeof a->places);
     a->first = a->epoch = a->next = a->block_first = a->block_end = 0;
-    a->ignored = a->ignored_reads = a->ignored_writes = a->ignored_order = 0;
+    __atomic_store_n(&a->ignored, ACCESS_DETOUR, __ATOMIC_SEQ_CST);
+    a->ignored_reads = a->ignored_writes = a->ignored_order = 0;
     a->nread = 0;
-    a->concurrent = 0;
     a->npending = 0;
-    a->busy = false;
     a->locked = false;
     if (a->pairs) {
         a->pairs->task++;
@@ -44,32 +45,43 @@ static void state_reset(struct thread *t, struct accesses *a)
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
+    a->over = false;
     a->ticked = true;
-    a->number = t->rec->number;
+    a->owner = t;
+    access_sets_forget(&a->frames);
+    recycle_notice(a);
+    __atomic_store_n(&a->number, t->rec->number, __ATOMIC_SEQ_CST);
+    recycle_join(a);
 }
 
 struct accesses *accesses_start(struct thread *t, const struct clock *creator)
 {
     struct accesses *a = state_of(t);
-    if (!a || clock_start(&a->clock, creator) < 0) {
+    recycle_thread_begins();
+    bool ok = a && clock_start(&a->clock, creator) == 0;
+    if (ok)
+        state_reset(t, a);
+    recycle_thread_begun();
+    if (!ok)
         run_lost(LOSS_threads_unwatched);
-        return NULL;
-    }
-    state_reset(t, a);
-    return a;
+    return ok ? a : NULL;
 }
 
 void accesses_end(struct accesses *a)
 {
     sync_clock_clear(&a->clock, &a->fence);
     clock_end(&a->clock);
-    a->number = 0;
+    __atomic_store_n(&a->number, 0, __ATOMIC_SEQ_CST);
+    if (a->block_end)
+        epoch_block_full(a->block_first / EPOCH_BLOCK);
+    a->block_first = a->block_end = a->next = 0;
 }
 
 /* A thread that was there before watching began, or that nobody has seen being made. */
 SNARL_COLD struct accesses *accesses_begin(struct thread *t)
 {
-    struct accesses *a = t->rec->state == THREAD_RUNNING ? accesses_start(t, NULL) : NULL;
+    bool may = t->rec->state == THREAD_RUNNING && !(t->accesses && t->accesses->over);
+    struct accesses *a = may ? accesses_start(t, NULL) : NULL;
     if (!a)
         return NULL;
     for (u32 i = 0; i < t->rec->nheld; i++)
@@ -99,7 +111,8 @@ void access_ignore(struct thread *t, u32 what, bool begin)
         a->ignored_writes += step;
     if ((what & ACCESS_IGNORE_ORDER) && (begin || a->ignored_order))
         a->ignored_order += step;
-    a->ignored = a->ignored_reads | a->ignored_writes;
+    __atomic_fetch_and(&a->ignored, ACCESS_DETOUR, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&a->ignored, a->ignored_reads || a->ignored_writes, __ATOMIC_RELAXED);
 }
 
 u32 access_pause(void)
@@ -144,6 +157,7 @@ int access_turn_on(struct thread *t)
     r = r ? r : hb_start();
     if (r)
         return r;
+    cap_start();
     __atomic_store_n(&access_on, true, __ATOMIC_RELEASE);
     clock_locks();
     accesses_of(t);
@@ -159,6 +173,8 @@ void accesses_forked(struct thread *t)
     crowd_reset();
     epoch_reset();
     readers_reset();
+    recycle_forked();
+    cap_start();
     hb_forked();
     atomicity_forked();
     access_now = 0;
@@ -179,8 +195,7 @@ void accesses_forked(struct thread *t)
 #define PAGE 4096u
 #define BLOCK_AS_WRITTEN 65536u /* larger ones are fresh from the system, or cost too much to fill */
 
-/* Gives back the crowds of cells that are about to be cleared. */
-static void crowds_end(struct accesses *a, u64 addr, u64 size)
+void crowds_end(struct accesses *a, u64 addr, u64 size)
 {
     u64 end = addr + size;
     unsigned char resident;
@@ -211,6 +226,7 @@ void access_forget(struct thread *t, u64 addr, u64 size)
     intended_forget(addr, size);
     shadow_clear(addr, size);
     atomicity_forget(addr, size);
+    hb_memory_gone(a, addr, size);
 }
 
 void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
@@ -231,4 +247,6 @@ void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)
     access_range(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN, ACCESS_WRITE | ACCESS_FREE,
                  fp);
     atomicity_forget(addr, size);
+    if (size && t->accesses && t->accesses->number)
+        hb_memory_gone(t->accesses, addr, size);
 }

@@ -24,21 +24,30 @@
 #define PLACES_TOLD 16u
 #define RELAXED_READS 64u
 
+/* In `ignored`: a recycling cycle is, or was, under way: only the slow path knows what to do (recycle.h). */
+#define ACCESS_DETOUR (1u << 31)
+
 struct accesses {
     u32 number; /* of the thread; 0: not in use */
     u32 epoch;  /* the one in access_now */
     u32 first;  /* the first of this block at the present time */
     u32 next, block_first, block_end;
-    u32 ignored; /* nested ignore sections */
+    u32 ignored; /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
     u32 ignored_reads, ignored_writes, ignored_order;
-    bool ticked; /* the time has moved on since `first` */
+    bool ticked;         /* the time has moved on since `first` */
+    bool over;           /* its thread has ended the process: not to begin again */
+    u32 cycle;           /* recycle_cycle at the thread's last visit */
+    u32 detours, blocks; /* counts: slow accesses while a cycle runs; blocks of epochs */
+    u32 listed;
+    struct accesses *next_state; /* in the list of all (recycle.c) */
+    struct thread *owner;
     struct clock clock;
     struct sync_clock fence; /* what the last release fence has seen */
     u32 nread;               /* keys of relaxed reads since the last acquire fence */
     u64 read[RELAXED_READS];
     u64 barrier;    /* key of the barrier it has arrived at last */
     u32 concurrent; /* an epoch that is not: true until the next acquire */
-    /* Epochs that are before everything this thread does from now on: true for ever, so never taken back. */
+    /* Epochs that are before everything this thread does from now on: true as long as the number means the same. */
     u32 known[KNOWN];
     struct {
         ref_t stack;
@@ -62,7 +71,6 @@ struct accesses {
     struct told_places {
         u64 key, n;
     } places[TOLD_PLACES];
-    bool busy; /* access_quick is at work */
     u32 npending;
     struct pending { /* an access that a cell has no room for yet (access.c) */
         u64 granule;
@@ -84,7 +92,7 @@ struct accesses {
         u32 epoch;    /* of the thread */
         u32 mask, site;
     } sets[SET_MEMO];
-    struct crowd_slot scratch[CROWD_MAX + 2], members[READERS_MAX + 1];
+    struct crowd_slot scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX];
     struct access_frames frames;
 };
 
@@ -97,6 +105,8 @@ static inline struct accesses *accesses_of(struct thread *t)
 /* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
 struct accesses *accesses_start(struct thread *t, const struct clock *creator);
 void accesses_end(struct accesses *a);
+/* Gives back the crowds of cells that are about to be cleared. */
+void crowds_end(struct accesses *a, u64 addr, u64 size);
 
 enum relation { SAME_EPOCH, BEFORE, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/reserve.h"
 #include "base/sys.h"
 
 #define POOL (1u << CROWD_BITS)
@@ -18,7 +19,7 @@ static u32 in_use;
 int crowd_start(void)
 {
     if (!pool)
-        pool = sys_map((u64)POOL * sizeof *pool);
+        pool = reserve_map((u64)POOL * sizeof *pool);
     return pool ? 0 : -ENOMEM;
 }
 
@@ -66,6 +67,7 @@ void crowd_give(struct crowd_spares *s, u32 number)
 {
     while (number) {
         u32 next = crowd_at(number)->next;
+        __atomic_store_n(&crowd_at(number)->n, 0, __ATOMIC_RELAXED); /* recycling looks at all records */
         if (s->n < CROWD_SPARES)
             s->number[s->n++] = number;
         else
@@ -94,6 +96,11 @@ bool crowd_enter(const u64 *cell, u64 seen)
 void crowd_leave(u32 number)
 {
     __atomic_store_n(&crowd_at(number)->guard, 0, __ATOMIC_RELEASE);
+}
+
+u32 crowd_used(void)
+{
+    return __atomic_load_n(&used, __ATOMIC_RELAXED);
 }
 
 bool crowd_exists(void)

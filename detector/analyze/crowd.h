@@ -20,7 +20,8 @@ struct crowd {
     u32 next;
     u32 reserved;
     struct crowd_slot {
-        u32 slot, site;
+        _Alignas(8) u32 slot;
+        u32 site;
     } slots[CROWD_SLOTS];
 };
 
@@ -49,6 +50,8 @@ bool crowd_enter(const u64 *cell, u64 seen);
 void crowd_leave(u32 number);
 /* Any in use? Then cells have to be looked at before they are cleared. */
 bool crowd_exists(void);
+/* Records from here on have never been used. */
+u32 crowd_used(void);
 void crowd_reset(void);
 
 #endif

@@ -41,8 +41,8 @@ struct engine_hooks {
 int engine_create_run(const struct run_options *options);
 /* Joins the run in the mapped arena: makes the process record. Call once per process, before any thread. */
 int engine_start(const struct engine_hooks *hooks, ref_t parent_process, const char *exe);
-ref_t engine_process(void); /* this process's record, 0 before engine_start */
-void engine_process_end(void);
+ref_t engine_process(void);                /* this process's record, 0 before engine_start */
+void engine_process_end(struct thread *t); /* t: the thread that ends it, or NULL */
 
 /* ---- threads ---- */
 /* Record and private state for the calling thread of a process that starts or forks (creator 0), or for a thread

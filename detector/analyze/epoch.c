@@ -3,32 +3,65 @@
 
 #include <errno.h>
 
+#include "base/reserve.h"
 #include "base/sys.h"
 
 struct epoch *epochs;
 u32 epoch_owner[EPOCHS / EPOCH_BLOCK];
-static u32 next_block = 1; /* number 0 is "no access" */
+struct epoch_block epoch_blocks[EPOCH_BLOCKS];
+u32 epoch_limit = EPOCH_BLOCKS;
+static u32 taken, last, ages; /* how many blocks are not free; where the last one was found */
 
 int epoch_start(void)
 {
     if (!epochs)
-        epochs = sys_map((u64)EPOCHS_USED * sizeof *epochs);
+        epochs = reserve_map((u64)EPOCHS_USED * sizeof *epochs);
     return epochs ? 0 : -ENOMEM;
 }
 
-u32 epoch_block(u32 number)
+static bool claim(u32 b)
 {
-    u32 b = __atomic_load_n(&next_block, __ATOMIC_RELAXED);
-    do
-        if (b >= EPOCHS_USED / EPOCH_BLOCK)
-            return 0;
-    while (!__atomic_compare_exchange_n(&next_block, &b, b + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    epoch_owner[b] = number;
-    return b * EPOCH_BLOCK;
+    u8 free = BLOCK_FREE;
+    return __atomic_load_n(&epoch_blocks[b].state, __ATOMIC_RELAXED) == BLOCK_FREE &&
+           __atomic_compare_exchange_n(&epoch_blocks[b].state, &free, BLOCK_CURRENT, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+/* In turn, so that a number that was in use lately stays out of use for long. */
+u32 epoch_block_take(u32 number)
+{
+    if (!epoch_blocks_free())
+        return 0;
+    u32 b = __atomic_load_n(&last, __ATOMIC_RELAXED);
+    for (u32 i = 0; i < epoch_limit; i++) {
+        b = b + 1 < epoch_limit ? b + 1 : 1;
+        if (!claim(b))
+            continue;
+        __atomic_store_n(&last, b, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED);
+        epoch_blocks[b].age = __atomic_add_fetch(&ages, 1, __ATOMIC_RELAXED);
+        epoch_owner[b] = number;
+        return b;
+    }
+    return 0;
+}
+
+void epoch_block_give(u32 b)
+{
+    __atomic_store_n(&epoch_owner[b], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&epoch_blocks[b].state, BLOCK_FREE, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&taken, 1, __ATOMIC_RELAXED);
+}
+
+u32 epoch_blocks_free(void)
+{
+    u32 n = __atomic_load_n(&taken, __ATOMIC_RELAXED);
+    return n < epoch_limit - 1 ? epoch_limit - 1 - n : 0;
 }
 
 void epoch_reset(void)
 {
     __builtin_memset(epoch_owner, 0, sizeof epoch_owner);
-    next_block = 1;
+    __builtin_memset(epoch_blocks, 0, sizeof epoch_blocks);
+    taken = last = ages = 0;
 }

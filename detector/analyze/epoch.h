@@ -2,7 +2,8 @@
  *
  * A cell's slot has room for a small number only; the table behind it says who that was and when. A thread takes a
  * number when it makes the first recorded access after a release (its time has moved on) or after an acquire (it holds
- * other locks). Numbers come in blocks that belong to one thread, so that "is it mine?" needs the block's owner only. */
+ * other locks). Numbers come in blocks that belong to one thread, so that "is it mine?" needs the block's owner only.
+ * Blocks that are used up serve again when nothing refers to their numbers any more (recycle.h). */
 #ifndef SNARL_ANALYZE_EPOCH_H
 #define SNARL_ANALYZE_EPOCH_H
 
@@ -11,6 +12,8 @@
 #define EPOCHS (1u << 22)
 #define EPOCH_BLOCK 256u
 #define EPOCHS_USED (EPOCHS - EPOCHS / 4) /* numbers above are those of sets (readers.h) */
+#define EPOCH_BLOCKS (EPOCHS_USED / EPOCH_BLOCK)
+#define EPOCH_MIXED ~0u /* owner of a block with numbers of several threads, all past */
 
 struct epoch {
     u64 time; /* on `lane`, of the thread's clock (model/clock.h) */
@@ -20,12 +23,31 @@ struct epoch {
     ref_t hold; /* hold_rec: the locks held, innermost first; 0: none */
 };
 
+enum epoch_block_state {
+    BLOCK_FREE = 0,
+    BLOCK_CURRENT,   /* a thread takes numbers from it */
+    BLOCK_FULL,      /* no more numbers are taken from it */
+    BLOCK_CONDEMNED, /* its numbers are being replaced */
+};
+struct epoch_block {
+    u8 state;
+    u32 age; /* less: taken earlier */
+};
+
 extern struct epoch *epochs __attribute__((visibility("hidden")));
 extern u32 epoch_owner[EPOCHS / EPOCH_BLOCK] __attribute__((visibility("hidden"))); /* thread number by block */
+extern struct epoch_block epoch_blocks[EPOCH_BLOCKS] __attribute__((visibility("hidden")));
+extern u32 epoch_limit __attribute__((visibility("hidden"))); /* blocks in use; tests lower it */
 
 int epoch_start(void);
-/* First number of a fresh block for the thread of that number. 0: there is none left. */
-u32 epoch_block(u32 number);
+/* A free block for the thread of that number, 0: there is none. Block 0 is never one: number 0 is "no access". */
+u32 epoch_block_take(u32 number);
+void epoch_block_give(u32 block);
+u32 epoch_blocks_free(void);
+static inline void epoch_block_full(u32 block)
+{
+    __atomic_store_n(&epoch_blocks[block].state, BLOCK_FULL, __ATOMIC_RELEASE);
+}
 /* Everything begins anew: a forked child. */
 void epoch_reset(void);
 

@@ -9,10 +9,16 @@
 
 #include "analyze/atomicity.h"
 #include "base/hash.h"
+#include "base/reserve.h"
 
 #define BUCKETS (1u << 20)
 #define ENTRIES (1u << 26)
 #define SPINS 100
+#define LINE_SHIFT 6
+#define LINES (1u << 20)
+#define PAGE_SHIFT 12
+#define PAGES (1u << 16)
+#define MANY_PAGES 4096u
 /* Beside the spaces of enum hb_space. */
 #define KEY_READERS (8ULL << 60)
 #define KEY_BARRIER (9ULL << 60)
@@ -31,18 +37,31 @@ struct hb_bucket {
     u32 first;
 };
 
+u32 hb_limit = ENTRIES;
 static struct hb_bucket *buckets;
 static struct hb_entry *entries;
 static u32 used = 1;
+/* How many entries there are of addresses in a line, and in a page, of memory, by hash: what ends with the memory. */
+static u32 *lines, *pages;
+/* What is left when there are no more entries: nothing less than was, so no race is invented. */
+static struct {
+    struct hb_bucket bucket;
+    struct sync_clock clock;
+    bool used;
+} spill;
 static u64 free_list; /* number, and above it a count against ABA; linked through `next` */
 
 int hb_start(void)
 {
     if (!buckets)
-        buckets = sys_map(BUCKETS * sizeof *buckets);
+        buckets = reserve_map(BUCKETS * sizeof *buckets);
     if (!entries)
-        entries = sys_map((u64)ENTRIES * sizeof *entries);
-    return buckets && entries ? 0 : -ENOMEM;
+        entries = reserve_map((u64)ENTRIES * sizeof *entries);
+    if (!lines)
+        lines = reserve_map(LINES * sizeof *lines);
+    if (!pages)
+        pages = reserve_map(PAGES * sizeof *pages);
+    return buckets && entries && lines && pages ? 0 : -ENOMEM;
 }
 
 /* What was left here was for threads of the parent, whose accesses the child's shadow does not have. The counted parts
@@ -53,19 +72,27 @@ void hb_forked(void)
         return;
     sys_call3(SYS_madvise, buckets, BUCKETS * sizeof *buckets, MADV_DONTNEED);
     sys_call3(SYS_madvise, entries, (u64)used * sizeof *entries, MADV_DONTNEED);
+    sys_call3(SYS_madvise, lines, LINES * sizeof *lines, MADV_DONTNEED);
+    sys_call3(SYS_madvise, pages, PAGES * sizeof *pages, MADV_DONTNEED);
+    __builtin_memset(&spill, 0, sizeof spill);
     used = 1;
     free_list = 0;
 }
 
-static struct hb_bucket *bucket_enter(u64 key)
+static void bucket_guard(struct hb_bucket *b)
 {
-    struct hb_bucket *b = &buckets[hash_mix64(key) & (BUCKETS - 1)];
     for (u32 i = 0; __atomic_exchange_n(&b->guard, 1, __ATOMIC_ACQUIRE); i++) {
         if (i < SPINS)
             __builtin_ia32_pause();
         else
             sys_call3(SYS_sched_yield, 0, 0, 0);
     }
+}
+
+static struct hb_bucket *bucket_enter(u64 key)
+{
+    struct hb_bucket *b = &buckets[hash_mix64(key) & (BUCKETS - 1)];
+    bucket_guard(b);
     return b;
 }
 
@@ -90,8 +117,10 @@ static u32 entry_take(void)
         if (__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
             return (u32)head;
     }
-    u32 i = __atomic_fetch_add(&used, 1, __ATOMIC_RELAXED);
-    return i < ENTRIES ? i : 0;
+    u32 i = __atomic_load_n(&used, __ATOMIC_RELAXED);
+    while (i < hb_limit && !__atomic_compare_exchange_n(&used, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    return i < hb_limit ? i : 0;
 }
 
 static void entry_give(u32 i)
@@ -103,12 +132,30 @@ static void entry_give(u32 i)
     } while (!__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
+static u32 *line_of(u64 addr)
+{
+    return &lines[hash_mix64(addr >> LINE_SHIFT) & (LINES - 1)];
+}
+static u32 *page_of(u64 addr)
+{
+    return &pages[hash_mix64(addr >> PAGE_SHIFT) & (PAGES - 1)];
+}
+
+static void entry_count(u64 key, u32 change)
+{
+    if (key >> 60 != HB_ADDRESS)
+        return;
+    __atomic_fetch_add(line_of(key), change, __ATOMIC_RELAXED);
+    __atomic_fetch_add(page_of(key), change, __ATOMIC_RELAXED);
+}
+
 static struct hb_entry *entry_make(struct hb_bucket *b, u64 key)
 {
     struct hb_entry *e = entry_find(b, key);
     u32 i = e ? 0 : entry_take();
     if (!i)
         return e;
+    entry_count(key, 1);
     entries[i] = (struct hb_entry){.key = key, .next = b->first};
     b->first = i;
     return &entries[i];
@@ -132,6 +179,23 @@ static struct accesses *listening(struct thread *t, u64 key)
 
 /* ---- by key ---- */
 
+static SNARL_COLD void leave_spilled(struct accesses *a)
+{
+    run_lost(LOSS_releases_joined);
+    bucket_guard(&spill.bucket);
+    clock_release_join(&a->clock, &spill.clock);
+    __atomic_store_n(&spill.used, true, __ATOMIC_SEQ_CST);
+    bucket_leave(&spill.bucket);
+}
+
+static SNARL_COLD void acquire_spilled(struct accesses *a)
+{
+    bucket_guard(&spill.bucket);
+    if (clock_acquire(&a->clock, &spill.clock))
+        accesses_learned(a);
+    bucket_leave(&spill.bucket);
+}
+
 static void leave(struct accesses *a, u64 key, bool replace)
 {
     struct hb_bucket *b = bucket_enter(key);
@@ -141,6 +205,8 @@ static void leave(struct accesses *a, u64 key, bool replace)
     else if (e)
         clock_release_join(&a->clock, &e->clock);
     bucket_leave(b);
+    if (snarl_unlikely(!e))
+        leave_spilled(a);
 }
 
 static void release(struct accesses *a, u64 key, bool replace)
@@ -167,6 +233,8 @@ void hb_release_store(struct thread *t, u64 key)
 void hb_acquire(struct thread *t, u64 key)
 {
     struct accesses *a = listening(t, key);
+    if (a && snarl_unlikely(__atomic_load_n(&spill.used, __ATOMIC_RELAXED)))
+        acquire_spilled(a);
     if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
         return;
     struct hb_bucket *b = bucket_enter(key);
@@ -179,10 +247,9 @@ void hb_acquire(struct thread *t, u64 key)
     bucket_leave(b);
 }
 
-void hb_forget(struct thread *t, u64 key)
+static void forget(struct accesses *a, u64 key)
 {
-    struct accesses *a = watched(t);
-    if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+    if (!__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
         return;
     struct hb_bucket *b = bucket_enter(key);
     for (u32 *at = &b->first; *at; at = &entries[*at].next) {
@@ -192,9 +259,53 @@ void hb_forget(struct thread *t, u64 key)
         *at = entries[i].next;
         sync_clock_clear(&a->clock, &entries[i].clock);
         entry_give(i);
+        entry_count(key, ~0u);
         break;
     }
     bucket_leave(b);
+}
+
+void hb_forget(struct thread *t, u64 key)
+{
+    struct accesses *a = watched(t);
+    if (a)
+        forget(a, key);
+}
+
+/* ---- the end of memory ---- */
+
+static void page_ends(struct accesses *a, u64 lo, u64 hi)
+{
+    for (u64 at = lo; at < hi; at++) {
+        if (__atomic_load_n(line_of(at), __ATOMIC_RELAXED))
+            forget(a, hb_key(HB_ADDRESS, at));
+        else
+            at |= (1u << LINE_SHIFT) - 1;
+    }
+}
+
+/* Of so much memory that it is quicker to look at what there is. */
+static void much_ends(struct accesses *a, u64 lo, u64 hi)
+{
+    for (u32 i = 1, n = __atomic_load_n(&used, __ATOMIC_RELAXED); i < n; i++) {
+        u64 key = __atomic_load_n(&entries[i].key, __ATOMIC_RELAXED); /* not guarded: forget looks again */
+        if (key >= lo && key < hi)
+            forget(a, key);
+    }
+}
+
+void hb_memory_gone(struct accesses *a, u64 addr, u64 size)
+{
+    u64 end = addr + size;
+    if (((end - 1) >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) >= MANY_PAGES) {
+        much_ends(a, addr, end);
+        return;
+    }
+    for (u64 at = addr, next; at < end; at = next) {
+        next = ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
+        if (snarl_unlikely(__atomic_load_n(page_of(at), __ATOMIC_RELAXED)))
+            page_ends(a, at, next < end ? next : end);
+    }
 }
 
 /* ---- fences ---- */
@@ -325,6 +436,26 @@ void hb_thread_end(struct thread *t)
     if (!t->rec->detached)
         leave(a, KEY_THREAD | t->rec->number, true); /* no tick: who joins it knows its end */
     accesses_end(a);
+}
+
+void hb_forked_parent(struct thread *t)
+{
+    struct accesses *a = watched(t);
+    if (!a)
+        return;
+    clock_tick(&a->clock);
+    accesses_new_epoch(a, true);
+}
+
+/* The lane may serve another process; the others' stay theirs, they may still run. */
+void hb_process_end(struct thread *t)
+{
+    struct accesses *a = t->accesses;
+    access_now = 0;
+    if (!access_on || !a || !a->number)
+        return;
+    accesses_end(a);
+    a->over = true;
 }
 
 void hb_thread_not_started(struct thread *child)

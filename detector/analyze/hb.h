@@ -10,6 +10,10 @@
 void accesses_forked(struct thread *t);
 int hb_start(void);
 void hb_forked(void);
+extern u32 hb_limit __attribute__((visibility("hidden"))); /* keys at one time; tests lower it */
+struct accesses;
+/* All keys that are addresses in there are forgotten. */
+void hb_memory_gone(struct accesses *a, u64 addr, u64 size);
 
 void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode);
 void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode);
@@ -31,6 +35,8 @@ void hb_barrier_leave(struct thread *t);
 void hb_thread_created(struct thread *creator, struct thread *child);
 void hb_thread_not_started(struct thread *child);
 void hb_thread_end(struct thread *t);
+void hb_forked_parent(struct thread *t); /* what it does from here on is not before the child's beginning */
+void hb_process_end(struct thread *t);   /* t: the thread that ends the process */
 void hb_joined(struct thread *t, const struct thread_rec *ended);
 void hb_semaphore_post(struct thread *t, const struct lock_rec *s);
 void hb_semaphore_taken(struct thread *t, const struct lock_rec *s);

@@ -142,8 +142,10 @@ int engine_start(const struct engine_hooks *hooks, ref_t parent_process, const c
     return 0;
 }
 
-void engine_process_end(void)
+void engine_process_end(struct thread *t)
 {
+    if (t)
+        hb_process_end(t);
     if (engine_process_ref)
         process()->state = PROCESS_ENDED;
 }
@@ -168,13 +170,15 @@ void engine_fork_prepare(struct thread *t, const u64 *fp)
 
 void engine_fork_parent(struct thread *t, u32 child_pid)
 {
-    (void)t, (void)child_pid;
+    (void)child_pid;
     if (!at_fork.locked)
         return;
     at_fork.locked = false;
     u64 mask = at_fork.table_mask;
     ilock_release(&run()->threads_lock, at_fork.threads_mask);
     objects_unlock_after_fork(mask);
+    if (t)
+        hb_forked_parent(t);
 }
 
 /* The forking thread keeps its private locks: each gets a record of the child's own. */

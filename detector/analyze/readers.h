@@ -14,6 +14,7 @@
 #include "analyze/epoch.h"
 
 #define READERS_FIRST EPOCHS_USED
+#define READERS_SETS (EPOCHS - READERS_FIRST)
 #define READERS_MAX 1024u /* members */
 
 struct readers {
@@ -21,12 +22,24 @@ struct readers {
     struct crowd_slot member[];
 };
 
+extern u32 readers_limit __attribute__((visibility("hidden"))); /* sets in a half; tests lower it */
+
 int readers_start(void);
 /* One slot for these reads (of one kind, n <= READERS_MAX, order does not matter): the read itself for one, a set for
  * more. A slot of 0 when the table is full. Sorts them. Lock-free. */
 struct crowd_slot readers_make(struct crowd_slot *members, u32 n);
+/* A set also for one. */
+struct crowd_slot readers_intern(struct crowd_slot *members, u32 n);
 const struct readers *readers_at(u32 number);
 void readers_reset(void);
+
+/* ---- for recycling (recycle.h) ---- */
+bool readers_wanted(void); /* numbers run low */
+/* New sets get numbers of the other half from now on; the others are condemned. */
+void readers_switch(void);
+bool readers_condemned(u32 number); /* between these two */
+/* Nothing refers to condemned ones any more; what `by_set` says of them goes, too. */
+void readers_retire(u32 *by_set);
 
 static inline bool slot_is_set(u32 slot)
 {

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "base/reserve.h"
 #include "base/sys.h"
 
 #define BLOCK_SHIFT 40
@@ -21,6 +22,8 @@
 
 static bool watched[BLOCKS]; /* in the planes */
 u64 shadow_cells, shadow_sites;
+u8 shadow_touched[SHADOW_REGIONS];
+u32 shadow_ntouched;
 
 /* ---- /proc/self/maps ---- */
 
@@ -88,31 +91,17 @@ static bool blocks_in_use(bool *blocks)
     return true;
 }
 
-static bool reserve(u64 lo, u64 bytes)
-{
-    long r = sys_call6(SYS_mmap, (long)lo, (long)bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (r != (long)lo) {
-        if (r > 0)
-            sys_call3(SYS_munmap, r, bytes, 0); /* a kernel that does not know MAP_FIXED_NOREPLACE */
-        return false;
-    }
-    sys_call3(SYS_madvise, lo, bytes, MADV_DONTDUMP);
-    sys_call3(SYS_madvise, lo, bytes, MADV_NOHUGEPAGE);
-    return true;
-}
-
 static void unreserve(const bool *blocks, u32 end, u32 flip)
 {
     for (u32 b = 0; b < end; b++)
         if (blocks[b])
-            sys_call3(SYS_munmap, (u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES, 0);
+            reserve_undo((u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES);
 }
 
 static bool reserve_all(const bool *blocks, u32 flip)
 {
     for (u32 b = 0; b < BLOCKS; b++) {
-        if (!blocks[b] || reserve((u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES))
+        if (!blocks[b] || reserve_at((u64)(b ^ flip) << BLOCK_SHIFT, BLOCK_BYTES))
             continue;
         unreserve(blocks, b, flip);
         return false;
@@ -170,11 +159,11 @@ static bool watches(u64 lo, u64 hi)
 static bool block_add(u32 b)
 {
     u64 cells = (u64)b << BLOCK_SHIFT ^ shadow_cells, sites = (u64)b << BLOCK_SHIFT ^ shadow_sites;
-    if (!reserve(cells, BLOCK_BYTES))
+    if (!reserve_at(cells, BLOCK_BYTES))
         return false;
-    if (reserve(sites, BLOCK_BYTES))
+    if (reserve_at(sites, BLOCK_BYTES))
         return true;
-    sys_call3(SYS_munmap, cells, BLOCK_BYTES, 0);
+    reserve_undo(cells, BLOCK_BYTES);
     return false;
 }
 
@@ -210,23 +199,86 @@ static void plane_clear(u64 lo, u64 hi)
     __builtin_memset((void *)last, 0, hi - last);
 }
 
+/* Sites need not be cleared with their cells, but large ones are to be given back. */
+static void sites_give_back(u64 lo, u64 hi)
+{
+    u64 first = (lo + 4095) & ~4095ULL, last = hi & ~4095ULL;
+    if (hi - lo >= CLEAR_BY_STORE && first < last)
+        sys_call3(SYS_madvise, first, last - first, MADV_DONTNEED);
+}
+
 void shadow_clear(u64 addr, u64 size)
 {
     u64 lo = addr & ~7ULL, hi = (addr + size + 7) & ~7ULL;
     while (lo < hi) { /* block by block: neighbours need not be neighbours in a plane */
         u64 end = (lo | (BLOCK_BYTES - 1)) + 1;
         end = end < hi ? end : hi;
-        if (watches(lo, end))
+        if (watches(lo, end)) {
             plane_clear(lo ^ shadow_cells, ((end - 1) ^ shadow_cells) + 1);
+            sites_give_back(lo ^ shadow_sites, ((end - 1) ^ shadow_sites) + 1);
+        }
         lo = end;
     }
 }
 
+/* ---- all that is there ---- */
+
+void shadow_touch_first(u64 addr)
+{
+    if (!__atomic_exchange_n(&shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)], 1, __ATOMIC_RELAXED))
+        __atomic_fetch_add(&shadow_ntouched, 1, __ATOMIC_RELAXED);
+}
+
+#define PAGE 4096u
+#define PAGES_AT_ONCE 512u
+#define REGION_PAGES (SHADOW_REGION / PAGE)
+#define PAGE_USED (3ULL << 62) /* in /proc/self/pagemap: present, or swapped */
+
+/* What the kernel says of n pages; all used, if it says nothing. */
+static void pages_ask(int pagemap, u64 lo, u64 *entry, u32 n)
+{
+    long got = pagemap < 0 ? 0 : sys_call6(SYS_pread64, pagemap, (long)entry, n * 8L, (long)(lo / PAGE * 8), 0, 0);
+    for (u32 i = got > 0 ? (u32)got / 8 : 0; i < n; i++)
+        entry[i] = PAGE_USED;
+}
+
+static void region_pages(int pagemap, u64 lo, shadow_page_fn *fn, void *arg)
+{
+    u64 entry[PAGES_AT_ONCE];
+    for (u32 at = 0; at < REGION_PAGES; at += PAGES_AT_ONCE) {
+        u64 addr = lo + (u64)at * PAGE;
+        pages_ask(pagemap, addr ^ shadow_cells, entry, PAGES_AT_ONCE);
+        for (u32 i = 0; i < PAGES_AT_ONCE; i++, addr += PAGE)
+            if (entry[i] & PAGE_USED)
+                fn(shadow_cell(addr), shadow_site(addr), PAGE / 8, arg);
+    }
+}
+
+void shadow_each_page(shadow_page_fn *fn, void *arg)
+{
+    int pagemap = sys_open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+    for (u64 b = 0; b < BLOCKS; b++) {
+        if (!__atomic_load_n(&watched[b], __ATOMIC_ACQUIRE))
+            continue;
+        for (u64 r = b << (BLOCK_SHIFT - SHADOW_REGION_SHIFT), end = r + (BLOCK_BYTES >> SHADOW_REGION_SHIFT); r < end;
+             r++)
+            if (__atomic_load_n(&shadow_touched[r], __ATOMIC_RELAXED))
+                region_pages(pagemap, r << SHADOW_REGION_SHIFT, fn, arg);
+    }
+    if (pagemap >= 0)
+        sys_close(pagemap);
+}
+
 void shadow_clear_all(void)
 {
+    shadow_ntouched = 0;
     for (u64 b = 0; b < BLOCKS; b++) {
         if (!watched[b])
             continue;
+        for (u64 r = b << (BLOCK_SHIFT - SHADOW_REGION_SHIFT), end = r + (BLOCK_BYTES >> SHADOW_REGION_SHIFT); r < end;
+             r++)
+            if (shadow_touched[r]) /* most of its pages have never been */
+                shadow_touched[r] = 0;
         sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_cells, BLOCK_BYTES, MADV_DONTNEED);
         sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_sites, BLOCK_BYTES, MADV_DONTNEED);
     }

@@ -12,6 +12,24 @@
 extern u64 shadow_cells __attribute__((visibility("hidden"))); /* what to flip in an address */
 extern u64 shadow_sites __attribute__((visibility("hidden")));
 
+/* Regions of the program's memory in whose cells something may have been written: set before that is, by who knows that
+ * they are covered. */
+#define SHADOW_REGION_SHIFT 24
+#define SHADOW_REGION (1u << SHADOW_REGION_SHIFT)
+#define SHADOW_REGIONS (1u << (47 - SHADOW_REGION_SHIFT))
+extern u8 shadow_touched[SHADOW_REGIONS] __attribute__((visibility("hidden")));
+extern u32 shadow_ntouched __attribute__((visibility("hidden")));
+SNARL_COLD void shadow_touch_first(u64 addr);
+static inline bool shadow_is_touched(u64 addr)
+{
+    return shadow_touched[addr >> SHADOW_REGION_SHIFT & (SHADOW_REGIONS - 1)];
+}
+static inline void shadow_touch(u64 addr)
+{
+    if (snarl_unlikely(!shadow_is_touched(addr)))
+        shadow_touch_first(addr);
+}
+
 /* 0, or -ENOMEM when there is no room. Called once, before any other thread looks. */
 int shadow_start(void);
 /* True when all of [addr, addr + size) is watched. Reserves for new regions where it can. */
@@ -20,6 +38,9 @@ bool shadow_covers(u64 addr, u64 size);
 void shadow_clear(u64 addr, u64 size);
 /* Everywhere. For a forked child. */
 void shadow_clear_all(void);
+/* Every page of cells that may have something. `sites` belong to the cells. */
+typedef void shadow_page_fn(u64 *cells, u64 *sites, u32 n, void *arg);
+void shadow_each_page(shadow_page_fn *fn, void *arg);
 
 static inline u64 *shadow_cell(u64 addr)
 {

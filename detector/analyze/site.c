@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/hash.h"
+#include "base/reserve.h"
 #include "base/sys.h"
 #include "model/run.h"
 
@@ -17,8 +18,8 @@ int site_start(void)
 {
     if (sites)
         return 0;
-    struct site *s = sys_map((u64)SITES * sizeof *s);
-    buckets = sys_map(BUCKETS * sizeof *buckets);
+    struct site *s = reserve_map((u64)SITES * sizeof *s);
+    buckets = reserve_map(BUCKETS * sizeof *buckets);
     if (!s || !buckets)
         return -ENOMEM;
     sites = s;

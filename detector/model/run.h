@@ -44,6 +44,8 @@ struct run_options {
     X(intended_full, "intended races not noted: too many")                                                             \
     X(sites_full, "accesses whose stack could not be kept")                                                            \
     X(epochs_reused, "accesses forgotten: too many at the same time")                                                  \
+    X(releases_joined, "releases taken for those of other objects, too: too many of them")                             \
+    X(shadow_forgotten, "parts of memory (16 MiB each) whose accesses were forgotten to save memory")                  \
     X(shadow_uncovered, "accesses outside of the watched address space")                                               \
     X(threads_unwatched, "threads whose accesses were not watched")                                                    \
     X(python_unknown, "Python frames not read: unknown interpreter layout")                                            \

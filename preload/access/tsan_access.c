@@ -25,7 +25,8 @@ static __attribute__((noinline)) void access_miss(u64 addr, u64 size, u32 kind)
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = snarl_thread;
     __builtin_prefetch(shadow_site(addr), 1);
-    if (snarl_likely((uintptr_t)t > 1) && snarl_likely(access_quick(t, addr, granule_mask(addr, (u32)size), kind, fp)))
+    if (snarl_likely((uintptr_t)t > 1) && snarl_likely(!t->inside) &&
+        snarl_likely(access_quick(t, addr, granule_mask(addr, (u32)size), kind, fp)))
         return;
     access_full(addr, (u32)size, kind, fp);
     KEEP_FRAME();
@@ -37,7 +38,7 @@ static __attribute__((noinline)) void access_miss_wide(u64 addr, u64 size, u32 k
 {
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = snarl_thread;
-    bool done = (uintptr_t)t > 1;
+    bool done = (uintptr_t)t > 1 && !t->inside;
     for (u64 at = addr, end = addr + size, next; done && at < end; at = next) {
         next = (at | (GRANULE - 1)) + 1;
         next = next < end ? next : end;

@@ -5,6 +5,7 @@
 
 #include "analyze/access_hot.h"
 #include "base/sys.h"
+#include "intercept/fault.h"
 #include "interceptor.h"
 #include "start.h"
 #include "watched.h"
@@ -18,6 +19,7 @@ static void turn_on(void)
     if (!t)
         return;
     if (access_turn_on(t) == 0) {
+        fault_watch();
         __atomic_store_n(&run()->accesses, ACCESSES_COMPILED, __ATOMIC_RELAXED);
     } else {
         run_lost(LOSS_accesses_unwatched);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include "base/arena.h"
+#include "base/reserve.h"
 #include "interceptor.h"
 #include "maps.h"
 #include "start.h"
@@ -17,7 +18,7 @@ static bool raised; /* the present limit includes our share */
 
 static rlim_t ours(void)
 {
-    return (rlim_t)arena_header()->size;
+    return (rlim_t)(arena_header()->size + reserve_total());
 }
 
 static rlim_t with_ours(rlim_t limit, rlim_t most)
@@ -111,7 +112,7 @@ EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rl
 static void lock_mapping(const struct maps_entry *m)
 {
     u64 lo = (u64)arena_base, hi = lo + arena_header()->size;
-    if (m->hi <= lo || m->lo >= hi)
+    if ((m->hi <= lo || m->lo >= hi) && !reserve_meets(m->lo, m->hi))
         sys_call3(SYS_mlock, m->lo, m->hi - m->lo, 0); /* some cannot be, as with mlockall */
 }
 
@@ -138,6 +139,7 @@ static void lock_all_but_ours(void)
     if (fd >= 0)
         sys_close(fd);
     sys_call3(SYS_munlock, arena_base, arena_header()->size, 0);
+    reserve_unlock();
 }
 
 EXPORT int mlockall(int flags)

@@ -9,6 +9,7 @@
  * A handler may be left by longjmp, so nothing counts on its return: frames of handlers are kept per thread with the
  * stack they are on, and the next interceptor that is called from a shallower frame takes the stale ones away
  * (interceptor_unusual). */
+#include "fault.h"
 #include "interceptor.h"
 #include "modules.h"
 #include "notice.h"
@@ -99,6 +100,8 @@ static void sent(struct thread *t, int sig, u64 fp)
 
 static void trampoline(int sig, siginfo_t *info, void *context)
 {
+    if (fault_resume(sig, context, (void *)(uintptr_t)trampoline))
+        return;
     handler_fn *handler = (handler_fn *)(uintptr_t)__atomic_load_n(&handlers[sig], __ATOMIC_ACQUIRE);
     struct thread *t = snarl_thread;
     struct handler_frame *f = (uintptr_t)t > 1 ? frame_push() : NULL;
@@ -188,7 +191,7 @@ static void *handler_in(int sig, void *handler, void **before)
     if (!start_same_process()) /* a vfork child has signal actions of its own, but our table is its parent's */
         return is_trampoline(handler) ? *before : handler;
     if (!is_function(handler) || is_trampoline(handler))
-        return handler;
+        return fault_default_in(sig, handler);
     struct thread *t = access_on ? interceptor_enter(INTERCEPTOR_FP()) : NULL;
     if (t) {
         hb_release(t, notice_key(sig));
@@ -224,8 +227,11 @@ EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old
     int r = REAL(sigaction)(sig, sets ? &mine : NULL, old);
     if (sets)
         handler_set(sig, wanted, r == 0, before);
-    if (r == 0 && old && is_trampoline((void *)(uintptr_t)old->sa_sigaction))
-        old->sa_sigaction = (handler_fn *)(uintptr_t)before;
+    if (r == 0 && old) {
+        void *was = (void *)(uintptr_t)old->sa_sigaction;
+        old->sa_sigaction = (handler_fn *)(uintptr_t)(is_trampoline(was) ? before : was);
+        fault_default_restore(old);
+    }
     return r;
 }
 EXPORT_ALIAS(__sigaction, sigaction);
@@ -237,7 +243,8 @@ static sighandler_t set_simple(sighandler_t (*real)(int, sighandler_t), int sig,
     void *before, *wanted = (void *)(uintptr_t)handler;
     sighandler_t r = real(sig, (sighandler_t)(uintptr_t)handler_in(sig, wanted, &before));
     handler_set(sig, wanted, r != SIG_ERR, before);
-    return is_trampoline((void *)(uintptr_t)r) ? (sighandler_t)(uintptr_t)before : r;
+    void *was = (void *)(uintptr_t)r;
+    return (sighandler_t)(uintptr_t)(is_trampoline(was) ? before : fault_default_of(was));
 }
 
 EXPORT sighandler_t signal(int sig, sighandler_t handler)

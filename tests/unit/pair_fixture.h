@@ -44,7 +44,7 @@ static void access_by(u32 i, const void *code, long *p, u32 kind)
 {
     struct thread *t = as(i);
     u64 fp[2] = {0, (u64)code}, addr = (u64)p;
-    if (!access_is_known(addr, SLOT_MASK, kind) && !access_quick(t, addr, SLOT_MASK, kind, (u64)code))
+    if (!access_is_known(addr, SLOT_MASK, kind) && !access_quick(t, addr, SLOT_MASK, kind, fp))
         access_seen(t, addr, 8, kind, fp);
     if (kind & ACCESS_WRITE)
         ++*p;
@@ -84,7 +84,7 @@ static void locked_write(u32 i, long *p)
 static void enters(u32 i)
 {
     as(i);
-    access_function_entry();
+    access_function_entry(1);
 }
 static void leaves(u32 i)
 {
