@@ -8,6 +8,7 @@
 
 #include <linux/membarrier.h>
 
+#include "analyze/atomicity.h"
 #include "base/reserve.h"
 #include "model/lanes.h"
 
@@ -57,6 +58,8 @@ void recycle_notice(struct accesses *a)
     __builtin_memset(a->sets, 0, sizeof a->sets);
     __builtin_memset(a->steps, 0, sizeof a->steps);
     a->concurrent = 0;
+    if (a->pairs)
+        a->pairs->epoch = 0;
     /* The bit first, then the look: a cycle that begins meanwhile sets the bit after it has said so. */
     __atomic_fetch_and(&a->ignored, ~ACCESS_DETOUR, __ATOMIC_SEQ_CST);
     u32 now = __atomic_load_n(&recycle_cycle, __ATOMIC_SEQ_CST);
