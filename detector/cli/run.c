@@ -125,7 +125,8 @@ static void choose_seed(struct settings *s)
 
 static void put_detect(struct buffer *b, u32 detect)
 {
-    static const char *const names[] = {"deadlock", "misuse", "race", "atomicity"}; /* in the order of enum detect_bit */
+    static const char *const names[] = {"deadlock", "misuse", "race",
+                                        "atomicity"}; /* in the order of enum detect_bit */
     const char *between = "";
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (!(detect & 1u << i))

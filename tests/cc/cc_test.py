@@ -152,7 +152,7 @@ class Commands(Case):
             self.cc(compiler, *clean, "-S", "-O2", "a.c")
             with open(self.path("a.s"), encoding="utf-8") as f:
                 code = f.read()
-            self.assertIn("__tsan_write4", code)
+            self.assertRegex(code, "__tsan_(read_)?write4")
             self.assertIn("__tsan_func_entry", code)  # accesses with one stack are told apart by these
             if compiler == "gcc":
                 self.assertIn("*__tsan_write4@GOTPCREL", code)
