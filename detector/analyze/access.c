@@ -95,7 +95,7 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
                                .thread = t->ref,
                                .hold = t->rec->nheld ? holds_of(t, a) : 0};
     a->epoch = e;
-    a->locked = t->rec->nheld && a->pairs;
+    a->locked = atomicity_epoch(t, a);
     access_sets_forget(&a->frames);
     access_now = e << SLOT_EPOCH_SHIFT | SLOT_MASK;
     return true;

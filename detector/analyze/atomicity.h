@@ -98,6 +98,14 @@ static inline void atomicity_release(struct thread *t, struct accesses *a)
     if (snarl_unlikely(a->pairs && a->pairs->found.mask))
         atomicity_released_slow(t, a->pairs);
 }
+/* A new epoch begins. Are its accesses to be looked at? */
+static inline bool atomicity_epoch(const struct thread *t, struct accesses *a)
+{
+    if (!t->rec->nheld || !a->pairs)
+        return false;
+    a->pairs->epoch = 0; /* the number may have stood for another one */
+    return true;
+}
 /* The thread waits for something to do: what it has read is not what it will write. */
 static inline void atomicity_new_task(struct thread *t)
 {
