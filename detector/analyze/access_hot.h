@@ -89,7 +89,7 @@ static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
     u32 now = access_now;
     if (snarl_unlikely(!now))
         return true;
-    u64 cell;
+    u64 cell = 0;
     CELL_LOAD(cell, addr);
     if (snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind))
         return true;

@@ -24,8 +24,12 @@
  * and each pool can be walked (arena_next). X(name) */
 #define ARENA_POOLS(X)                                                                                                 \
     X(PROCESS)                                                                                                         \
-    X(THREAD) X(LOCK) X(SYNC) X(NODE) X(WITNESS) X(HOLD) X(SEGMENT) X(EDGE) X(MODULE) X(CLOCK_LEAF) X(CLOCK_SMALL)     \
-        X(CLOCK_MIDDLE) X(CLOCK_LARGE) X(CLOCK_HUGE)
+    X(THREAD)                                                                                                          \
+    X(LOCK)                                                                                                            \
+    X(SYNC)                                                                                                            \
+    X(NODE)                                                                                                            \
+    X(WITNESS) X(HOLD) X(SEGMENT) X(EDGE) X(MODULE) X(CLOCK_LEAF) X(CLOCK_SMALL) X(CLOCK_MIDDLE) X(CLOCK_LARGE)        \
+        X(CLOCK_HUGE)
 enum arena_pool {
 #define X(name) POOL_##name,
     ARENA_POOLS(X)

@@ -167,7 +167,7 @@ struct thread {
     u64 wait_start;
     struct unwind_memo *memo;
     struct thread *next_private; /* free list of private states */
-    struct accesses *accesses; /* NULL while accesses are not watched (analyze/accesses.h) */
+    struct accesses *accesses;   /* NULL while accesses are not watched (analyze/accesses.h) */
     void *alloc_notes;           /* recent allocations (preload/intercept/alloc.c) */
     /* The creator's stack at the create: return addresses and CFAs, innermost first (preload/locate.c). */
     u32 ncreator;

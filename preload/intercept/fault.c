@@ -38,6 +38,7 @@ static void handler_put(int sig, struct sigaction a, void *handler)
 
 static u64 resume_at(u64 pc)
 {
+    // cppcheck-suppress comparePointers ; the bounds of one section
     for (const struct fault_entry *e = __start_snarl_faults; e < __stop_snarl_faults; e++)
         if ((u64)&e->load + (u64)e->load == pc)
             return (u64)&e->resume + (u64)e->resume;
