@@ -28,8 +28,16 @@
     X(LOCK)                                                                                                            \
     X(SYNC)                                                                                                            \
     X(NODE)                                                                                                            \
-    X(WITNESS) X(HOLD) X(SEGMENT) X(EDGE) X(MODULE) X(CLOCK_LEAF) X(CLOCK_SMALL) X(CLOCK_MIDDLE) X(CLOCK_LARGE)        \
-        X(CLOCK_HUGE)
+    X(WITNESS)                                                                                                         \
+    X(HOLD)                                                                                                            \
+    X(SEGMENT)                                                                                                         \
+    X(EDGE)                                                                                                            \
+    X(MODULE)                                                                                                          \
+    X(CLOCK_LEAF)                                                                                                      \
+    X(CLOCK_SMALL)                                                                                                     \
+    X(CLOCK_MIDDLE)                                                                                                    \
+    X(CLOCK_LARGE)                                                                                                     \
+    X(CLOCK_HUGE)
 enum arena_pool {
 #define X(name) POOL_##name,
     ARENA_POOLS(X)
