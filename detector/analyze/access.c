@@ -350,6 +350,7 @@ static void granule_access(struct access *x, u64 addr, u32 mask)
         u32 n = 0;
         bool hit = false;
         for (old = cycle_runs(x->a) ? recycle_cell(x->a, seen, &words) : seen; old; old >>= 32, words >>= 32) {
+            // cppcheck-suppress oppositeInnerCondition ; the low half only
             if (!(u32)old)
                 continue;
             s[n] = any_meet(x, addr, mask, (u32)old, (u32)words, &hit);

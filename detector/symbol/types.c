@@ -232,7 +232,7 @@ static void add_sites(struct sites *s, const struct symbol_site *from, size_t n)
 static bool find_data_fit(struct sites *sites, struct search *s, enum fit fit, struct candidate *best)
 {
     bool array = fit == FIT_ARRAY || fit == FIT_COOKIE, other = false;
-    for (int near = 1; near >= (fit == FIT_FLEXIBLE) && !other; near--) {
+    for (int near = 1; near >= (fit == FIT_FLEXIBLE ? 1 : 0) && !other; near--) {
         size_t n = near || array ? sites->allocating : sites->n;
         for (size_t i = 0; i < n; i++) {
             struct evidence *e = &sites->at[i].evidence;
