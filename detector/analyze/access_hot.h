@@ -91,7 +91,9 @@ static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
         return true;
     u64 cell = 0;
     CELL_LOAD(cell, addr);
-    if (snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind))
+    if (snarl_likely(slot_has((u32)cell, now, mask, kind)))
+        return true;
+    if (cell & CELL_MORE && slot_has((u32)__atomic_load_n(shadow_older(addr), __ATOMIC_RELAXED), now, mask, kind))
         return true;
     return kind == ACCESS_READ && (now & SLOT_SAME_EPOCH) && set_has((u32)cell, mask);
 wild:

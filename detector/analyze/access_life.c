@@ -207,7 +207,7 @@ void crowds_end(struct accesses *a, u64 addr, u64 size)
             continue;
         }
         u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
-        if (!cell_is_crowd(seen) || !crowd_enter(cell, seen))
+        if (!cell_is_crowd(seen) || seen == CELL_BUSY || !crowd_enter(cell, seen))
             continue;
         __atomic_store_n(cell, 0, __ATOMIC_RELAXED);
         crowd_leave(crowd_number(seen));

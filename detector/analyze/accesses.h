@@ -10,14 +10,12 @@
 #include "analyze/readers.h"
 #include "model/clock.h"
 
-#define KNOWN 1024u
 #define SITE_MEMO 256u
 #define INSTRUCTION_MEMO_BITS 10
 #define INSTRUCTION_MEMO (1u << INSTRUCTION_MEMO_BITS)
 #define MERGE_MEMO 128u
 #define PENDING 4u
 #define SET_MEMO 64u
-#define STEP_MEMO 64u
 #define HOLD_MEMO 64u
 #define REPORTED 64u
 #define TOLD_PLACES 64u
@@ -47,8 +45,9 @@ struct accesses {
     u64 read[RELAXED_READS];
     u64 barrier;    /* key of the barrier it has arrived at last */
     u32 concurrent; /* an epoch that is not: true until the next acquire */
-    /* Epochs that are before everything this thread does from now on: true as long as the number means the same. */
-    u32 known[KNOWN];
+    /* By block of epochs: how many of its first ones are before everything this thread does from now on, as far as it
+     * has asked. True as long as the numbers mean the same. */
+    u16 past[EPOCHS / EPOCH_BLOCK];
     struct {
         ref_t stack;
         u32 site;
@@ -58,7 +57,7 @@ struct accesses {
         u32 site;
         ref_t stack;
     } instructions[INSTRUCTION_MEMO];
-    struct {
+    struct merge_memo {
         u32 site, masks;
         ref_t stack;
         u32 merged;
@@ -72,27 +71,18 @@ struct accesses {
         u64 key, n;
     } places[TOLD_PLACES];
     u32 npending;
-    struct pending { /* an access that a cell has no room for yet (access.c) */
-        u64 granule;
-        u32 slot, word;
+    struct pending { /* a record that the shadow has no room for yet (access_quick.c); 0: none */
+        u64 granule, record;
     } pending[PENDING];
     struct crowd_spares crowds;
     bool locked;         /* locks are held in this epoch, and lost updates are looked for */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
-    /* What an access makes of a cell: in a loop the same for one granule after the other. */
-    struct step_memo {
-        u64 cell, words;
-        u32 slot, site, waiting, waiting_word;
-        u64 new_cell, new_words;
-        u32 new_waiting, new_waiting_word;
-        bool own;
-    } steps[STEP_MEMO];
     struct set_memo {
         u32 from, to; /* slots */
         u32 epoch;    /* of the thread */
         u32 mask, site;
     } sets[SET_MEMO];
-    struct crowd_slot scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX];
+    u64 scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX]; /* records */
     struct access_frames frames;
 };
 
@@ -110,17 +100,28 @@ void crowds_end(struct accesses *a, u64 addr, u64 size);
 
 enum relation { SAME_EPOCH, BEFORE, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);
+#define PAST_OWN 0x8000u /* with EPOCH_BLOCK: all of the block are this thread's */
+#define PAST_COUNT 0x1ffu
+static SNARL_HOT u32 epoch_past(const struct accesses *a, u32 epoch)
+{
+    return a->past[epoch / EPOCH_BLOCK];
+}
+/* By this thread, or known to be before it. Never for sets of readers. */
+static SNARL_HOT bool epoch_is_past(const struct accesses *a, u32 epoch)
+{
+    return (epoch_past(a, epoch) & PAST_COUNT) > epoch % EPOCH_BLOCK;
+}
+static SNARL_HOT bool epoch_is_own(const struct accesses *a, u32 epoch)
+{
+    return epoch_past(a, epoch) & PAST_OWN;
+}
 static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 {
-    if (epoch_owner[epoch / EPOCH_BLOCK] == a->number)
+    if (epoch_is_own(a, epoch))
         return epoch >= a->first && epoch <= a->epoch ? SAME_EPOCH : BEFORE;
-    if (a->known[epoch % KNOWN] == epoch)
-        return BEFORE;
-    return epoch_relation_slow(a, epoch);
+    return epoch_is_past(a, epoch) ? BEFORE : epoch_relation_slow(a, epoch);
 }
 
-/* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
- * the next recorded access takes a new epoch. */
 static inline struct set_memo *set_memo(struct accesses *a, u32 from, u32 mask)
 {
     return &a->sets[(from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
@@ -137,6 +138,8 @@ static inline void accesses_learned(struct accesses *a)
 {
     a->concurrent = 0;
 }
+/* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
+ * the next recorded access takes a new epoch. */
 static inline void accesses_new_epoch(struct accesses *a, bool ticked)
 {
     a->ticked |= ticked;
@@ -153,8 +156,8 @@ void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
 /* Of two places that touch this memory, in any order. */
 u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other);
 bool access_is_intended(u64 addr, u32 size);
-/* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order. */
+/* `record` of the granule at addr and t's access now touch the same bytes in no order. */
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u32 slot, u32 site);
+                u64 record);
 
 #endif

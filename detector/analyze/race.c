@@ -154,8 +154,9 @@ static bool told(struct accesses *a, u64 addr, ref_t stack, u32 site)
 }
 
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u32 slot, u32 site)
+                u64 record)
 {
+    u32 slot = (u32)record, site = record_site(record);
     const struct epoch then = epochs[slot_epoch(slot)];
     u64 first = addr + (u32)__builtin_ctz(mask);
     u32 size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));

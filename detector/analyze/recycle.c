@@ -54,9 +54,8 @@ static struct accesses *states_first(void)
 
 void recycle_notice(struct accesses *a)
 {
-    __builtin_memset(a->known, 0, sizeof a->known);
+    __builtin_memset(a->past, 0, sizeof a->past);
     __builtin_memset(a->sets, 0, sizeof a->sets);
-    __builtin_memset(a->steps, 0, sizeof a->steps);
     a->concurrent = 0;
     if (a->pairs)
         a->pairs->epoch = 0;

@@ -29,16 +29,8 @@ static inline void recycle_visit(struct accesses *a)
 void recycle_try(struct accesses *a);
 bool recycle_wanted(void);
 
-/* What this slot, met in the shadow, is called now; 0: it no longer matters. Only while a->cycle is odd. */
-u32 recycle_slot(struct accesses *a, u32 slot, u32 *site);
-/* Both of a cell. */
-static inline u64 recycle_cell(struct accesses *a, u64 cell, u64 *sites)
-{
-    u32 newer_site = (u32)*sites, older_site = (u32)(*sites >> 32);
-    u32 newer = recycle_slot(a, (u32)cell, &newer_site), older = recycle_slot(a, (u32)(cell >> 32), &older_site);
-    *sites = newer_site | (u64)older_site << 32;
-    return cell_make(newer, older);
-}
+/* What this record, met in the shadow, is called now; 0: it no longer matters. Only while a->cycle is odd. */
+u64 recycle_record(struct accesses *a, u64 record);
 
 /* The state is that of a living thread. */
 void recycle_join(struct accesses *a);

@@ -24,7 +24,6 @@ static __attribute__((noinline)) void access_miss(u64 addr, u64 size, u32 kind)
 {
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = snarl_thread;
-    __builtin_prefetch(shadow_site(addr), 1);
     if (snarl_likely((uintptr_t)t > 1) && snarl_likely(!t->inside) &&
         snarl_likely(access_quick(t, addr, granule_mask(addr, (u32)size), kind, fp)))
         return;

@@ -21,6 +21,7 @@
 bool access_on;
 __thread u32 access_now __attribute__((tls_model("initial-exec"), visibility("hidden")));
 u64 shadow_cells; /* the object's cell is this one, which knows nothing */
+u64 shadow_olders;
 static u64 cell;
 __thread struct thread *snarl_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
 static struct thread states[8];
