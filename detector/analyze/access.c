@@ -16,15 +16,11 @@ __thread struct access_frames *access_frames;
 
 static ref_t hold_of(struct accesses *a, ref_t outer, const struct held_entry *h)
 {
-    u32 i = (outer * 31 + h->lock + h->stack * 7) % HOLD_MEMO;
-    if (a->holds[i].hold && a->holds[i].outer == outer && a->holds[i].lock == h->lock && a->holds[i].stack == h->stack)
-        return a->holds[i].hold;
-    ref_t hold = order_hold(outer, h);
-    a->holds[i].outer = outer;
-    a->holds[i].lock = h->lock;
-    a->holds[i].stack = h->stack;
-    a->holds[i].hold = hold;
-    return hold;
+    u64 hash = ((u64)outer << 32 | h->lock) * 0x9e3779b97f4a7c15ULL ^ h->stack * 0xc2b2ae3d27d4eb4fULL;
+    struct hold_memo *m = &a->holds[hash >> (64 - HOLD_MEMO_BITS)];
+    if (!m->hold || m->outer != outer || m->lock != h->lock || m->stack != h->stack)
+        *m = (struct hold_memo){outer, h->lock, h->stack, order_hold(outer, h)};
+    return m->hold;
 }
 
 static ref_t holds_of(struct thread *t, struct accesses *a)

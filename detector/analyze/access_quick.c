@@ -19,12 +19,17 @@ struct quick {
 
 /* What is left of an older record; NOT_QUICK when its past has to be looked up. */
 #define NOT_QUICK CELL_BUSY
+static SNARL_HOT bool quick_past(const struct quick *q, u32 epoch)
+{
+    return snarl_likely(epoch_is_past(q->a, epoch)) ||
+           (epoch < READERS_FIRST && epoch != q->a->concurrent && epoch_relation_slow(q->a, epoch) != UNORDERED);
+}
 static SNARL_HOT u64 quick_meet(const struct quick *q, u64 record)
 {
     u32 slot = (u32)record, epoch = slot_epoch(slot);
     if (!(slot & q->mask))
         return snarl_unlikely(slot_is_set(slot)) && q->kind == (slot >> SLOT_KIND_SHIFT & 3) ? NOT_QUICK : record;
-    if (snarl_unlikely(!epoch_is_past(q->a, epoch)))
+    if (snarl_unlikely(!quick_past(q, epoch)))
         return epoch == q->a->concurrent && !slot_conflicts(slot, q->kind) ? record : NOT_QUICK;
     if (!slot_outdone(slot, q->kind))
         return record;

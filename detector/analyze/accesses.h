@@ -16,7 +16,7 @@
 #define MERGE_MEMO 128u
 #define PENDING 4u
 #define SET_MEMO 64u
-#define HOLD_MEMO 64u
+#define HOLD_MEMO_BITS 8
 #define REPORTED 64u
 #define TOLD_PLACES 64u
 #define PLACES_TOLD 16u
@@ -62,9 +62,9 @@ struct accesses {
         ref_t stack;
         u32 merged;
     } merges[MERGE_MEMO];
-    struct {
+    struct hold_memo {
         ref_t outer, lock, stack, hold;
-    } holds[HOLD_MEMO];
+    } holds[1u << HOLD_MEMO_BITS];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
     struct told_places {
