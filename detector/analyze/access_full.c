@@ -135,25 +135,34 @@ static u32 members_add(struct access *x, u64 *m, u32 n, u64 record)
     return n;
 }
 
-/* Puts all reads of the access's kind into one set, when there are so many of them or a set is among them. The new
- * number of records. */
+/* Many threads read at the same time: worth a set. Pasts of this thread's, or before it, are of this granule only. */
+static bool is_shared(struct access *x, const u64 *s, u32 n)
+{
+    for (u32 i = 0; i < n; i++) {
+        u32 slot = (u32)s[i];
+        if (slot_is_set(slot) ||
+            (n > 2 && slot_kind(slot) == x->kind && epoch_relation(x->a, slot_epoch(slot)) == UNORDERED))
+            return true;
+    }
+    return false;
+}
+
+/* Puts all reads of the access's kind into one set, where that is worth it. The new number of records. */
 static u32 records_fold(struct access *x, u64 *s, u32 n)
 {
-    u32 kind = x->kind << SLOT_KIND_SHIFT, folded = 0, kept = 0;
+    u32 folded = 0, kept = 0;
     u64 *m = x->a->members;
-    bool set = n > 2;
-    for (u32 i = 0; i < n; i++)
-        set |= slot_is_set((u32)s[i]);
-    if ((kind & SLOT_WRITE) || !set)
+    if ((x->kind & ACCESS_WRITE) || !is_shared(x, s, n) || !x->a->set_credit)
         return n;
+    x->a->set_credit--;
     for (u32 i = 0; i < n; i++)
-        if ((s[i] & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
+        if (slot_kind((u32)s[i]) == x->kind)
             folded = members_add(x, m, folded, s[i]);
     u64 one = folded < READERS_MAX ? readers_make(m, folded) : 0;
     if (!one)
         return n;
     for (u32 i = 0; i < n; i++)
-        if ((s[i] & (SLOT_WRITE | SLOT_ATOMIC)) != kind)
+        if (slot_kind((u32)s[i]) != x->kind)
             s[kept++] = s[i];
     for (u32 i = kept; i > 0; i--)
         s[i] = s[i - 1];
@@ -165,7 +174,7 @@ static u32 records_fold(struct access *x, u64 *s, u32 n)
 static void set_remember(struct access *x, const struct granule *g, u32 to, u32 mask)
 {
     u32 from = slot_is_set((u32)g->newer) ? (u32)g->newer : slot_is_set((u32)g->older) ? (u32)g->older : 0;
-    if (!from || !slot_is_set(to) || x->late || cycle_runs(x->a) || (from >> SLOT_KIND_SHIFT & 3) != x->kind)
+    if (!from || !slot_is_set(to) || x->late || cycle_runs(x->a) || slot_kind(from) != x->kind)
         return;
     *set_memo(x->a, from, mask) =
         (struct set_memo){.from = from, .to = to, .epoch = x->a->epoch, .mask = mask, .site = access_site(x)};

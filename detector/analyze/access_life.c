@@ -34,6 +34,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->ignored_reads = a->ignored_writes = a->ignored_order = 0;
     a->nread = 0;
     a->npending = 0;
+    a->set_credit = SET_CREDIT;
     a->locked = false;
     if (a->pairs) {
         a->pairs->task++;

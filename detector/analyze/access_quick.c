@@ -28,7 +28,7 @@ static SNARL_HOT u64 quick_meet(const struct quick *q, u64 record)
 {
     u32 slot = (u32)record, epoch = slot_epoch(slot);
     if (!(slot & q->mask))
-        return snarl_unlikely(slot_is_set(slot)) && q->kind == (slot >> SLOT_KIND_SHIFT & 3) ? NOT_QUICK : record;
+        return snarl_unlikely(slot_is_set(slot)) && q->kind == slot_kind(slot) ? NOT_QUICK : record;
     if (snarl_unlikely(!quick_past(q, epoch)))
         return epoch == q->a->concurrent && !slot_conflicts(slot, q->kind) ? record : NOT_QUICK;
     if (!slot_outdone(slot, q->kind))
@@ -179,14 +179,20 @@ static bool quick_three(const struct quick *q, const struct granule *g, u64 newe
     return true;
 }
 
+static bool quick_granule(const struct quick *q);
+
 /* Two are left that the access joins neither of. */
 static __attribute__((noinline)) bool quick_third(const struct quick *q, const struct granule *g, u64 newer, u64 older)
 {
-    struct pending *p = pending_of(q->a, q->addr);
-    if (p->record || !granule_is_own(q->a, g))
+    struct accesses *a = q->a;
+    struct pending *p = pending_of(a, q->addr);
+    if (p->record) { /* of another granule, perhaps not touched again for long: this one is more likely to be */
+        accesses_flush_slow(a->owner, a);
+        return !__atomic_load_n(&a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
+    }
+    if ((newer != g->newer || older != g->older) && !quick_store(q, g, newer, older))
         return false;
-    granule_store_own(q->addr, newer, older);
-    pending_set(q->a, p, q->addr, q->record);
+    pending_set(a, p, q->addr, q->record);
     return true;
 }
 
@@ -200,6 +206,7 @@ static bool quick_set(const struct quick *q, const struct granule *g, u32 from, 
     u32 to = m->to;
     if (m->from != from || m->mask != q->mask || m->epoch != slot_epoch((u32)q->record) || left == NOT_QUICK)
         return false;
+    q->a->set_credit += q->a->set_credit < SET_CREDIT;
     if (to == from && left == other) {
         access_set_known(&q->a->frames, from, q->mask);
         return true;
@@ -221,12 +228,13 @@ static bool quick_sets(const struct quick *q, const struct granule *g)
 
 static SNARL_COLD bool quick_else(const struct quick *q, const struct granule *g)
 {
-    if (q->a->npending)
+    const struct pending *p = pending_of(q->a, q->addr);
+    if (p->record && p->granule == q->addr)
         return false;
     return cell_is_crowd(g->seen) ? quick_crowd(q, g) : quick_sets(q, g);
 }
 
-static SNARL_HOT bool quick_granule(const struct quick *q)
+static __attribute__((noinline)) bool quick_granule(const struct quick *q)
 {
     struct accesses *a = q->a;
     struct granule g = granule_load(q->addr);

@@ -16,6 +16,7 @@
 #define MERGE_MEMO 128u
 #define PENDING 4u
 #define SET_MEMO 64u
+#define SET_CREDIT 1024u
 #define HOLD_MEMO_BITS 8
 #define REPORTED 64u
 #define TOLD_PLACES 64u
@@ -77,6 +78,7 @@ struct accesses {
     struct crowd_spares crowds;
     bool locked;         /* locks are held in this epoch, and lost updates are looked for */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
+    u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */
     struct set_memo {
         u32 from, to; /* slots */
         u32 epoch;    /* of the thread */

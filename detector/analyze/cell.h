@@ -44,6 +44,10 @@ static inline u32 slot_epoch(u32 slot)
 {
     return slot >> SLOT_EPOCH_SHIFT;
 }
+static inline u32 slot_kind(u32 slot)
+{
+    return slot >> SLOT_KIND_SHIFT & (ACCESS_WRITE | ACCESS_ATOMIC);
+}
 static inline u64 record_make(u32 slot, u32 site)
 {
     return slot | (u64)site << SITE_SHIFT;

@@ -48,6 +48,8 @@ void move_condemn(void);
 /* All over the shadow. */
 void move_all(struct accesses *a);
 void move_finish(void);
+/* There is so much memory in use that cycles are to be rare. */
+bool move_costs_much(void);
 void move_forked(void);
 /* Up to which time of a lane all living threads know, by lane; recycle.c. */
 extern u64 *recycle_floor __attribute__((visibility("hidden")));

@@ -20,6 +20,8 @@ static struct block {
     u16 alive;
 } blocks[EPOCH_BLOCKS];
 static u32 dest[EPOCH_BLOCKS], ndest, dest_next; /* blocks for new numbers */
+static u32 limit;                                /* epoch_limit when the cycle began */
+static u32 pages;                                /* of the shadow, in use */
 
 bool move_start(void)
 {
@@ -73,6 +75,7 @@ static void count_page(u64 addr, u32 n, void *arg)
     const u64 *cells = shadow_cell(addr);
     u64 last = 0;
     (void)arg;
+    pages++;
     for (u32 i = 0; i < n; i++) {
         u64 cell = __atomic_load_n(&cells[i], __ATOMIC_RELAXED);
         if (cell & CELL_MORE)
@@ -86,6 +89,7 @@ static void count_page(u64 addr, u32 n, void *arg)
 
 static void count_all(void)
 {
+    pages = 0;
     shadow_each_page(count_page, NULL);
     for (u32 c = 1, used = crowd_used(); c < used; c++)
         for (u32 i = 0; i < CROWD_RECORDS && i < __atomic_load_n(&crowd_at(c)->n, __ATOMIC_RELAXED); i++)
@@ -96,9 +100,9 @@ static void count_all(void)
 
 static void candidates_find(void)
 {
-    __builtin_memset(tables.met, 0, epoch_limit * EPOCH_BLOCK / 8);
+    __builtin_memset(tables.met, 0, limit * EPOCH_BLOCK / 8);
     __builtin_memset(tables.met_sets, 0, READERS_SETS / 8);
-    for (u32 b = 1; b < epoch_limit; b++)
+    for (u32 b = 1; b < limit; b++)
         blocks[b] =
             (struct block){.candidate = __atomic_load_n(&epoch_blocks[b].state, __ATOMIC_ACQUIRE) == BLOCK_FULL};
 }
@@ -109,7 +113,7 @@ static u32 oldest(u32 n)
     u32 lo = 0, hi = ~0u;
     while (lo < hi) {
         u32 mid = lo + (hi - lo) / 2, older = 0;
-        for (u32 b = 1; b < epoch_limit; b++)
+        for (u32 b = 1; b < limit; b++)
             older += blocks[b].candidate && epoch_blocks[b].age <= mid;
         if (older >= n)
             hi = mid;
@@ -129,7 +133,7 @@ static void condemn(u32 b, bool evicted)
 static u32 choose_oldest(u32 n)
 {
     u32 age = oldest(n), chosen = 0;
-    for (u32 b = 1; b < epoch_limit && chosen < n; b++) {
+    for (u32 b = 1; b < limit && chosen < n; b++) {
         if (!blocks[b].candidate || epoch_blocks[b].age > age)
             continue;
         condemn(b, true);
@@ -142,11 +146,11 @@ static u32 choose_oldest(u32 n)
 static u32 choose_emptiest(u32 room)
 {
     u32 with[EPOCH_BLOCK + 1] = {0}, most = 0, chosen = 0;
-    for (u32 b = 1; b < epoch_limit; b++)
+    for (u32 b = 1; b < limit; b++)
         with[blocks[b].alive] += blocks[b].candidate;
     for (u32 left = room; most < EPOCH_BLOCK && with[most] * most <= left; most++)
         left -= with[most] * most;
-    for (u32 b = 1; b < epoch_limit; b++) {
+    for (u32 b = 1; b < limit; b++) {
         if (!blocks[b].candidate || blocks[b].alive > most || blocks[b].alive == EPOCH_BLOCK || blocks[b].alive > room)
             continue;
         room -= blocks[b].alive;
@@ -160,14 +164,15 @@ bool move_choose(struct accesses *a)
 {
     u32 free = epoch_blocks_free(), want = free - free / 4;
     (void)a;
+    limit = epoch_limit;
     candidates_find();
     count_all();
     for (ndest = dest_next = 0; ndest < want; ndest++)
         if (!(dest[ndest] = epoch_block_take(EPOCH_MIXED)))
             break;
     u32 capacity = ndest * EPOCH_BLOCK, chosen = 0;
-    if (free <= epoch_limit / 64)
-        chosen = choose_oldest(epoch_limit / 16 ? epoch_limit / 16 : 1);
+    if (free <= limit / 64 && limit == epoch_most)
+        chosen = choose_oldest(limit / 16 ? limit / 16 : 1);
     chosen += choose_emptiest(capacity - capacity / 16); /* visitors may take some in vain */
     if (chosen || readers_wanted())
         return true;
@@ -308,10 +313,16 @@ void move_all(struct accesses *a)
             crowd_record_move(a, &crowd_at(c)->records[i]);
 }
 
+/* A look through the shadow takes about a microsecond for a page, a block of epochs lasts 25 at the least. */
+bool move_costs_much(void)
+{
+    return pages * 2ULL > limit;
+}
+
 void move_finish(void)
 {
     u32 used = (dest_next + EPOCH_BLOCK - 1) / EPOCH_BLOCK, age = ~0u;
-    for (u32 b = 1; b < epoch_limit; b++) {
+    for (u32 b = 1; b < limit; b++) {
         if (epoch_blocks[b].state != BLOCK_CONDEMNED)
             continue;
         __builtin_memset(&tables.moved[b * EPOCH_BLOCK], 0, EPOCH_BLOCK * sizeof *tables.moved);
