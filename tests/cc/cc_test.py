@@ -145,7 +145,7 @@ class Builds(Case):
 
 PART = """#include <pthread.h>
 #include <string.h>
-char buffer[8];
+long buffer[1];
 void *part(void *arg) { memset(buffer, 1, *(int *)arg); return 0; }
 int go(void)
 {
