@@ -7,6 +7,7 @@
 #include "analyze/cap.h"
 #include "analyze/readers.h"
 #include "analyze/recycle.h"
+#include "analyze/runs.h"
 #include "analyze/site.h"
 
 __thread u32 access_now;
@@ -25,6 +26,8 @@ struct access {
     ref_t stack;
     u32 site; /* 0: not yet looked up */
     u32 late; /* the epoch of an access that has waited; else 0 */
+    bool stepped;
+    struct run_step step; /* of the last granule, when `stepped`: it would be the same for others */
 };
 
 /* Slots met in the shadow may have condemned numbers (recycle.h). */
@@ -332,12 +335,22 @@ static void set_remember(struct access *x, u64 seen, u32 to, u32 mask)
         (struct set_memo){.from = from, .to = to, .epoch = x->a->epoch, .mask = mask, .site = access_site(x)};
 }
 
+/* The sites from before matter where something from before is left. */
+static SNARL_HOT void step_note(struct access *x, u64 seen, u64 words, const struct crowd_slot *s, u32 n, u64 races)
+{
+    bool left = n > 1 || slot_is_set(s[0].slot) || slot_epoch(s[0].slot) != access_epoch(x);
+    x->stepped = x->a->races == races && !cycle_runs(x->a);
+    x->step = (struct run_step){seen, words, cell_make(s[0].slot, n > 1 ? s[1].slot : 0),
+                                s[0].site | (n > 1 ? (u64)s[1].site << 32 : 0), left};
+}
+
 static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 seen);
 
 static void granule_access(struct access *x, u64 addr, u32 mask)
 {
-    u64 *cell = shadow_cell(addr);
+    u64 *cell = shadow_cell(addr), races = x->a->races;
     shadow_touch(addr);
+    x->stepped = false;
     for (;;) {
         u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED), old;
         if (snarl_unlikely(cell_is_crowd(seen))) {
@@ -345,7 +358,7 @@ static void granule_access(struct access *x, u64 addr, u32 mask)
                 return;
             continue;
         }
-        u64 words = __atomic_load_n(shadow_site(addr), __ATOMIC_RELAXED);
+        u64 words = __atomic_load_n(shadow_site(addr), __ATOMIC_RELAXED), sites = words;
         struct crowd_slot s[3];
         u32 n = 0;
         bool hit = false;
@@ -358,12 +371,17 @@ static void granule_access(struct access *x, u64 addr, u32 mask)
         }
         if (hit) {
             set_remember(x, seen, slot_is_set((u32)seen) ? (u32)seen : (u32)(seen >> 32), mask);
+            x->stepped = x->a->races == races && !cycle_runs(x->a);
+            x->step = (struct run_step){.seen = seen, .cell = seen};
             return;
         }
         n = slots_fold(x, s, slots_add(x, s, n, mask));
         set_remember(x, seen, s[0].slot, mask);
-        if (n <= 2 ? cell_write(addr, cell, seen, s, n) : crowd_begin(x, cell, seen, s, n))
-            return;
+        if (n <= 2 ? !cell_write(addr, cell, seen, s, n) : !crowd_begin(x, cell, seen, s, n))
+            continue;
+        if (n <= 2)
+            step_note(x, seen, sites, s, n, races);
+        return;
     }
 }
 
@@ -444,6 +462,54 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, u64 *cell, u64 se
     return true;
 }
 
+/* ---- ranges ---- */
+
+/* Nothing but this thread's own past is in the cell. */
+static SNARL_HOT bool cell_is_own(const struct accesses *a, u64 cell)
+{
+    u32 newer = slot_epoch((u32)cell), older = slot_epoch((u32)(cell >> 32));
+    return newer && epoch_owner[newer / EPOCH_BLOCK] == a->number &&
+           (!older || epoch_owner[older / EPOCH_BLOCK] == a->number);
+}
+
+#define LONG_RUN 4u
+#define RUN_AT_ONCE 64u
+
+/* The step again, as far as it goes. Cells that others know, too, are written without the bus lock here: of two threads
+ * that do so at once, one could wipe out what the other has just written. So each looks again, when its stores are
+ * seen. */
+static u64 granules_alike(struct access *x, u64 addr, u64 n)
+{
+    struct run_step s = x->step;
+    u64 *cell = shadow_cell(addr), done = 0, k = 1;
+    bool own = cell_is_own(x->a, s.seen);
+    if (s.cell == s.seen)
+        return run_of(cell, n, s.seen, ~0ULL);
+    for (; done < n && k; done += k) {
+        u64 most = own || n - done < RUN_AT_ONCE ? n - done : RUN_AT_ONCE;
+        k = run_repeat(cell + done, shadow_site(addr) + done, most, &s);
+        if (own || !k)
+            continue;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        for (u64 i = 0; (i += run_of(cell + done + i, k - i, s.cell, ~0ULL)) < k; i++)
+            granule_access(x, addr + (done + i) * GRANULE, SLOT_MASK);
+    }
+    return done;
+}
+
+/* n whole granules of one region of the shadow. */
+static void granules_whole(struct access *x, u64 addr, u64 n)
+{
+    u64 care = SLOT_SAME_EPOCH | SLOT_MASK | (x->kind & ACCESS_WRITE ? SLOT_WRITE : 0) |
+               (x->kind & ACCESS_ATOMIC ? 0 : SLOT_ATOMIC);
+    u64 want = access_now | (x->kind & ACCESS_WRITE ? SLOT_WRITE : 0);
+    for (u64 i = 0; (i += run_of(shadow_cell(addr) + i, n - i, want, care)) < n;) {
+        granule_access(x, addr + i++ * GRANULE, SLOT_MASK);
+        if (x->stepped && i < n)
+            i += granules_alike(x, addr + i * GRANULE, n - i);
+    }
+}
+
 /* ---- the door ---- */
 
 static SNARL_HOT bool ignores(const struct accesses *a, u32 kind)
@@ -473,6 +539,14 @@ static void granules(struct access *x, u64 addr, u64 size)
 {
     u64 end = addr + size;
     while (addr < end) {
+        u64 whole = addr % GRANULE ? 0 : (end - addr) / GRANULE,
+            room = (SHADOW_REGION - addr % SHADOW_REGION) / GRANULE;
+        whole = whole < room ? whole : room;
+        if (whole >= LONG_RUN) {
+            granules_whole(x, addr, whole);
+            addr += whole * GRANULE;
+            continue;
+        }
         u64 next = (addr | (GRANULE - 1)) + 1;
         u32 n = (u32)((next < end ? next : end) - addr), mask = granule_mask(addr, n);
         if (!access_is_known(addr, mask, x->kind))
@@ -533,14 +607,6 @@ static SNARL_HOT u32 quick_meet(const struct accesses *a, u32 slot, u32 mask, u3
     if (!slot_outdone(slot, kind))
         return slot;
     return slot & SLOT_MASK & ~mask ? slot & ~mask : 0;
-}
-
-/* Nothing but this thread's own past is in the cell. */
-static SNARL_HOT bool cell_is_own(const struct accesses *a, u64 cell)
-{
-    u32 newer = slot_epoch((u32)cell), older = slot_epoch((u32)(cell >> 32));
-    return newer && epoch_owner[newer / EPOCH_BLOCK] == a->number &&
-           (!older || epoch_owner[older / EPOCH_BLOCK] == a->number);
 }
 
 /* A cell that nobody else has touched is written without the bus lock, which would double the cost of most accesses:
