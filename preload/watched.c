@@ -138,6 +138,11 @@ static __attribute__((noinline)) bool runtime_call(const u64 *fp)
     return false;
 }
 
+bool watched_directly(const u64 *fp)
+{
+    return is_watched(fp[1] - 1);
+}
+
 bool watched_call(const u64 *fp, bool or_runtime)
 {
     u64 pc = fp[1] - 1; /* a call can be a module's last instruction */

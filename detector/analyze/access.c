@@ -123,14 +123,13 @@ static u32 access_site(struct access *x)
         return x->site;
     if (!x->stack)
         x->stack = capture(x->t, x->fp);
-    u32 i = (x->stack ^ x->stack >> 8) % SITE_MEMO;
-    if (snarl_likely(x->a->sites[i].stack == x->stack && !x->flags))
+    u32 i = (x->stack ^ x->stack >> 8 ^ x->flags * (SITE_MEMO / 2)) % SITE_MEMO;
+    if (snarl_likely(x->a->sites[i].stack == x->stack && x->a->sites[i].flags == x->flags))
         return x->site = x->a->sites[i].site;
     x->site = site_make(x->stack, 0, x->flags, 0);
-    if (!x->flags) {
-        x->a->sites[i].stack = x->stack;
-        x->a->sites[i].site = x->site;
-    }
+    x->a->sites[i].stack = x->stack;
+    x->a->sites[i].flags = x->flags;
+    x->a->sites[i].site = x->site;
     return x->site;
 }
 
@@ -530,8 +529,12 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     recycle_visit(a);
     if (cap_due())
         cap_check(a);
-    *x = (struct access){.t = t, .a = a, .fp = fp, .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC)};
+    x->t = t;
+    x->a = a;
+    x->fp = fp;
+    x->kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC);
     x->flags = kind & ACCESS_FREE ? SITE_FREE : 0;
+    x->stack = x->site = x->late = 0;
     return true;
 }
 
@@ -566,11 +569,12 @@ static SNARL_COLD void pair_seen(struct access *x, u64 addr, u64 size, u32 kind,
         atomicity_rest(x->a, addr + room, size - room);
 }
 
-void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, ref_t stack, const u64 *fp)
 {
     struct access x;
     if (!access_now || !size || !access_start(&x, t, kind, fp))
         return;
+    x.stack = stack;
     if (snarl_unlikely(!shadow_covers(addr, size))) {
         run_lost(LOSS_shadow_uncovered);
         return;
@@ -578,6 +582,22 @@ void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
     if (snarl_unlikely(x.a->locked))
         pair_seen(&x, addr, size, kind, fp, false);
     granules(&x, addr, size);
+}
+
+void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+{
+    access_range_from(t, addr, size, kind, 0, fp);
+}
+
+bool access_as_written(struct thread *t, ref_t stack, const u64 *fp, u32 *slot, u32 *word)
+{
+    struct access x;
+    if (!access_start(&x, t, ACCESS_WRITE, fp))
+        return false;
+    x.stack = stack;
+    *slot = slot_make(x.a->epoch, ACCESS_WRITE, SLOT_MASK);
+    *word = site_word(access_site(&x), *slot);
+    return true;
 }
 
 /* ---- by an instruction known to the thread ---- */
@@ -979,6 +999,38 @@ SNARL_COLD void accesses_flush_slow(struct thread *t, struct accesses *a)
     }
 }
 
+/* Where an instruction, or a call, is. */
+static void site_by_instruction(struct access *x, const u64 *fp)
+{
+    struct instruction_memo *m = instruction_memo(x->a, fp);
+    if (instruction_known(x->a, m, fp)) {
+        x->site = m->site;
+        x->stack = m->stack;
+    } else if (access_site(x)) {
+        m->pc = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        m->site = x->site;
+        m->stack = x->stack;
+        m->context = x->a->frames.context;
+        m->sp = (u64)fp;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        m->pc = fp[1];
+    }
+}
+
+ref_t access_call_stack(struct thread *t, const u64 *fp)
+{
+    struct accesses *a = accesses_of(t);
+    if (!a)
+        return 0;
+    const struct instruction_memo *m = instruction_memo(a, fp);
+    if (snarl_likely(instruction_known(a, m, fp)))
+        return m->stack;
+    struct access x = {.t = t, .a = a, .fp = fp};
+    site_by_instruction(&x, fp);
+    return x.stack;
+}
+
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
 {
     struct access x;
@@ -988,20 +1040,7 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
         run_lost(LOSS_shadow_uncovered);
         return;
     }
-    struct instruction_memo *m = instruction_memo(x.a, fp);
-    if (instruction_known(x.a, m, fp)) {
-        x.site = m->site;
-        x.stack = m->stack;
-    } else if (access_site(&x)) {
-        m->pc = 0;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        m->site = x.site;
-        m->stack = x.stack;
-        m->context = x.a->frames.context;
-        m->sp = (u64)fp;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        m->pc = fp[1];
-    }
+    site_by_instruction(&x, fp);
     if (snarl_unlikely(x.a->locked))
         pair_seen(&x, addr, size, kind, fp, true);
     granules(&x, addr, size);
