@@ -84,7 +84,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
     return true;
 }
 
-static bool epoch_begin(struct thread *t, struct accesses *a)
+static __attribute__((noinline)) bool epoch_begin(struct thread *t, struct accesses *a)
 {
     if (snarl_unlikely(a->next == a->block_end) && !epoch_block_begin(a))
         return false;
@@ -471,7 +471,7 @@ static SNARL_HOT bool cell_is_own(const struct accesses *a, u64 cell)
            (!older || epoch_owner[older / EPOCH_BLOCK] == a->number);
 }
 
-#define LONG_RUN 4u
+#define LONG_RUN 2u
 #define RUN_AT_ONCE 64u
 
 /* The step again, as far as it goes. Cells that others know, too, are written without the bus lock here: of two threads
@@ -575,7 +575,7 @@ void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, ref_t sta
     if (!access_now || !size || !access_start(&x, t, kind, fp))
         return;
     x.stack = stack;
-    if (snarl_unlikely(!shadow_covers(addr, size))) {
+    if (snarl_unlikely(!shadow_surely_covers(addr, size) && !shadow_covers(addr, size))) {
         run_lost(LOSS_shadow_uncovered);
         return;
     }

@@ -251,7 +251,8 @@ void access_block_new(struct thread *t, u64 addr, u64 size, ref_t stack, const u
     u32 slot, word;
     if (!access_now)
         return;
-    if (size > BLOCK_AS_WRITTEN || !shadow_covers(addr, size) || !access_as_written(t, stack, fp, &slot, &word)) {
+    if (size > BLOCK_AS_WRITTEN || !(shadow_surely_covers(addr, size) || shadow_covers(addr, size)) ||
+        !access_as_written(t, stack, fp, &slot, &word)) {
         access_forget(t, addr, size);
         return;
     }

@@ -16,8 +16,7 @@
 #define SPINS 100
 #define LINE_SHIFT 6
 #define LINES (1u << 20)
-#define PAGE_SHIFT 12
-#define PAGES (1u << 16)
+#define PAGES (1u << HB_PAGE_BITS)
 #define MANY_PAGES 4096u
 /* Beside the spaces of enum hb_space. */
 #define KEY_READERS (8ULL << 60)
@@ -42,7 +41,8 @@ static struct hb_bucket *buckets;
 static struct hb_entry *entries;
 static u32 used = 1;
 /* How many entries there are of addresses in a line, and in a page, of memory, by hash: what ends with the memory. */
-static u32 *lines, *pages;
+static u32 *lines;
+u32 *hb_pages;
 /* What is left when there are no more entries: nothing less than was, so no race is invented. */
 static struct {
     struct hb_bucket bucket;
@@ -59,9 +59,9 @@ int hb_start(void)
         entries = reserve_map((u64)ENTRIES * sizeof *entries);
     if (!lines)
         lines = reserve_map(LINES * sizeof *lines);
-    if (!pages)
-        pages = reserve_map(PAGES * sizeof *pages);
-    return buckets && entries && lines && pages ? 0 : -ENOMEM;
+    if (!hb_pages)
+        hb_pages = reserve_map(PAGES * sizeof *hb_pages);
+    return buckets && entries && lines && hb_pages ? 0 : -ENOMEM;
 }
 
 /* What was left here was for threads of the parent, whose accesses the child's shadow does not have. The counted parts
@@ -73,7 +73,7 @@ void hb_forked(void)
     sys_call3(SYS_madvise, buckets, BUCKETS * sizeof *buckets, MADV_DONTNEED);
     sys_call3(SYS_madvise, entries, (u64)used * sizeof *entries, MADV_DONTNEED);
     sys_call3(SYS_madvise, lines, LINES * sizeof *lines, MADV_DONTNEED);
-    sys_call3(SYS_madvise, pages, PAGES * sizeof *pages, MADV_DONTNEED);
+    sys_call3(SYS_madvise, hb_pages, PAGES * sizeof *hb_pages, MADV_DONTNEED);
     __builtin_memset(&spill, 0, sizeof spill);
     used = 1;
     free_list = 0;
@@ -136,17 +136,13 @@ static u32 *line_of(u64 addr)
 {
     return &lines[hash_mix64(addr >> LINE_SHIFT) & (LINES - 1)];
 }
-static u32 *page_of(u64 addr)
-{
-    return &pages[hash_mix64(addr >> PAGE_SHIFT) & (PAGES - 1)];
-}
 
 static void entry_count(u64 key, u32 change)
 {
     if (key >> 60 != HB_ADDRESS)
         return;
     __atomic_fetch_add(line_of(key), change, __ATOMIC_RELAXED);
-    __atomic_fetch_add(page_of(key), change, __ATOMIC_RELAXED);
+    __atomic_fetch_add(hb_page(key), change, __ATOMIC_RELAXED);
 }
 
 static struct hb_entry *entry_make(struct hb_bucket *b, u64 key)
@@ -294,16 +290,16 @@ static void much_ends(struct accesses *a, u64 lo, u64 hi)
     }
 }
 
-void hb_memory_gone(struct accesses *a, u64 addr, u64 size)
+void hb_memory_gone_slow(struct accesses *a, u64 addr, u64 size)
 {
     u64 end = addr + size;
-    if (((end - 1) >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) >= MANY_PAGES) {
+    if (((end - 1) >> HB_PAGE_SHIFT) - (addr >> HB_PAGE_SHIFT) >= MANY_PAGES) {
         much_ends(a, addr, end);
         return;
     }
     for (u64 at = addr, next; at < end; at = next) {
-        next = ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
-        if (snarl_unlikely(__atomic_load_n(page_of(at), __ATOMIC_RELAXED)))
+        next = ((at >> HB_PAGE_SHIFT) + 1) << HB_PAGE_SHIFT;
+        if (snarl_unlikely(__atomic_load_n(hb_page(at), __ATOMIC_RELAXED)))
             page_ends(a, at, next < end ? next : end);
     }
 }
