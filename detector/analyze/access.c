@@ -1031,6 +1031,14 @@ ref_t access_call_stack(struct thread *t, const u64 *fp)
     return x.stack;
 }
 
+void access_epoch_begin(struct thread *t)
+{
+    struct accesses *a = t->accesses;
+    if (a && a->number && !a->ignored && !a->npending && access_now == ACCESS_NO_EPOCH &&
+        a->cycle == __atomic_load_n(&recycle_cycle, __ATOMIC_ACQUIRE))
+        epoch_begin(t, a);
+}
+
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
 {
     struct access x;

@@ -46,6 +46,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
+    a->frames.fenced = false;
     a->over = false;
     a->ticked = true;
     a->owner = t;
