@@ -23,6 +23,7 @@ struct access {
     const u64 *fp;
     u32 kind;
     u32 flags; /* of its site */
+    bool call; /* by code that tells of its entries */
     ref_t stack;
     u32 site; /* 0: not yet looked up */
     u32 late; /* the epoch of an access that has waited; else 0 */
@@ -122,7 +123,7 @@ static u32 access_site(struct access *x)
     if (x->site)
         return x->site;
     if (!x->stack)
-        x->stack = capture(x->t, x->fp);
+        x->stack = x->call ? access_call_stack(x->t, x->fp) : capture(x->t, x->fp);
     u32 i = (x->stack ^ x->stack >> 8 ^ x->flags * (SITE_MEMO / 2)) % SITE_MEMO;
     if (snarl_likely(x->a->sites[i].stack == x->stack && x->a->sites[i].flags == x->flags))
         return x->site = x->a->sites[i].site;
@@ -535,6 +536,7 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     x->kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC);
     x->flags = kind & ACCESS_FREE ? SITE_FREE : 0;
     x->stack = x->site = x->late = 0;
+    x->call = false;
     return true;
 }
 
@@ -569,12 +571,12 @@ static SNARL_COLD void pair_seen(struct access *x, u64 addr, u64 size, u32 kind,
         atomicity_rest(x->a, addr + room, size - room);
 }
 
-void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, ref_t stack, const u64 *fp)
+void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call, const u64 *fp)
 {
     struct access x;
     if (!access_now || !size || !access_start(&x, t, kind, fp))
         return;
-    x.stack = stack;
+    x.call = call;
     if (snarl_unlikely(!shadow_surely_covers(addr, size) && !shadow_covers(addr, size))) {
         run_lost(LOSS_shadow_uncovered);
         return;
@@ -586,7 +588,12 @@ void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, ref_t sta
 
 void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
 {
-    access_range_from(t, addr, size, kind, 0, fp);
+    access_range_from(t, addr, size, kind, false, fp);
+}
+
+void access_range_by_call(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+{
+    access_range_from(t, addr, size, kind, true, fp);
 }
 
 bool access_as_written(struct thread *t, ref_t stack, const u64 *fp, u32 *slot, u32 *word)
@@ -947,10 +954,38 @@ static __attribute__((noinline)) bool quick_step(const struct quick *q)
     return done;
 }
 
+/* The newer of two slots is this thread's own and says less than the access; the older one, too, is its own and says
+ * something else: of a block's beginning, for one. */
+static SNARL_HOT bool quick_newer(const struct quick *q, u64 seen, u32 word)
+{
+    u32 older = (u32)(seen >> 32);
+    if (!epoch_is_own(q->a, slot_epoch(older)) || slot_epoch(older) == slot_epoch(q->slot) ||
+        ((older & q->mask) && slot_outdone(older, q->kind)))
+        return false;
+    u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED);
+    __atomic_store_n(shadow_cell(q->addr), cell_make(q->slot, older), __ATOMIC_RELAXED);
+    __atomic_store_n(shadow_site(q->addr), word | words >> 32 << 32, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Inside, as quick_step. */
+static __attribute__((noinline)) u32 quick_epoch(struct thread *t)
+{
+    u64 before = t->inside;
+    t->inside = (u64)__builtin_frame_address(0);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    access_epoch_begin(t);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    t->inside = before;
+    return access_now;
+}
+
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
+    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)))
+        now = quick_epoch(t);
     if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
         return false;
     const struct instruction_memo *m = instruction_memo(a, fp);
@@ -970,9 +1005,10 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
     /* Most often the granule is new, or its only past is this thread's own and says less than this access. */
     if (!seen)
         return quick_store_first(addr, slot, word);
-    if (seen >> 32 || had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) ||
-        had == CELL_CROWD)
+    if (had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) || had == CELL_CROWD)
         return quick_step(&q);
+    if (seen >> 32)
+        return quick_newer(&q, seen, word) || quick_step(&q);
     __atomic_store_n(cell, slot, __ATOMIC_RELAXED);
     __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
     return true;
@@ -1006,7 +1042,7 @@ static void site_by_instruction(struct access *x, const u64 *fp)
     if (instruction_known(x->a, m, fp)) {
         x->site = m->site;
         x->stack = m->stack;
-    } else if (access_site(x)) {
+    } else if (x->call = false, access_site(x)) {
         m->pc = 0;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         m->site = x->site;

@@ -27,12 +27,16 @@ int access_turn_on(struct thread *t);
 /* `size` bytes at addr are read or written by the program (any size, any alignment). */
 void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp);
 
+/* The same by a function that was called by code which tells of its entries (access_hot.h). */
+void access_range_by_call(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp);
+
 /* ---- the life of memory ---- */
 /* A new heap block: no earlier access counts any more; as if its allocator had written it. stack: the call's, if it is
  * known. */
 void access_block_new(struct thread *t, u64 addr, u64 size, ref_t stack, const u64 *fp);
-/* Before the real free: counts as a write of the block, for accesses before and after it. */
-void access_block_gone(struct thread *t, u64 addr, u64 size, ref_t stack, const u64 *fp);
+/* Before the real free: counts as a write of the block, for accesses before and after it. call: as for
+ * access_range_by_call. */
+void access_block_gone(struct thread *t, u64 addr, u64 size, bool call, const u64 *fp);
 /* The stack of a call made by code that tells of its entries (access_hot.h); 0: it is not known. */
 ref_t access_call_stack(struct thread *t, const u64 *fp);
 /* Memory that comes fresh from the system or goes back to it (mmap, munmap, stacks of threads): nothing that happened

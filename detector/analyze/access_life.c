@@ -271,12 +271,12 @@ void access_block_new(struct thread *t, u64 addr, u64 size, ref_t stack, const u
     }
 }
 
-void access_block_gone(struct thread *t, u64 addr, u64 size, ref_t stack, const u64 *fp)
+void access_block_gone(struct thread *t, u64 addr, u64 size, bool call, const u64 *fp)
 {
     if (!access_now)
         return;
     access_range_from(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN,
-                      ACCESS_WRITE | ACCESS_FREE, stack, fp);
+                      ACCESS_WRITE | ACCESS_FREE, call, fp);
     if (size && t->accesses && t->accesses->number)
         hb_memory_gone(t->accesses, addr, size);
 }

@@ -108,8 +108,8 @@ void accesses_end(struct accesses *a);
 /* What a write of whole granules by t would be now; of a heap block's allocator (its stack, 0: from fp). False: it does
  * not count. access.c */
 bool access_as_written(struct thread *t, ref_t stack, const u64 *fp, u32 *slot, u32 *word);
-/* access_range, with its stack, and ACCESS_FREE. access.c */
-void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, ref_t stack, const u64 *fp);
+/* access_range, or access_range_by_call. access.c */
+void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call, const u64 *fp);
 /* Gives back the crowds of cells that are about to be cleared. */
 void crowds_end(struct accesses *a, u64 addr, u64 size);
 

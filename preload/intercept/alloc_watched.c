@@ -77,7 +77,7 @@ static bool ends(struct thread *t, void *p, struct block *b, const u64 *fp, bool
     bool direct = t && watched_directly(fp);
     blocks_ending = addr;
     if (direct || (t && watched_call(fp, or_runtime)))
-        access_block_gone(t, addr, n, direct ? access_call_stack(t, fp) : 0, fp);
+        access_block_gone(t, addr, n, direct, fp);
     blocks_ending = 0;
     b->size = n;
     return known && n <= QUARANTINE_LARGEST;

@@ -142,7 +142,7 @@ void own_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
 void own_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)
 {
     objects_end(t, addr, size, fp);
-    access_block_gone(t, addr, size, 0, fp);
+    access_block_gone(t, addr, size, false, fp);
 }
 
 void intended_race(struct thread *t, u64 addr, u64 size, const char *why)

@@ -285,13 +285,13 @@ static void block_life(void)
     CU_ASSERT_TRUE(engine_access(2, 16, 4, ACCESS_READ)); /* handed over without order */
     begin();
     engine_access(1, 16, 4, ACCESS_WRITE);
-    access_block_gone(as(1), (u64)memory, 64, 0, NULL);
+    access_block_gone(as(1), (u64)memory, 64, false, NULL);
     access_block_new(as(2), (u64)memory, 64, 0, NULL);
     CU_ASSERT_FALSE(engine_access(2, 16, 4, ACCESS_WRITE)); /* another block, the last owner's past is gone */
     begin();
     engine_access(1, 16, 4, ACCESS_READ);
     struct accesses *a = as(2)->accesses;
-    access_block_gone(threads[2], (u64)memory, 64, 0, NULL);
+    access_block_gone(threads[2], (u64)memory, 64, false, NULL);
     CU_ASSERT_EQUAL(a->races, 1);
     const struct finding_rec *f = arena_at(run()->findings);
     CU_ASSERT_EQUAL(f->events[0].action, EVENT_FREE);

@@ -298,7 +298,7 @@ static void atomics_end_with_memory(void)
         if (i % 2)
             access_forget(as(0), addr, size);
         else
-            access_block_gone(as(2), addr, size, 0, (u64[]){0, 1});
+            access_block_gone(as(2), addr, size, false, (u64[]){0, 1});
         hb_acquire(as(3), hb_key(HB_ADDRESS, addr + i % 24)); /* nothing is left of it */
     }
     CU_ASSERT_EQUAL(run()->lost[LOSS_releases_joined], 0);
