@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-#include "access/stripe.h"
 #include "base/arena.h"
 #include "child_env.h"
 #include "intercept/mapping.h"
@@ -104,7 +103,6 @@ void start_forked(void)
 {
     snarl_pid = sys_getpid();
     ending = 0;
-    stripe_after_fork();
     standalone_disown();
 }
 

@@ -52,7 +52,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
     return true;
 }
 
-static bool epoch_begin(struct thread *t, struct accesses *a)
+static __attribute__((noinline)) bool epoch_begin(struct thread *t, struct accesses *a)
 {
     if (snarl_unlikely(a->next == a->block_end) && !epoch_block_begin(a))
         return false;
@@ -97,16 +97,56 @@ u32 access_site(struct access *x)
     if (x->site)
         return x->site;
     if (!x->stack)
-        x->stack = capture(x->t, x->fp);
-    u32 i = (x->stack ^ x->stack >> 8) % SITE_MEMO;
-    if (snarl_likely(x->a->sites[i].stack == x->stack && !x->flags))
+        x->stack = x->call ? access_call_stack(x->t, x->fp) : capture(x->t, x->fp);
+    u32 i = (x->stack ^ x->stack >> 8 ^ x->flags * (SITE_MEMO / 2)) % SITE_MEMO;
+    if (snarl_likely(x->a->sites[i].stack == x->stack && x->a->sites[i].flags == x->flags))
         return x->site = x->a->sites[i].site;
     x->site = site_make(x->stack, 0, x->flags, 0);
-    if (!x->flags) {
-        x->a->sites[i].stack = x->stack;
-        x->a->sites[i].site = x->site;
-    }
+    x->a->sites[i].stack = x->stack;
+    x->a->sites[i].flags = x->flags;
+    x->a->sites[i].site = x->site;
     return x->site;
+}
+
+/* ---- ranges ---- */
+
+#define LONG_RUN 2u
+#define RUN_AT_ONCE 64u
+
+/* The step again, as far as it goes. Granules that others know, too, are written without the bus lock here: of two threads
+ * that do so at once, one could wipe out what the other has just written. So each looks again, when its stores are
+ * seen. */
+static u64 granules_alike(struct access *x, u64 addr, u64 n)
+{
+    struct run_step s = x->step;
+    u64 *cell = shadow_cell(addr), done = 0, k = 1;
+    bool own = epoch_is_own(x->a, slot_epoch((u32)s.seen)) &&
+               (!(s.seen & CELL_MORE) || epoch_is_own(x->a, slot_epoch((u32)s.older)));
+    if (s.cell == s.seen)
+        return run_of(cell, n, s.seen, ~0ULL);
+    for (; done < n && k; done += k) {
+        u64 most = own || n - done < RUN_AT_ONCE ? n - done : RUN_AT_ONCE;
+        k = run_repeat(cell + done, shadow_older(addr) + done, most, &s);
+        if (own || !k)
+            continue;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        for (u64 i = 0; (i += run_of(cell + done + i, k - i, s.cell, ~0ULL)) < k; i++)
+            granule_access(x, addr + (done + i) * GRANULE, SLOT_MASK);
+    }
+    return done;
+}
+
+/* n whole granules of one region of the shadow. */
+static void granules_whole(struct access *x, u64 addr, u64 n)
+{
+    u64 care = SLOT_SAME_EPOCH | SLOT_MASK | (x->kind & ACCESS_WRITE ? SLOT_WRITE : 0) |
+               (x->kind & ACCESS_ATOMIC ? 0 : SLOT_ATOMIC);
+    u64 want = access_now | (x->kind & ACCESS_WRITE ? SLOT_WRITE : 0);
+    for (u64 i = 0; (i += run_of(shadow_cell(addr) + i, n - i, want, care)) < n;) {
+        granule_access(x, addr + i++ * GRANULE, SLOT_MASK);
+        if (x->stepped && i < n)
+            i += granules_alike(x, addr + i * GRANULE, n - i);
+    }
 }
 
 /* ---- the door ---- */
@@ -129,8 +169,13 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     recycle_visit(a);
     if (cap_due())
         cap_check(a);
-    *x = (struct access){.t = t, .a = a, .fp = fp, .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC)};
+    x->t = t;
+    x->a = a;
+    x->fp = fp;
+    x->kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC);
     x->flags = kind & ACCESS_FREE ? SITE_FREE : 0;
+    x->stack = x->site = x->late = 0;
+    x->call = false;
     return true;
 }
 
@@ -138,6 +183,14 @@ static void granules(struct access *x, u64 addr, u64 size)
 {
     u64 end = addr + size;
     while (addr < end) {
+        u64 whole = addr % GRANULE ? 0 : (end - addr) / GRANULE,
+            room = (SHADOW_REGION - addr % SHADOW_REGION) / GRANULE;
+        whole = whole < room ? whole : room;
+        if (whole >= LONG_RUN) {
+            granules_whole(x, addr, whole);
+            addr += whole * GRANULE;
+            continue;
+        }
         u64 next = (addr | (GRANULE - 1)) + 1;
         u32 n = (u32)((next < end ? next : end) - addr), mask = granule_mask(addr, n);
         if (!access_is_known(addr, mask, x->kind))
@@ -157,18 +210,38 @@ static SNARL_COLD void pair_seen(struct access *x, u64 addr, u64 size, u32 kind,
         atomicity_rest(x->a, addr + room, size - room);
 }
 
-void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call, const u64 *fp)
 {
     struct access x;
     if (!access_now || !size || !access_start(&x, t, kind, fp))
         return;
-    if (snarl_unlikely(!shadow_covers(addr, size))) {
+    x.call = call;
+    if (snarl_unlikely(!shadow_surely_covers(addr, size) && !shadow_covers(addr, size))) {
         run_lost(LOSS_shadow_uncovered);
         return;
     }
     if (snarl_unlikely(x.a->locked))
         pair_seen(&x, addr, size, kind, fp, false);
     granules(&x, addr, size);
+}
+
+void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+{
+    access_range_from(t, addr, size, kind, false, fp);
+}
+
+void access_range_by_call(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
+{
+    access_range_from(t, addr, size, kind, true, fp);
+}
+
+u64 access_as_written(struct thread *t, ref_t stack, const u64 *fp)
+{
+    struct access x;
+    if (!access_start(&x, t, ACCESS_WRITE, fp))
+        return 0;
+    x.stack = stack;
+    return record_make(slot_make(x.a->epoch, ACCESS_WRITE, SLOT_MASK), access_site(&x));
 }
 
 /* An access that has waited is recorded as it was made. */
@@ -193,6 +266,46 @@ SNARL_COLD void accesses_flush_slow(struct thread *t, struct accesses *a)
     }
 }
 
+/* Where an instruction, or a call, is. */
+static void site_by_instruction(struct access *x, const u64 *fp)
+{
+    struct instruction_memo *m = instruction_memo(x->a, fp);
+    if (instruction_known(x->a, m, fp)) {
+        x->site = m->site;
+        x->stack = m->stack;
+    } else if (x->call = false, access_site(x)) {
+        m->pc = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        m->site = x->site;
+        m->stack = x->stack;
+        m->context = x->a->frames.context;
+        m->sp = (u64)fp;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        m->pc = fp[1];
+    }
+}
+
+ref_t access_call_stack(struct thread *t, const u64 *fp)
+{
+    struct accesses *a = accesses_of(t);
+    if (!a)
+        return 0;
+    const struct instruction_memo *m = instruction_memo(a, fp);
+    if (snarl_likely(instruction_known(a, m, fp)))
+        return m->stack;
+    struct access x = {.t = t, .a = a, .fp = fp};
+    site_by_instruction(&x, fp);
+    return x.stack;
+}
+
+void access_epoch_begin(struct thread *t)
+{
+    struct accesses *a = t->accesses;
+    if (a && a->number && !a->ignored && !a->npending && access_now == ACCESS_NO_EPOCH &&
+        a->cycle == __atomic_load_n(&recycle_cycle, __ATOMIC_ACQUIRE))
+        epoch_begin(t, a);
+}
+
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
 {
     struct access x;
@@ -202,20 +315,7 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
         run_lost(LOSS_shadow_uncovered);
         return;
     }
-    struct instruction_memo *m = instruction_memo(x.a, fp);
-    if (instruction_known(x.a, m, fp)) {
-        x.site = m->site;
-        x.stack = m->stack;
-    } else if (access_site(&x)) {
-        m->pc = 0;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        m->site = x.site;
-        m->stack = x.stack;
-        m->context = x.a->frames.context;
-        m->sp = (u64)fp;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        m->pc = fp[1];
-    }
+    site_by_instruction(&x, fp);
     if (snarl_unlikely(x.a->locked))
         pair_seen(&x, addr, size, kind, fp, true);
     granules(&x, addr, size);

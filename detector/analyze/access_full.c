@@ -266,9 +266,8 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, const struct gran
 
 /* ---- the granule ---- */
 
-void granule_access(struct access *x, u64 addr, u32 mask)
+static void granule_step(struct access *x, u64 addr, u32 mask)
 {
-    shadow_touch(addr);
     for (;;) {
         struct granule g = granule_load(addr);
         if (snarl_unlikely(cell_is_crowd(g.seen))) {
@@ -281,11 +280,26 @@ void granule_access(struct access *x, u64 addr, u32 mask)
         u32 n = records_meet(x, addr, mask, s, (g.newer != 0) + (g.older != 0), &hit);
         if (hit) {
             set_remember(x, &g, slot_is_set((u32)g.newer) ? (u32)g.newer : (u32)g.older, mask);
+            x->step = (struct run_step){.seen = g.seen, .cell = g.seen};
+            x->stepped = !(g.seen & CELL_MORE);
             return;
         }
         n = records_fold(x, s, records_add(x, s, n, mask));
         set_remember(x, &g, (u32)s[0], mask);
-        if (n <= 2 ? granule_store(addr, &g, s[0], n > 1 ? s[1] : 0) : crowd_begin(x, addr, g.seen, s, n))
-            return;
+        u64 older = n > 1 ? s[1] : 0;
+        if (n > 2 ? !crowd_begin(x, addr, g.seen, s, n) : !granule_store(addr, &g, s[0], older))
+            continue;
+        x->step = (struct run_step){g.seen, g.older, older ? s[0] | CELL_MORE : s[0], older};
+        x->stepped = n <= 2;
+        return;
     }
+}
+
+void granule_access(struct access *x, u64 addr, u32 mask)
+{
+    u64 races = x->a->races;
+    shadow_touch(addr);
+    x->stepped = false;
+    granule_step(x, addr, mask);
+    x->stepped &= x->a->races == races && !cycle_runs(x->a);
 }

@@ -269,10 +269,32 @@ static SNARL_HOT bool quick_inside(const struct quick *q)
     return done;
 }
 
+/* Inside, as quick_inside. */
+static __attribute__((noinline)) u32 quick_epoch(struct thread *t)
+{
+    u64 before = t->inside;
+    t->inside = (u64)__builtin_frame_address(0);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    access_epoch_begin(t);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    t->inside = before;
+    return access_now;
+}
+
+/* The older record is this thread's own, and says something else than the access. */
+static SNARL_HOT bool older_stays(const struct accesses *a, u64 addr, u64 record, u32 mask, u32 kind)
+{
+    u32 slot = (u32)__atomic_load_n(shadow_older(addr), __ATOMIC_RELAXED);
+    return epoch_is_own(a, slot_epoch(slot)) && !slots_join(slot, (u32)record) &&
+           (!(slot & mask) || !slot_outdone(slot, kind));
+}
+
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
+    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)))
+        now = quick_epoch(t);
     if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
         return false;
     const struct instruction_memo *m = instruction_memo(a, fp);
@@ -290,9 +312,9 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
     if (snarl_likely(!a->npending)) {
         if (!seen)
             return __atomic_compare_exchange_n(cell, &seen, record, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-        if (!(seen & CELL_MORE) && !(had & SLOT_MASK & ~mask) && slot_outdone(had, kind) &&
-            epoch_is_own(a, slot_epoch(had))) {
-            __atomic_store_n(cell, record, __ATOMIC_RELAXED);
+        if (!(had & SLOT_MASK & ~mask) && slot_outdone(had, kind) && epoch_is_own(a, slot_epoch(had)) &&
+            (!(seen & CELL_MORE) || older_stays(a, addr, record, mask, kind))) {
+            __atomic_store_n(cell, record | (seen & CELL_MORE), __ATOMIC_RELAXED);
             return true;
         }
     }

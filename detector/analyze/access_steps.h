@@ -5,6 +5,7 @@
 
 #include "analyze/accesses.h"
 #include "analyze/granule.h"
+#include "analyze/runs.h"
 #include "analyze/site.h"
 
 struct access {
@@ -13,9 +14,12 @@ struct access {
     const u64 *fp;
     u32 kind;
     u32 flags; /* of its site */
+    bool call; /* by code that tells of its entries */
     ref_t stack;
     u32 site; /* 0: not yet looked up */
     u32 late; /* the epoch of an access that has waited; else 0 */
+    bool stepped;
+    struct run_step step; /* of the last granule, when `stepped`: it would be the same for others */
 };
 
 /* Where it was made, looked up once. May unwind. */

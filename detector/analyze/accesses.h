@@ -51,7 +51,7 @@ struct accesses {
     u16 past[EPOCHS / EPOCH_BLOCK];
     struct {
         ref_t stack;
-        u32 site;
+        u32 flags, site;
     } sites[SITE_MEMO];
     struct instruction_memo {
         u64 pc, context, sp; /* pc 0: being written, or empty */
@@ -97,6 +97,11 @@ static inline struct accesses *accesses_of(struct thread *t)
 /* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
 struct accesses *accesses_start(struct thread *t, const struct clock *creator);
 void accesses_end(struct accesses *a);
+/* The record of a write of whole granules by t now; of a heap block's allocator (its stack, 0: from fp). 0: it does not
+ * count. access.c */
+u64 access_as_written(struct thread *t, ref_t stack, const u64 *fp);
+/* access_range, or access_range_by_call. access.c */
+void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call, const u64 *fp);
 /* Gives back the crowds of cells that are about to be cleared. */
 void crowds_end(struct accesses *a, u64 addr, u64 size);
 

@@ -12,8 +12,21 @@ int hb_start(void);
 void hb_forked(void);
 extern u32 hb_limit __attribute__((visibility("hidden"))); /* keys at one time; tests lower it */
 struct accesses;
-/* All keys that are addresses in there are forgotten. */
-void hb_memory_gone(struct accesses *a, u64 addr, u64 size);
+/* All keys that are addresses in there are forgotten. hb_pages: how many keys there are of addresses in a page of memory,
+ * by hash. */
+#define HB_PAGE_SHIFT 12
+#define HB_PAGE_BITS 16
+extern u32 *hb_pages __attribute__((visibility("hidden")));
+static inline u32 *hb_page(u64 addr)
+{
+    return &hb_pages[(addr >> HB_PAGE_SHIFT) * 0x9e3779b97f4a7c15ULL >> (64 - HB_PAGE_BITS)];
+}
+void hb_memory_gone_slow(struct accesses *a, u64 addr, u64 size);
+static inline void hb_memory_gone(struct accesses *a, u64 addr, u64 size)
+{
+    if (snarl_unlikely((addr ^ (addr + size - 1)) >> HB_PAGE_SHIFT || __atomic_load_n(hb_page(addr), __ATOMIC_RELAXED)))
+        hb_memory_gone_slow(a, addr, size);
+}
 
 void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode);
 void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode);

@@ -34,6 +34,12 @@ static inline void shadow_touch(u64 addr)
 int shadow_start(void);
 /* True when all of [addr, addr + size) is watched. Reserves for new regions where it can. */
 bool shadow_covers(u64 addr, u64 size);
+/* False: shadow_covers tells. */
+static inline bool shadow_surely_covers(u64 addr, u64 size)
+{
+    u64 last = addr + size - 1;
+    return size <= SHADOW_REGION && last >> 47 == 0 && shadow_is_touched(addr) && shadow_is_touched(last);
+}
 /* As if nothing had ever been accessed there. */
 void shadow_clear(u64 addr, u64 size);
 /* Everywhere. For a forked child. */

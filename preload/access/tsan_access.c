@@ -55,7 +55,7 @@ static __attribute__((noinline)) void range_miss(u64 addr, u64 size, u32 kind)
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
-    access_range(t, addr, size, kind, fp);
+    access_range_by_call(t, addr, size, kind, fp);
     interceptor_leave(t);
 }
 
@@ -147,7 +147,7 @@ static SNARL_HOT void range_seen(u64 addr, u64 size, u32 kind, const u64 *fp)
     struct thread *t = access_now ? interceptor_enter(fp) : NULL;
     if (!t)
         return;
-    access_range(t, addr, size, kind, fp);
+    access_range_by_call(t, addr, size, kind, fp);
     interceptor_leave(t);
 }
 
