@@ -954,17 +954,29 @@ static __attribute__((noinline)) bool quick_step(const struct quick *q)
     return done;
 }
 
-/* The newer of two slots is this thread's own and says less than the access; the older one, too, is its own and says
- * something else: of a block's beginning, for one. */
-static SNARL_HOT bool quick_newer(const struct quick *q, u64 seen, u32 word)
+/* 0: the access takes it away; 1: it stays as it is; 2: it takes more to tell. */
+static SNARL_HOT u32 own_slot_stays(const struct quick *q, u32 slot)
 {
-    u32 older = (u32)(seen >> 32);
-    if (!epoch_is_own(q->a, slot_epoch(older)) || slot_epoch(older) == slot_epoch(q->slot) ||
-        ((older & q->mask) && slot_outdone(older, q->kind)))
+    if (!slot)
+        return 0;
+    if (!epoch_is_own(q->a, slot_epoch(slot)))
+        return 2;
+    if ((slot & q->mask) && slot_outdone(slot, q->kind))
+        return slot & SLOT_MASK & ~q->mask ? 2 : 0;
+    return slot >> SLOT_KIND_SHIFT == q->slot >> SLOT_KIND_SHIFT ? 2 : 1;
+}
+
+/* Both slots are the thread's own, each stays or goes as a whole, and there is room: so it is for what is read and then
+ * written, and in heap blocks, whose beginning is a write. */
+static SNARL_HOT bool quick_own(const struct quick *q, u64 seen, u32 word)
+{
+    u32 newer = own_slot_stays(q, (u32)seen), older = own_slot_stays(q, (u32)(seen >> 32));
+    if (newer + older > 1)
         return false;
     u64 words = __atomic_load_n(shadow_site(q->addr), __ATOMIC_RELAXED);
-    __atomic_store_n(shadow_cell(q->addr), cell_make(q->slot, older), __ATOMIC_RELAXED);
-    __atomic_store_n(shadow_site(q->addr), word | words >> 32 << 32, __ATOMIC_RELAXED);
+    u32 left = newer ? (u32)seen : older ? (u32)(seen >> 32) : 0, left_word = newer ? (u32)words : (u32)(words >> 32);
+    __atomic_store_n(shadow_cell(q->addr), cell_make(q->slot, left), __ATOMIC_RELAXED);
+    __atomic_store_n(shadow_site(q->addr), word | (u64)left_word << 32, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -1005,10 +1017,9 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
     /* Most often the granule is new, or its only past is this thread's own and says less than this access. */
     if (!seen)
         return quick_store_first(addr, slot, word);
-    if (had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) || had == CELL_CROWD)
-        return quick_step(&q);
-    if (seen >> 32)
-        return quick_newer(&q, seen, word) || quick_step(&q);
+    if (seen >> 32 || had & SLOT_MASK & ~mask || !slot_outdone(had, kind) || !epoch_is_own(a, slot_epoch(had)) ||
+        had == CELL_CROWD)
+        return quick_own(&q, seen, word) || quick_step(&q);
     __atomic_store_n(cell, slot, __ATOMIC_RELAXED);
     __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
     return true;
