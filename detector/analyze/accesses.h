@@ -44,8 +44,12 @@ struct accesses {
     struct sync_clock fence; /* what the last release fence has seen */
     u32 nread;               /* keys of relaxed reads since the last acquire fence */
     u64 read[RELAXED_READS];
-    u64 barrier;    /* key of the barrier it has arrived at last */
-    u32 concurrent; /* an epoch that is not: true until the next acquire */
+    struct {
+        u64 key;
+        u32 n;              /* nread then */
+    } reads[RELAXED_READS]; /* by hash: where in `read` a key is, if it still is there */
+    u64 barrier;            /* key of the barrier it has arrived at last */
+    u32 concurrent;         /* an epoch that is not: true until the next acquire */
     /* By block of epochs: how many of its first ones are before everything this thread does from now on, as far as it
      * has asked. True as long as the numbers mean the same. */
     u16 past[EPOCHS / EPOCH_BLOCK];

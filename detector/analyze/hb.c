@@ -293,9 +293,11 @@ void hb_relaxed_write(struct thread *t, u64 key)
 
 void hb_note_read(struct accesses *a, u64 key)
 {
-    for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
-        if (a->read[i] == key)
-            return;
+    u32 i = (u32)(key * 0x9e3779b97f4a7c15ULL >> 58) % RELAXED_READS;
+    if (a->reads[i].key == key && a->reads[i].n < a->nread && a->read[a->reads[i].n % RELAXED_READS] == key)
+        return;
+    a->reads[i].key = key;
+    a->reads[i].n = a->nread;
     a->read[a->nread++ % RELAXED_READS] = key;
 }
 
