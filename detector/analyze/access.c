@@ -187,7 +187,7 @@ static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u
         if (!slot_conflicts(slot, x->kind))
             return slot;
         access_site(x);
-        race_found(x->t, x->a, addr, overlap, x->kind | (x->flags & SITE_FREE ? ACCESS_FREE : 0), x->stack, x->fp, slot,
+        race_found(x->t, x->a, addr, overlap, x->kind | x->flags, x->stack, x->fp, slot,
                    site_in(word, slot) ? site_in(word, slot) : site_awaited(addr, slot));
     }
     if (!slot_outdone(slot, x->kind))
@@ -465,7 +465,7 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     if (cap_due())
         cap_check(a);
     *x = (struct access){.t = t, .a = a, .fp = fp, .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC)};
-    x->flags = kind & ACCESS_FREE ? SITE_FREE : 0;
+    x->flags = kind & ACCESS_FLAGS;
     return true;
 }
 
