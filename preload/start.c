@@ -30,6 +30,7 @@
 #include "text.h"
 #include "unwind/python.h"
 #include "unwind/unwind.h"
+#include "watched.h"
 
 int __cxa_atexit(void (*)(void *), void *, void *);
 int __cxa_at_quick_exit(void (*)(void *), void *);
@@ -284,6 +285,7 @@ static bool start_engine(void)
         .shared_key = mapping_shared_key,
         .sem_value = sem_value,
         .end_processes = end_processes,
+        .watches = watched_caller,
         .unknown_threads = thread_unknown,
     };
     char exe[PATH_MAX];

@@ -230,21 +230,29 @@ void hb_release_store(struct thread *t, u64 key)
         release(a, key, true);
 }
 
+/* True: there was something that the thread did not know. */
+static bool acquire(struct accesses *a, u64 key)
+{
+    if (!__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+        return false;
+    struct hb_bucket *b = bucket_enter(key);
+    const struct hb_entry *e = entry_find(b, key);
+    bool learned = e && clock_acquire(&a->clock, &e->clock);
+    if (learned)
+        accesses_learned(a);
+    bucket_leave(b);
+    return learned;
+}
+
 void hb_acquire(struct thread *t, u64 key)
 {
     struct accesses *a = listening(t, key);
-    if (a && snarl_unlikely(__atomic_load_n(&spill.used, __ATOMIC_RELAXED)))
-        acquire_spilled(a);
-    if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+    if (!a)
         return;
-    struct hb_bucket *b = bucket_enter(key);
-    const struct hb_entry *e = entry_find(b, key);
-    if (e && clock_acquire(&a->clock, &e->clock)) {
-        accesses_learned(a);
-        if (key >> 60 == HB_PIPE || key >> 60 == HB_FILE)
-            atomicity_new_task(t); /* input */
-    }
-    bucket_leave(b);
+    if (snarl_unlikely(__atomic_load_n(&spill.used, __ATOMIC_RELAXED)))
+        acquire_spilled(a);
+    if (acquire(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
+        atomicity_new_task(t); /* input */
 }
 
 static void forget(struct accesses *a, u64 key)
@@ -386,6 +394,18 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     clock_release(&a->clock, &l->clock);
     clock_tick(&a->clock);
     accesses_new_epoch(a, true);
+}
+
+/* An acquire that learns nothing finds everything known. */
+bool hb_lock_unknown(struct thread *t, struct lock_rec *l)
+{
+    struct accesses *a = watched(t);
+    bool learned = a && clock_acquire(&a->clock, &l->clock);
+    if (a && object_has_readers(&l->head))
+        learned |= acquire(a, KEY_READERS | arena_ref(l));
+    if (learned)
+        accesses_learned(a);
+    return learned;
 }
 
 void hb_lock_gone(struct thread *t, struct lock_rec *l)

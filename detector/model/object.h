@@ -140,6 +140,13 @@ struct lock_rec {
     struct object_birth birth;
     struct sync_clock clock; /* left by its last exclusive holder; protected by the lock itself */
     u32 section;             /* exclusive acquires since accesses are watched; protected by the lock itself */
+    /* While accesses are watched (lock_life.c): */
+    u32 begun_lane; /* its initialisation, as a time of that lane; */
+    u64 begun_time; /* 0: not seen */
+    ref_t user;     /* the last to let it go, and where it was taken */
+    ref_t user_stack;
+    u64 user_pc;
+    u32 user_number; /* of that thread */
     u32 reserved;
 };
 
