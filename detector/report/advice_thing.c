@@ -36,8 +36,8 @@ bool advice_thing_why(const json_t *finding, const struct advice_access a[2], st
                      "still uses it then reads or writes that one.",
                      (long long)number);
     else if (with(a, VERB_INIT))
-        buffer_put(b, " To initialise it again makes it free, whoever is inside: two threads may then hold it at the "
-                      "same time, or wait for ever.");
+        buffer_put(b, " In another order, or at once, it is used before it is a lock, or becomes free while somebody "
+                      "is inside: two threads may then hold it, or wait for ever.");
     else
         buffer_put(b,
                    " A thread that has been let in, or woken, may still be inside of that call: it goes on in memory "
