@@ -21,6 +21,7 @@
 #include "access/stripe.h"
 #include "base/arena.h"
 #include "child_env.h"
+#include "harmless.h"
 #include "intercept/mapping.h"
 #include "interceptor.h"
 #include "locate.h"
@@ -286,6 +287,7 @@ static bool start_engine(void)
         .sem_value = sem_value,
         .end_processes = end_processes,
         .watches = watched_caller,
+        .harmless = harmless_race,
         .unknown_threads = thread_unknown,
     };
     char exe[PATH_MAX];

@@ -166,6 +166,8 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     a->races++;
     if (!detects(DETECT_RACE) || told(a, first, stack, site) || access_is_intended(first, size))
         return;
+    if (engine_hooks.harmless && engine_hooks.harmless(first))
+        return;
     struct object_birth memory = {.init_stack = stack};
     if (engine_hooks.locate_access)
         engine_hooks.locate_access(t, first, fp, &memory);

@@ -141,7 +141,7 @@ function(snarl_add_cases prefix directory)
 endfunction()
 
 # snarl_add_access_cases(DIRECTORY): the same for DIRECTORY/*.c and *.cc, built by `snarl cc` and `snarl c++` with each compiler that is
-# there: the tests are accesses/COMPILER/NAME. With `@needs openmp`: by gcc, whose OpenMP library is the one that is known.
+# there: the tests are accesses/COMPILER/NAME. With `@needs openmp`: by gcc, whose OpenMP library is the one that is known. `@flags`: more for the compiler.
 function(snarl_add_access_cases directory)
     file(GLOB files CONFIGURE_DEPENDS ${directory}/*.c ${directory}/*.cc)
     find_program(CASE_CXX_gcc g++)
@@ -161,6 +161,10 @@ function(snarl_add_access_cases directory)
             if(openmp)
                 list(APPEND build -fopenmp)
             endif()
+            file(STRINGS ${file} flags REGEX "^ \\* @flags ")
+            string(REGEX REPLACE "^ \\* @flags +" "" flags "${flags}")
+            separate_arguments(flags)
+            list(APPEND build ${flags})
             set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
             get_filename_component(name ${file} NAME_WE)
             set(folder ${CMAKE_CURRENT_BINARY_DIR}/accesses/${compiler})
