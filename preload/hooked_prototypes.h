@@ -109,6 +109,11 @@ void __cxa_end_catch(void);
 void _ZNSt15__exception_ptr13exception_ptr10_M_releaseEv(void **);
 void _ZNSt13__future_base13_State_baseV211_Make_ready6_M_setEv(void *);
 
+/* libomp */
+void *__kmpc_omp_task_alloc(void *, int, int, size_t, size_t, void *);
+void __kmpc_ordered(void *, int);
+void __kmpc_end_ordered(void *, int);
+
 /* libgomp. What an older compiler does not pass to GOMP_task is not used. */
 #define GOMP_LOOP(name) void name(void (*)(void *), void *, unsigned, long, long, long, unsigned);
 #define GOMP_LOOP_CHUNKS(name) void name(void (*)(void *), void *, unsigned, long, long, long, long, unsigned);

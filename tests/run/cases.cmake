@@ -141,13 +141,16 @@ function(snarl_add_cases prefix directory)
 endfunction()
 
 # snarl_add_access_cases(DIRECTORY): the same for DIRECTORY/*.c and *.cc, built by `snarl cc` and `snarl c++` with each compiler that is
-# there: the tests are accesses/COMPILER/NAME. With `@needs openmp`: by gcc, whose OpenMP library is the one that is known. `@flags`: more for the compiler.
+# there: the tests are accesses/COMPILER/NAME. With `@needs openmp`: if it has OpenMP. `@flags`: more for the compiler.
 function(snarl_add_access_cases directory)
     file(GLOB files CONFIGURE_DEPENDS ${directory}/*.c ${directory}/*.cc)
     find_program(CASE_CXX_gcc g++)
     find_program(CASE_CXX_clang clang++)
     foreach(compiler gcc clang)
         find_program(CASE_CC_${compiler} ${compiler})
+        file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/openmp.c "#include <omp.h>\nint main(void) { return omp_get_max_threads() == 0; }\n")
+        execute_process(COMMAND ${CASE_CC_${compiler}} -fopenmp openmp.c -o openmp-${compiler} WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}
+                        RESULT_VARIABLE no_openmp OUTPUT_QUIET ERROR_QUIET)
         foreach(file ${files})
             if(file MATCHES "\\.cc$")
                 set(build c++ --with=${CASE_CXX_${compiler}} -std=gnu++17)
@@ -155,7 +158,7 @@ function(snarl_add_access_cases directory)
                 set(build cc --with=${CASE_CC_${compiler}} -std=gnu11)
             endif()
             file(STRINGS ${file} openmp REGEX "^ \\* @needs openmp$")
-            if(build MATCHES "NOTFOUND" OR (openmp AND NOT (compiler STREQUAL "gcc" AND OpenMP_C_FOUND)))
+            if(build MATCHES "NOTFOUND" OR (openmp AND no_openmp))
                 continue()
             endif()
             if(openmp)
