@@ -401,11 +401,9 @@ bool hb_lock_unknown(struct thread *t, struct lock_rec *l)
 {
     struct accesses *a = watched(t);
     bool learned = a && clock_acquire(&a->clock, &l->clock);
-    if (a && object_has_readers(&l->head))
-        learned |= acquire(a, KEY_READERS | arena_ref(l));
     if (learned)
         accesses_learned(a);
-    return learned;
+    return (a && object_has_readers(&l->head) && acquire(a, KEY_READERS | arena_ref(l))) || learned;
 }
 
 void hb_lock_gone(struct thread *t, struct lock_rec *l)
