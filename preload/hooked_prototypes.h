@@ -111,6 +111,8 @@ void _ZNSt13__future_base13_State_baseV211_Make_ready6_M_setEv(void *);
 
 /* libomp */
 void *__kmpc_omp_task_alloc(void *, int, int, size_t, size_t, void *);
+void __kmpc_omp_wait_deps(void *, int, int, void *, int, void *);
+void __kmpc_omp_taskwait_deps_51(void *, int, int, void *, int, void *, int);
 void __kmpc_ordered(void *, int);
 void __kmpc_end_ordered(void *, int);
 

@@ -6,7 +6,7 @@
  * and stores. Locks and critical sections are seen in openmp.c.
  *
  * What libomp tells after the fact (an ordered section's end) is hooked instead. Reductions are done in an order of
- * libomp's own: accesses in them are not looked at. Not told: doacross loops, taskwait with dependences. */
+ * libomp's own: accesses in them are not looked at. Not told: doacross loops. */
 #include "openmp_edges.h"
 
 #include "base/sys.h"
@@ -248,6 +248,30 @@ void *hook___kmpc_omp_task_alloc(void *place, int thread, int flags, size_t size
     if (task)
         TOUCH(access_forget(t, (u64)task, ((size + 7) & ~7ULL) + shared));
     return task;
+}
+
+struct depend_info {
+    u64 address, size;
+    u8 flags; /* bit 1: written */
+};
+
+static void waited_for(int n, const struct depend_info *list, const u64 *fp)
+{
+    for (int i = 0; i < n; i++)
+        depend_acquire(list[i].address << 1 | (list[i].flags >> 1 & 1), fp);
+}
+
+/* taskwait with dependences. The list of those that do not overlap is always empty. */
+void hook___kmpc_omp_wait_deps(void *place, int thread, int n, void *list, int n_apart, void *apart)
+{
+    HOOKED(__kmpc_omp_wait_deps)(place, thread, n, list, n_apart, apart);
+    waited_for(n, list, INTERCEPTOR_FP());
+}
+
+void hook___kmpc_omp_taskwait_deps_51(void *place, int thread, int n, void *list, int n_apart, void *apart, int nowait)
+{
+    HOOKED(__kmpc_omp_taskwait_deps_51)(place, thread, n, list, n_apart, apart, nowait);
+    waited_for(nowait ? 0 : n, list, INTERCEPTOR_FP());
 }
 
 /* ---- sections one after the other ---- */
