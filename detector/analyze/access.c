@@ -101,21 +101,6 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
     return true;
 }
 
-/* Ends of blocks have epochs of their own, so that who finds one knows at once. The thread goes on in its present one.
- * 0: none is left in the thread's block. */
-static u32 epoch_of_frees(struct accesses *a)
-{
-    if (a->frees_of == a->epoch)
-        return a->frees;
-    if (a->next == a->block_end)
-        return 0;
-    a->frees_of = a->epoch;
-    a->frees = a->next++;
-    epochs[a->frees] = epochs[a->epoch];
-    epochs[a->frees].frees = 1;
-    return a->frees;
-}
-
 SNARL_COLD enum relation epoch_relation_slow(struct accesses *a, u32 epoch)
 {
     const struct epoch *e = &epochs[epoch];
@@ -123,8 +108,6 @@ SNARL_COLD enum relation epoch_relation_slow(struct accesses *a, u32 epoch)
         a->concurrent = epoch;
         return UNORDERED;
     }
-    if (snarl_unlikely(e->frees))
-        return FREED; /* not remembered: it is to be noticed each time */
     a->known[epoch % KNOWN] = epoch;
     return BEFORE;
 }
@@ -200,12 +183,12 @@ static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u
         *hit = true;
         return slot;
     }
-    if (snarl_unlikely(r >= UNORDERED)) {
-        if (r == UNORDERED && !slot_conflicts(slot, x->kind))
+    if (snarl_unlikely(r == UNORDERED)) {
+        if (!slot_conflicts(slot, x->kind))
             return slot;
         access_site(x);
         race_found(x->t, x->a, addr, overlap, x->kind | x->flags, x->stack, x->fp, slot,
-                   site_in(word, slot) ? site_in(word, slot) : site_awaited(addr, slot), r == FREED);
+                   site_in(word, slot) ? site_in(word, slot) : site_awaited(addr, slot));
     }
     if (!slot_outdone(slot, x->kind))
         return slot;
@@ -483,37 +466,7 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
         cap_check(a);
     *x = (struct access){.t = t, .a = a, .fp = fp, .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC)};
     x->flags = kind & ACCESS_FLAGS;
-    x->late = kind & ACCESS_FREE ? epoch_of_frees(a) : 0;
     return true;
-}
-
-/* Nothing but this thread's own past is in the cell. */
-static SNARL_HOT bool cell_is_own(const struct accesses *a, u64 cell)
-{
-    u32 newer = slot_epoch((u32)cell), older = slot_epoch((u32)(cell >> 32));
-    return newer && epoch_owner[newer / EPOCH_BLOCK] == a->number &&
-           (!older || epoch_owner[older / EPOCH_BLOCK] == a->number);
-}
-
-/* A cell that nobody else has touched is written without the bus lock, which would double the cost of most accesses:
- * another thread's very first access of the granule, between our load and our store, could get lost. */
-static SNARL_HOT bool quick_store(const struct accesses *a, u64 addr, u64 seen, u64 fresh, u64 sites)
-{
-    if (snarl_likely(cell_is_own(a, seen)))
-        __atomic_store_n(shadow_cell(addr), fresh, __ATOMIC_RELAXED);
-    else if (!__atomic_compare_exchange_n(shadow_cell(addr), &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return false;
-    __atomic_store_n(shadow_site(addr), sites, __ATOMIC_RELAXED);
-    return true;
-}
-
-/* The end of a granule that only this thread has touched. */
-static SNARL_HOT bool free_plainly(struct access *x, u64 addr, u32 mask)
-{
-    u64 seen = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
-    u32 slot = slot_make(access_epoch(x), x->kind, mask);
-    return mask == SLOT_MASK && !cycle_runs(x->a) && cell_is_own(x->a, seen) &&
-           quick_store(x->a, addr, seen, slot, site_word(access_site(x), slot));
 }
 
 static void granules(struct access *x, u64 addr, u64 size)
@@ -522,8 +475,7 @@ static void granules(struct access *x, u64 addr, u64 size)
     while (addr < end) {
         u64 next = (addr | (GRANULE - 1)) + 1;
         u32 n = (u32)((next < end ? next : end) - addr), mask = granule_mask(addr, n);
-        if (snarl_unlikely(x->flags) ? !(x->late && free_plainly(x, addr, mask))
-                                     : !access_is_known(addr, mask, x->kind))
+        if (!access_is_known(addr, mask, x->kind))
             granule_access(x, addr & ~(u64)(GRANULE - 1), mask);
         addr = next;
     }
@@ -581,6 +533,26 @@ static SNARL_HOT u32 quick_meet(const struct accesses *a, u32 slot, u32 mask, u3
     if (!slot_outdone(slot, kind))
         return slot;
     return slot & SLOT_MASK & ~mask ? slot & ~mask : 0;
+}
+
+/* Nothing but this thread's own past is in the cell. */
+static SNARL_HOT bool cell_is_own(const struct accesses *a, u64 cell)
+{
+    u32 newer = slot_epoch((u32)cell), older = slot_epoch((u32)(cell >> 32));
+    return newer && epoch_owner[newer / EPOCH_BLOCK] == a->number &&
+           (!older || epoch_owner[older / EPOCH_BLOCK] == a->number);
+}
+
+/* A cell that nobody else has touched is written without the bus lock, which would double the cost of most accesses:
+ * another thread's very first access of the granule, between our load and our store, could get lost. */
+static SNARL_HOT bool quick_store(const struct accesses *a, u64 addr, u64 seen, u64 fresh, u64 sites)
+{
+    if (snarl_likely(cell_is_own(a, seen)))
+        __atomic_store_n(shadow_cell(addr), fresh, __ATOMIC_RELAXED);
+    else if (!__atomic_compare_exchange_n(shadow_cell(addr), &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return false;
+    __atomic_store_n(shadow_site(addr), sites, __ATOMIC_RELAXED);
+    return true;
 }
 
 static SNARL_HOT bool quick_store_first(u64 addr, u32 slot, u32 word)

@@ -29,7 +29,6 @@ static void state_reset(struct thread *t, struct accesses *a)
 {
     __builtin_memset(a->reported, 0, sizeof a->reported);
     __builtin_memset(a->places, 0, sizeof a->places);
-    a->frees = a->frees_of = 0;
     a->first = a->epoch = a->next = a->block_first = a->block_end = 0;
     __atomic_store_n(&a->ignored, ACCESS_DETOUR, __ATOMIC_SEQ_CST);
     a->ignored_reads = a->ignored_writes = a->ignored_order = 0;

@@ -32,8 +32,7 @@ struct accesses {
     u32 epoch;  /* the one in access_now */
     u32 first;  /* the first of this block at the present time */
     u32 next, block_first, block_end;
-    u32 frees, frees_of; /* an epoch for the ends of blocks, at the time and with the locks of this one */
-    u32 ignored;         /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
+    u32 ignored; /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
     u32 ignored_reads, ignored_writes, ignored_order;
     bool ticked;         /* the time has moved on since `first` */
     bool over;           /* its thread has ended the process: not to begin again */
@@ -109,7 +108,7 @@ void accesses_end(struct accesses *a);
 /* Gives back the crowds of cells that are about to be cleared. */
 void crowds_end(struct accesses *a, u64 addr, u64 size);
 
-enum relation { SAME_EPOCH, BEFORE, UNORDERED, FREED /* before, too: the memory was given back there */ };
+enum relation { SAME_EPOCH, BEFORE, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);
 static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 {
@@ -154,9 +153,8 @@ void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
 /* Of two places that touch this memory, in any order. */
 u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other);
 bool access_is_intended(u64 addr, u32 size);
-/* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order; or (freed) the slot
- * is the end of the block that they were in. */
+/* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order. */
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u32 slot, u32 site, bool freed);
+                u32 slot, u32 site);
 
 #endif

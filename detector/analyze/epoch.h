@@ -17,9 +17,8 @@
 
 struct epoch {
     u64 time; /* on `lane`, of the thread's clock (model/clock.h) */
-    u32 lane : 31;
-    u32 frees : 1; /* of accesses that were the ends of blocks, and nothing else */
-    u32 number;    /* of the thread, never used again */
+    u32 lane;
+    u32 number; /* of the thread, never used again */
     ref_t thread;
     ref_t hold; /* hold_rec: the locks held, innermost first; 0: none */
 };

@@ -13,8 +13,7 @@
     X(LOCK_MISUSE, "lock-misuse", "a lock used against its rules")                                                     \
     X(STUCK, "stuck", "no thread can run again though no lock cycle exists")                                           \
     X(DATA_RACE, "data-race", "two accesses, one a write, not ordered by happens-before")                              \
-    X(ATOMICITY, "atomicity", "an update that is lost between two critical sections")                                  \
-    X(USE_AFTER_FREE, "use-after-free", "memory used by a thread after another one has freed it")
+    X(ATOMICITY, "atomicity", "an update that is lost between two critical sections")
 enum finding_kind {
 #define X(e, s, t) FINDING_##e,
     FINDING_KINDS(X)

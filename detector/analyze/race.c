@@ -158,7 +158,7 @@ static bool told(struct accesses *a, u64 addr, ref_t stack, u32 site)
 }
 
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u32 slot, u32 site, bool freed)
+                u32 slot, u32 site)
 {
     const struct epoch then = epochs[slot_epoch(slot)];
     u64 first = addr + (u32)__builtin_ctz(mask);
@@ -173,11 +173,11 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
         engine_hooks.locate_access(t, first, fp, &memory);
     const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;
     ref_t there = other ? other->stack : 0;
-    ref_t r = finding_begin(hash_combine(memory_signature(&memory, stack, there), freed), 0, 2);
+    ref_t r = finding_begin(memory_signature(&memory, stack, there), 0, 2);
     if (!r)
         return;
     struct finding_rec *f = arena_at(r);
-    f->kind = freed ? FINDING_USE_AFTER_FREE : FINDING_DATA_RACE;
+    f->kind = FINDING_DATA_RACE;
     f->verdict = VERDICT_OBSERVED;
     f->mem_address = first;
     f->mem_size = size;

@@ -388,8 +388,6 @@ void advice_write(json_t *finding)
         advice_level(finding, &a);
     else if (label_is(finding, "kind", "data-race"))
         advice_race(finding, &a);
-    else if (label_is(finding, "kind", "use-after-free"))
-        advice_freed(finding, &a);
     else if (label_is(finding, "kind", "atomicity"))
         advice_lost(finding, &a);
     else

@@ -389,11 +389,10 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     json_object_set_new(j, "count", json_integer(f->count ? f->count : 1));
     json_t *locks = locks_json(n, f);
     json_object_set_new(j, "locks", locks);
-    bool accesses = f->kind == FINDING_DATA_RACE || f->kind == FINDING_USE_AFTER_FREE;
-    if (f->mem_size || accesses) {
+    if (f->mem_size || f->kind == FINDING_DATA_RACE) {
         memory = collect_memory(n, f, events, nevents, &owner);
         json_object_set_new(j, "memory", memory);
-        if (accesses)
+        if (f->kind == FINDING_DATA_RACE)
             add_held_locks(n, locks, events, nevents);
     }
     json_object_set_new(j, "events", events_json(n, f, events, nevents, memory, threads));

@@ -11,8 +11,7 @@
 #include "map.h"
 #include "view.h"
 
-static const char *const kind_order[] = {"deadlock",  "stuck",      "data-race",  "use-after-free",
-                                         "atomicity", "lock-order", "lock-misuse"};
+static const char *const kind_order[] = {"deadlock", "stuck", "data-race", "atomicity", "lock-order", "lock-misuse"};
 
 int group_verdict_rank(const char *verdict)
 {

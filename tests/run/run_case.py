@@ -38,7 +38,7 @@ import sys
 import tempfile
 import time
 
-KINDS = {"deadlock", "lock-order", "lock-misuse", "stuck", "data-race", "atomicity", "use-after-free"}
+KINDS = {"deadlock", "lock-order", "lock-misuse", "stuck", "data-race", "atomicity"}
 RULES = {"unlock-not-owner", "unlock-not-locked", "relock", "destroy-locked", "use-destroyed", "lock-left-at-thread-exit",
          "wait-without-lock", "wait-two-mutexes", "fork-while-locked", "rwlock-upgrade", "not-initialised"}
 VERDICTS = {"observed", "predicted", "possible", "static"}
