@@ -150,3 +150,8 @@ bool watched_call(const u64 *fp, bool or_runtime)
         return true;
     return or_runtime && watched_code(pc) == CODE_RUNTIME && runtime_call(fp);
 }
+
+bool watched_caller(u64 pc, const u64 *fp)
+{
+    return fp ? watched_call(fp, true) : watched_code(pc - 1) != CODE_FOREIGN;
+}

@@ -20,4 +20,6 @@ enum code watched_code(u64 pc) __attribute__((visibility("hidden")));
 /* The intercepted call whose frame is fp (analyze/engine.h) was made by watched code; or, where it may be, by C++'s
  * standard library for watched code. Inside enter/leave. */
 bool watched_call(const u64 *fp, bool or_runtime) __attribute__((visibility("hidden")));
+/* engine_hooks.watches; C++'s standard library is good enough for a pc. */
+bool watched_caller(u64 pc, const u64 *fp) __attribute__((visibility("hidden")));
 #endif

@@ -98,7 +98,7 @@ u32 access_site(struct access *x)
         return x->site;
     if (!x->stack)
         x->stack = x->call ? access_call_stack(x->t, x->fp) : capture(x->t, x->fp);
-    u32 i = (x->stack ^ x->stack >> 8 ^ x->flags * (SITE_MEMO / 2)) % SITE_MEMO;
+    u32 i = (x->stack ^ x->stack >> 8 ^ x->flags * 31) % SITE_MEMO;
     if (snarl_likely(x->a->sites[i].stack == x->stack && x->a->sites[i].flags == x->flags))
         return x->site = x->a->sites[i].site;
     x->site = site_make(x->stack, 0, x->flags, 0);
@@ -173,7 +173,7 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     x->a = a;
     x->fp = fp;
     x->kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC);
-    x->flags = kind & ACCESS_FREE ? SITE_FREE : 0;
+    x->flags = kind & ACCESS_FLAGS;
     x->stack = x->site = x->late = 0;
     x->call = false;
     return true;

@@ -16,7 +16,13 @@ enum access_kind {
     ACCESS_ATOMIC = 2,   /* races with no other atomic access */
     ACCESS_FREE = 4,     /* with ACCESS_WRITE: the end of a heap block */
     ACCESS_READ_TOO = 8, /* with ACCESS_WRITE: the bytes have been read just before */
+    /* Of a thing that stands behind the bytes, a lock or a descriptor: */
+    ACCESS_BEGIN = 16, /* with ACCESS_WRITE: its initialisation */
+    ACCESS_END = 32,   /* with ACCESS_WRITE: its end */
+    ACCESS_USE = 64,   /* with ACCESS_READ */
 };
+/* What a site remembers of an access (site.h). */
+#define ACCESS_FLAGS (ACCESS_FREE | ACCESS_BEGIN | ACCESS_END | ACCESS_USE)
 
 extern bool access_on __attribute__((visibility("hidden")));
 

@@ -54,8 +54,7 @@ static SNARL_HOT u64 record_meet(struct access *x, u64 addr, u32 mask, u64 recor
         if (!slot_conflicts(slot, x->kind))
             return record;
         access_site(x);
-        race_found(x->t, x->a, addr, overlap, x->kind | (x->flags & SITE_FREE ? ACCESS_FREE : 0), x->stack, x->fp,
-                   record);
+        race_found(x->t, x->a, addr, overlap, x->kind | x->flags, x->stack, x->fp, record);
     }
     if (!slot_outdone(slot, x->kind))
         return record;

@@ -184,21 +184,29 @@ void hb_release_store(struct thread *t, u64 key)
         release(a, key, true);
 }
 
+/* True: there was something that the thread did not know. */
+static bool acquire(struct accesses *a, u64 key)
+{
+    if (hb_has_nothing(key))
+        return false;
+    struct hb_bucket *b = hb_bucket_enter(key);
+    const struct hb_entry *e = hb_entry_find(b, key);
+    bool learned = e && clock_acquire(&a->clock, &e->clock);
+    if (learned)
+        accesses_learned(a);
+    hb_bucket_leave(b);
+    return learned;
+}
+
 void hb_acquire(struct thread *t, u64 key)
 {
     struct accesses *a = hb_listening(t, key);
-    if (a && snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
-        hb_acquire_spilled(a);
-    if (!a || hb_has_nothing(key))
+    if (!a)
         return;
-    struct hb_bucket *b = hb_bucket_enter(key);
-    const struct hb_entry *e = hb_entry_find(b, key);
-    if (e && clock_acquire(&a->clock, &e->clock)) {
-        accesses_learned(a);
-        if (key >> 60 == HB_PIPE || key >> 60 == HB_FILE)
-            atomicity_new_task(t); /* input */
-    }
-    hb_bucket_leave(b);
+    if (snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
+        hb_acquire_spilled(a);
+    if (acquire(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
+        atomicity_new_task(t); /* input */
 }
 
 static void forget(struct accesses *a, u64 key)
@@ -347,6 +355,16 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     clock_release(&a->clock, &l->clock);
     clock_tick(&a->clock);
     accesses_new_epoch(a, true);
+}
+
+/* An acquire that learns nothing finds everything known. */
+bool hb_lock_unknown(struct thread *t, struct lock_rec *l)
+{
+    struct accesses *a = watched(t);
+    bool learned = a && clock_acquire(&a->clock, &l->clock);
+    if (learned)
+        accesses_learned(a);
+    return (a && object_has_readers(&l->head) && acquire(a, KEY_READERS | arena_ref(l))) || learned;
 }
 
 void hb_lock_gone(struct thread *t, struct lock_rec *l)

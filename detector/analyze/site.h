@@ -9,13 +9,11 @@
 #include "analyze/cell.h"
 #include "base/types.h"
 
-#define SITE_FREE 1u /* flag: the access was the end of a heap block */
-
 struct site {
     ref_t stack;
     u32 rest; /* next site of a list, 0 at its end */
     u8 mask;  /* bytes that the stack is for; 0: all that the slot has */
-    u8 flags;
+    u8 flags; /* of ACCESS_FLAGS */
     u16 reserved;
     u32 next; /* in the hash bucket */
 };
