@@ -65,7 +65,7 @@ static bool same_flags(const struct insn *in, const ZydisAccessedFlags *f)
     if (!f)
         return !in->flags_written;
     return !(flags_of(f->tested) & ~in->flags_read) &&
-           !(in->flags_written & ~flags_of(f->modified | f->set_0 | f->set_1 | f->undefined));
+           !(in->flags_written & ~flags_of(f->modified | f->set_0 | f->set_1));
 }
 
 /* What is accessed beside the stack by itself: what Zydis says, or not to be told. */

@@ -179,12 +179,17 @@ static u8 string_kind(const ZydisDecodedInstruction *d, const ZydisDecodedOperan
     return src && dst ? MEM_STRING_TWO : src ? MEM_STRING_SRC : MEM_STRING_DST;
 }
 
+static int is_stack(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *o)
+{
+    return general(o->mem.base) == 4 || d->mnemonic == ZYDIS_MNEMONIC_LEAVE || d->mnemonic == ZYDIS_MNEMONIC_ENTER;
+}
+
 /* An operand that the encoding does not name. */
 static void take_fixed_memory(struct opcode_facts *f, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops,
                               const ZydisDecodedOperand *o)
 {
     int base = general(o->mem.base), index = general(o->mem.index);
-    if (base == 4) {
+    if (is_stack(d, o)) {
         f->what |= OP_STACK;
         return;
     }
@@ -218,7 +223,7 @@ static void take_memory(struct opcode_facts *f, const struct opcode_case *c, con
         return;
     if (!named)
         take_fixed_memory(f, d, ops, o);
-    if (general(o->mem.base) == 4)
+    if (!named && is_stack(d, o))
         return;
     if (o->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
         f->what |= OP_MEM_READ;
@@ -397,8 +402,8 @@ void opcode_try(const struct opcode_case *c, struct opcode_facts *f)
     }
     if (d.cpu_flags) {
         f->flags_read = flags_of(d.cpu_flags->tested);
-        f->flags_written =
-            flags_of(d.cpu_flags->modified | d.cpu_flags->set_0 | d.cpu_flags->set_1 | d.cpu_flags->undefined);
+        /* Not those that are left undefined: processors mostly leave them alone, and nobody reads them. */
+        f->flags_written = flags_of(d.cpu_flags->modified | d.cpu_flags->set_0 | d.cpu_flags->set_1);
     }
     take_flow(f, &d, ops);
     take_count(f, &d, ops);

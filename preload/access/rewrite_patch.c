@@ -1,0 +1,280 @@
+/* Jumps from original code to copies. Called when the copies are complete. rewrite_commit changes the program's code;
+ * the rest changes nothing but the arena and r. Takes no lock; memory from the system.
+ *
+ *     before             after
+ *       push rbp           jmp copy          E9 aa bb cc EE
+ *       mov  rbp, rsp                           |______|  |
+ *       sub  rsp, 16                          mov's 3     sub's first byte
+ *
+ * A jump of five bytes overwrites instructions that follow. Their copies are in the arena, and execution comes to them
+ * there; but perhaps somebody jumps to the original. So of each overwritten instruction the first byte becomes one of
+ * those that always fault in user mode: the signal leads to the copy. That is the way of branches that nobody could know
+ * of, too: with it, a jump table that has been missed costs a signal.
+ *
+ * So bytes of the displacement are free, or one of the trap bytes, or have to stay as they are: those of calls, which are
+ * executed in place, and of code that runs on in the original. The arena lies where the last byte is a trap byte; where
+ * more is asked for, the jump goes to a stub in the arena at an address that satisfies it:
+ *
+ *     stub: jmp copy
+ *
+ * or begins with prefixes that do nothing, so that its bytes fall elsewhere. Heads are done from high to low addresses:
+ * the ones further up are there when the next looks what must stay. */
+#include "rewrite_patch.h"
+
+#include "rewrite_emit.h"
+
+#define JUMP 5u
+#define TRIES 60000u
+#define PADDING_MOST 64u
+
+enum byte_class { BYTE_FREE, BYTE_TRAP, BYTE_STAYS };
+
+struct patcher {
+    struct rewrite *r;
+    struct arena *arena;
+    u32 *fixed; /* a bit for each byte of text: part of a jump */
+    u32 turn;   /* where the search for stubs begins */
+};
+
+/* #UD: 06 07 0E 16 17 1E 1F 27 2F 37 3F 60 61 82 9A D4 D6 EA, #GP: F4 FA FB, and 6C-6F E4-E7 EC-EF (ports) */
+static const u8 trap_bytes[] = {0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f,
+                                0x60, 0x61, 0x82, 0x9a, 0xd4, 0xd6, 0xea, 0xf4, 0xfa, 0xfb, 0x6c,
+                                0x6d, 0x6e, 0x6f, 0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef};
+
+bool patch_is_trap(u8 opcode)
+{
+    for (u32 i = 0; i < sizeof trap_bytes; i++)
+        if (trap_bytes[i] == opcode)
+            return true;
+    return false;
+}
+
+/* ---- what may become of a byte ---- */
+
+/* The last instruction that begins at or before the offset; NOWHERE if it does not reach it. */
+static u32 place_around(const struct rewrite *r, u32 at)
+{
+    for (u32 back = 0; back < INSN_LONGEST && back <= at; back++) {
+        u32 i = place_at(r, r->image.text_lo + at - back);
+        if (i != NOWHERE)
+            return back < r->places.item[i].length ? i : NOWHERE;
+    }
+    return NOWHERE;
+}
+
+static bool does_nothing(const u8 *code, const struct insn *in)
+{
+    u8 opcode = code[in->opcode_at];
+    if (code[0] == 0xcc)
+        return true;
+    if (in->flow != FLOW_NEXT || in->writes || in->flags_written || in->memory != MEM_NONE)
+        return false;
+    return opcode == 0x90 || (opcode == 0x1f && in->opcode_at && code[in->opcode_at - 1] == 0x0f);
+}
+
+/* Between functions, no-operations that nothing falls into, from the function's end on. */
+static bool is_padding(const struct rewrite *r, u32 at)
+{
+    u32 from = at, i = NOWHERE;
+    while (from && at - from < PADDING_MOST && (i = place_around(r, from - 1)) == NOWHERE)
+        from--;
+    if (i == NOWHERE || flow_falls_through(r->places.item[i].flow))
+        return false;
+    while (from <= at) {
+        struct insn in;
+        const u8 *code = text_at(r, from);
+        if (!insn_decode(code, text_size(r) - from, &in) || !does_nothing(code, &in))
+            return false;
+        from += in.length;
+    }
+    return true;
+}
+
+static enum byte_class class_of(const struct patcher *p, u32 at, u32 head)
+{
+    const struct rewrite *r = p->r;
+    if (at >= text_size(r) || (p->fixed[at / 32] >> at % 32 & 1))
+        return BYTE_STAYS;
+    u32 i = place_around(r, at);
+    if (i == head)
+        return BYTE_FREE;
+    if (i == NOWHERE)
+        return is_padding(r, at) ? BYTE_FREE : BYTE_STAYS;
+    const struct place *q = &r->places.item[i];
+    if (q->copy == NOWHERE || (q->marks & (PLACE_IN_PLACE | PLACE_STAYS)))
+        return BYTE_STAYS;
+    return q->at == at ? BYTE_TRAP : BYTE_FREE;
+}
+
+/* ---- where a jump may go ---- */
+
+struct choice {
+    u8 value[256];
+    u32 n;
+};
+
+static void choices(struct choice *c, enum byte_class class, u8 now)
+{
+    c->n = 0;
+    if (class == BYTE_STAYS) {
+        c->value[c->n++] = now;
+    } else if (class == BYTE_TRAP) {
+        __builtin_memcpy(c->value, trap_bytes, sizeof trap_bytes);
+        c->n = sizeof trap_bytes;
+    } else {
+        for (; c->n < 256; c->n++)
+            c->value[c->n] = (u8)c->n;
+    }
+}
+
+static bool allowed(const struct choice *c, u8 v)
+{
+    for (u32 i = 0; i < c->n; i++)
+        if (c->value[i] == v)
+            return true;
+    return false;
+}
+
+/* A stub's displacement from `next`, 0: none. */
+static int32_t find_stub(struct patcher *p, u64 next, const struct choice c[4])
+{
+    const struct arena *a = p->arena;
+    u32 tries = 0, turn = p->turn++;
+    for (u32 i = 0; i < c[3].n; i++) {
+        u64 at3 = next + (u64)(int64_t)(int32_t)((u32)c[3].value[i] << 24);
+        if (at3 + (1 << 24) <= a->stubs || at3 >= a->hi)
+            continue;
+        for (u32 j = 0; j < c[2].n; j++) {
+            u64 at2 = at3 + ((u64)c[2].value[(j + turn) % c[2].n] << 16);
+            if (at2 + (1 << 16) <= a->stubs || at2 >= a->hi)
+                continue;
+            for (u32 k = 0; k < c[1].n; k++) {
+                u64 at1 = at2 + ((u64)c[1].value[(k + turn) % c[1].n] << 8);
+                for (u32 l = 0; l < c[0].n && tries < TRIES; l += c[0].n == 256 ? 8 : 1, tries++)
+                    if (arena_take(p->arena, at1 + c[0].value[l], JUMP))
+                        return (int32_t)(at1 + c[0].value[l] - next);
+            }
+        }
+    }
+    return 0;
+}
+
+static bool reaches_directly(int64_t displacement, const struct choice c[4])
+{
+    u32 v = (u32)displacement;
+    if (displacement != (int32_t)displacement)
+        return false;
+    return allowed(&c[0], (u8)v) && allowed(&c[1], (u8)(v >> 8)) && allowed(&c[2], (u8)(v >> 16)) &&
+           allowed(&c[3], (u8)(v >> 24));
+}
+
+/* ---- heads ---- */
+
+static void put_jump(struct patcher *p, u32 at, u32 prefixes, int32_t displacement)
+{
+    static const u8 harmless[] = {0x3e, 0x2e, 0x26, 0x3e};
+    u8 *code = p->r->patched + at;
+    __builtin_memcpy(code, harmless, prefixes);
+    code[prefixes] = 0xe9;
+    __builtin_memcpy(code + prefixes + 1, &displacement, sizeof displacement);
+    for (u32 i = at; i < at + prefixes + JUMP; i++)
+        p->fixed[i / 32] |= 1u << i % 32;
+}
+
+static bool try_head(struct patcher *p, u32 head, u32 prefixes)
+{
+    struct rewrite *r = p->r;
+    struct place *h = &r->places.item[head];
+    u32 first = h->at + prefixes + 1;
+    u64 next = r->image.text_lo + first + 4, body = p->arena->lo + h->copy;
+    struct choice c[4];
+    if (first + 4 > text_size(r))
+        return false;
+    for (u32 i = 0; i < 4; i++)
+        choices(&c[i], class_of(p, first + i, head), r->patched[first + i]);
+    int64_t displacement = (int64_t)(body - next);
+    if (reaches_directly(displacement, c)) {
+        r->counts.direct++;
+    } else {
+        int32_t to_stub = find_stub(p, next, c);
+        if (!to_stub)
+            return false;
+        struct emit e = {.p = (u8 *)(next + (u64)(int64_t)to_stub)};
+        e.end = e.p + JUMP;
+        emit_jump(&e, body);
+        displacement = to_stub;
+        r->counts.stubs++;
+    }
+    put_jump(p, h->at, prefixes, (int32_t)displacement);
+    h->marks |= PLACE_PATCHED;
+    return true;
+}
+
+static void patch_head(struct patcher *p, u32 head)
+{
+    struct rewrite *r = p->r;
+    const struct place *h = &r->places.item[head];
+    if (h->marks & PLACE_IN_PLACE) {
+        r->counts.failed += h->checks != NOWHERE;
+        return;
+    }
+    u32 most = h->length - 1u < 4 ? h->length - 1u : 4;
+    for (u32 prefixes = 0; prefixes <= most; prefixes++)
+        if (try_head(p, head, prefixes))
+            return;
+    r->counts.failed++;
+}
+
+/* Calls within the module go to copies at once. */
+static void retarget_calls(struct patcher *p)
+{
+    struct rewrite *r = p->r;
+    for (u32 i = 0; i < r->places.n; i++) {
+        const struct place *q = &r->places.item[i];
+        struct insn in;
+        if (q->flow != FLOW_CALL || !place_decode(r, q, &in) || in.imm_size != 4)
+            continue;
+        u32 target = place_at(r, place_target(r, q, &in));
+        if (target == NOWHERE || r->places.item[target].copy == NOWHERE ||
+            !(r->places.item[target].marks & PLACE_NEEDED))
+            continue;
+        int32_t to = (int32_t)(p->arena->lo + r->places.item[target].copy - (place_address(r, q) + q->length));
+        __builtin_memcpy(r->patched + q->at + in.imm_at, &to, sizeof to);
+        r->counts.retargeted++;
+    }
+}
+
+bool rewrite_patch(struct rewrite *r, struct arena *a)
+{
+    u64 bytes = ((u64)text_size(r) / 32 + 1) * sizeof(u32);
+    struct patcher p = {.r = r, .arena = a, .fixed = sys_map(bytes)};
+    r->patched = sys_map(text_size(r));
+    if (!p.fixed || !r->patched) {
+        sys_unmap(p.fixed, bytes);
+        return false;
+    }
+    __builtin_memcpy(r->patched, text_at(r, 0), text_size(r));
+    retarget_calls(&p);
+    for (u32 i = r->places.n; i-- > 0;) {
+        const struct place *q = &r->places.item[i];
+        if ((q->marks & (PLACE_ENTRY | PLACE_NEEDED)) != (PLACE_ENTRY | PLACE_NEEDED) || q->copy == NOWHERE)
+            continue;
+        r->counts.entries++;
+        patch_head(&p, i);
+    }
+    sys_unmap(p.fixed, bytes);
+    return true;
+}
+
+bool rewrite_commit(struct rewrite *r)
+{
+    u64 from = r->image.text_lo & ~4095ULL, bytes = ((r->image.text_hi + 4095) & ~4095ULL) - from;
+    if (sys_call3(SYS_mprotect, from, bytes, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
+        return false;
+    u8 *text = (u8 *)r->image.text_lo;
+    for (u32 i = 0; i < text_size(r); i++)
+        if (text[i] != r->patched[i])
+            text[i] = r->patched[i];
+    sys_call3(SYS_mprotect, from, bytes, PROT_READ | PROT_EXEC);
+    return true;
+}
