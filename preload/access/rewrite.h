@@ -79,6 +79,7 @@ struct function {
     u16 writes;       /* registers that it changes */
     u16 returns;      /* and those that a caller of it still needs */
     u8 returns_flags;
+    u8 entry_flags;   /* needed at one of its entries */
     bool frame;       /* rbp is its frame pointer */
     bool escapes;     /* the address of something on its stack is taken */
     bool entangled;   /* a branch goes into the midst of an instruction */

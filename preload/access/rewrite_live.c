@@ -5,6 +5,9 @@
  * it, without what it writes whole, with what it reads. What is not known is needed: at indirect jumps everything; at
  * calls all registers, for a callee may get them, or an exception leads to a place that wants them.
  *
+ * Flags are passed by an indirect jump only to such places of its function as want them and are known to be reached from
+ * somewhere: compilers pass none, and hand-written code only within a function.
+ *
  * Behind a return the ABI's results are needed and what callers expect to be kept; what this function leaves alone, for
  * a caller in the same module may count on that; and what is needed after any call of it in this module: hand-written
  * code has conventions of its own, for flags as well, which it may also pass. */
@@ -70,8 +73,9 @@ static struct live behind(struct state *s, const struct function *f, u32 i)
     case FLOW_RETURN:
         return (struct live){(u16)(RETURNED | f->returns | ~f->writes), f->returns_flags};
     case FLOW_JUMP_INDIRECT:
+        return (struct live){REGS_ALL, f->entry_flags};
     case FLOW_STOP:
-        return (struct live){REGS_ALL, FLAGS_ALL};
+        return (struct live){REGS_ALL, 0};
     case FLOW_JUMP: /* perhaps to another function, which then returns for this one */
         if (e->target != NOWHERE && (e->target < f->first || e->target >= f->end))
             callee(s, e->target, f->returns, f->returns_flags);
@@ -88,7 +92,7 @@ static struct live behind(struct state *s, const struct function *f, u32 i)
     }
 }
 
-static bool step(struct state *s, const struct function *f, u32 i)
+static bool step(struct state *s, struct function *f, u32 i)
 {
     struct place *p = &s->r->places.item[i];
     const struct effect *e = &s->effects.item[i];
@@ -98,6 +102,8 @@ static bool step(struct state *s, const struct function *f, u32 i)
     bool changed = registers != p->live || flags != p->flags_live;
     p->live = registers;
     p->flags_live = flags;
+    if (p->marks & PLACE_ENTRY)
+        f->entry_flags |= flags;
     return changed;
 }
 
@@ -123,7 +129,7 @@ bool rewrite_live(struct rewrite *r)
     for (u32 pass = 0; s.changed && pass < PASSES; pass++) {
         s.changed = false;
         for (u32 i = r->functions.n; i-- > 0;) {
-            const struct function *f = &r->functions.item[i];
+            struct function *f = &r->functions.item[i];
             bool again = true;
             for (u32 turn = 0; again && turn < PASSES; turn++) {
                 again = false;

@@ -24,7 +24,7 @@
 #include "rewrite_emit.h"
 
 #define JUMP 5u
-#define TRIES 60000u
+#define TRIES 4000u
 #define PADDING_MOST 64u
 
 enum byte_class { BYTE_FREE, BYTE_TRAP, BYTE_STAYS };

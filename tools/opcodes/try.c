@@ -272,9 +272,35 @@ static void take_flow(struct opcode_facts *f, const ZydisDecodedInstruction *d, 
         f->what |= OP_BARRED;
 }
 
-static void take_kind(struct opcode_facts *f, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
+/* Its operands' forms decide. */
+static void take_form(struct opcode_facts *f, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
 {
     int last = d->operand_count_visible - 1;
+    switch (d->mnemonic) {
+    case ZYDIS_MNEMONIC_XCHG:
+        if (ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            f->what |= OP_LOCKED;
+        break;
+    case ZYDIS_MNEMONIC_XOR:
+    case ZYDIS_MNEMONIC_SUB:
+        if (ops[0].type == ZYDIS_OPERAND_TYPE_REGISTER && ops[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            ops[0].size >= 32)
+            f->what |= OP_SAME_ZERO;
+        break;
+    case ZYDIS_MNEMONIC_BT:
+    case ZYDIS_MNEMONIC_BTS:
+    case ZYDIS_MNEMONIC_BTR:
+    case ZYDIS_MNEMONIC_BTC:
+        if (f->memory && ops[last].type == ZYDIS_OPERAND_TYPE_REGISTER)
+            f->memory = MEM_OTHER;
+        break;
+    default:
+        break;
+    }
+}
+
+static void take_kind(struct opcode_facts *f, const ZydisDecodedInstruction *d)
+{
     switch (d->mnemonic) {
     case ZYDIS_MNEMONIC_XBEGIN:
     case ZYDIS_MNEMONIC_IRET:
@@ -289,26 +315,9 @@ static void take_kind(struct opcode_facts *f, const ZydisDecodedInstruction *d, 
     case ZYDIS_MNEMONIC_HLT:
         f->flow = FLOW_STOP;
         break;
-    case ZYDIS_MNEMONIC_XCHG:
-        if (ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
-            f->what |= OP_LOCKED;
-        break;
-    case ZYDIS_MNEMONIC_XOR:
-    case ZYDIS_MNEMONIC_SUB:
-        if (ops[0].type == ZYDIS_OPERAND_TYPE_REGISTER && ops[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            ops[0].size >= 32)
-            f->what |= OP_SAME_ZERO;
-        break;
     case ZYDIS_MNEMONIC_BSF: /* leave it alone when they find nothing */
     case ZYDIS_MNEMONIC_BSR:
         f->reg = (u8)((f->reg | USE_READ) & ~USE_WHOLE);
-        break;
-    case ZYDIS_MNEMONIC_BT:
-    case ZYDIS_MNEMONIC_BTS:
-    case ZYDIS_MNEMONIC_BTR:
-    case ZYDIS_MNEMONIC_BTC:
-        if (f->memory && ops[last].type == ZYDIS_OPERAND_TYPE_REGISTER)
-            f->memory = MEM_OTHER;
         break;
     case ZYDIS_MNEMONIC_PUSHF:
     case ZYDIS_MNEMONIC_PUSHFD:
@@ -407,6 +416,7 @@ void opcode_try(const struct opcode_case *c, struct opcode_facts *f)
     }
     take_flow(f, &d, ops);
     take_count(f, &d, ops);
-    take_kind(f, &d, ops);
+    take_form(f, &d, ops);
+    take_kind(f, &d);
     take_category(f, &d);
 }
