@@ -56,8 +56,9 @@ enum place_mark {
     PLACE_NEEDED = 8,      /* a check can be reached from here before a return to original code */
     PLACE_STAYS = 16,      /* original code runs here: it must keep its bytes */
     PLACE_PATCHED = 32,    /* begins with a jump to its copy */
-    PLACE_IN_PLACE = 64,   /* a call: executed where it is */
+    PLACE_IN_PLACE = 64,   /* a call: executed where it is; otherwise its copy does what it would */
     PLACE_READ_TOO = 128,  /* its check stands for a read before, too */
+    PLACE_FAILED = 256,    /* an entry, but there is no room for a jump */
 };
 
 /* An instruction. */
@@ -69,7 +70,7 @@ struct place {
     u8 flags_live;
     u8 length;
     u8 flow;
-    u8 marks;
+    u16 marks;
 };
 
 struct function {
@@ -98,7 +99,7 @@ struct check {
 struct rewrite_counts {
     u32 functions, undecoded, overlapping, entangled, copied;
     u32 instructions, eligible, merged, checks, calls; /* of the checks that always call */
-    u32 entries, direct, stubs, failed, retargeted;
+    u32 entries, direct, stubs, hosted, failed, retargeted, made_up;
     u32 tables, table_entries, pads;
     u32 spills, flag_saves, hoisted;
 };
@@ -143,6 +144,11 @@ static inline u64 place_address(const struct rewrite *r, const struct place *p)
 static inline bool place_decode(const struct rewrite *r, const struct place *p, struct insn *in)
 {
     return insn_decode(text_at(r, p->at), p->length, in);
+}
+/* It is to begin with a jump to its copy. */
+static inline bool place_is_head(const struct place *p)
+{
+    return (p->marks & (PLACE_ENTRY | PLACE_NEEDED | PLACE_FAILED)) == (PLACE_ENTRY | PLACE_NEEDED);
 }
 /* Where a relative jump or call goes. */
 static inline u64 place_target(const struct rewrite *r, const struct place *p, const struct insn *in)
@@ -194,6 +200,8 @@ bool rewrite_scan(struct rewrite *r) HIDDEN;
 bool rewrite_entries(struct rewrite *r) HIDDEN;
 bool rewrite_live(struct rewrite *r) HIDDEN;
 bool rewrite_select(struct rewrite *r) HIDDEN;
+/* Marks original code that runs on, once more: some entries have failed. */
+bool rewrite_stays(struct rewrite *r) HIDDEN;
 void rewrite_free(struct rewrite *r) HIDDEN;
 
 #undef HIDDEN

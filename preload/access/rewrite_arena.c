@@ -99,6 +99,11 @@ bool arena_take(struct arena *a, u64 at, u32 n)
     return true;
 }
 
+void arena_release_all(struct arena *a)
+{
+    __builtin_memset(a->taken, 0, STUB_BYTES / 8);
+}
+
 bool arena_seal(struct arena *a)
 {
     return sys_call3(SYS_mprotect, a->lo, a->hi - a->lo, PROT_READ | PROT_EXEC) == 0;

@@ -34,6 +34,9 @@ void arena_free_taken(struct arena *a) __attribute__((visibility("hidden")));
 /* n bytes at exactly that address, among the stubs; false when they are not free. */
 bool arena_take(struct arena *a, u64 at, u32 n) __attribute__((visibility("hidden")));
 
+/* None of them is taken any more. */
+void arena_release_all(struct arena *a) __attribute__((visibility("hidden")));
+
 static inline bool arena_has(const struct arena *a, u64 addr)
 {
     return addr >= a->lo && addr < a->hi;

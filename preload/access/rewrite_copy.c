@@ -6,6 +6,7 @@
  *       mov [rip + x], eax            check; mov [rip + x'], eax      the same variable
  *       jne there                     jne there'                      the copy of `there`
  *       call g                        jmp to the original call        it returns to the original, which is patched
+ *       call g, where it cannot stay  push the same return address; jmp g
  *       jrcxz there                   jrcxz 1f; jmp 2f; 1: jmp there'; 2:
  *       ret                           ret
  *
@@ -59,6 +60,24 @@ static void verbatim(struct copier *c, const struct place *p, const struct insn 
     __builtin_memcpy(begin + in->disp_at, &short_disp, 4);
 }
 
+/* The same return address, then the same target: through the same operand, as a jump. */
+static void make_up_call(struct copier *c, const struct place *p, const struct insn *in)
+{
+    u64 back = place_address(c->r, p) + p->length;
+    emit_1(&c->hot, 0x68); /* push, sign-extended; its upper half is put right */
+    emit_4(&c->hot, (u32)back);
+    EMIT(&c->hot, 0xc7, 0x44, 0x24, 4);
+    emit_4(&c->hot, (u32)(back >> 32));
+    if (in->flow == FLOW_CALL) {
+        jump_to(c, place_target(c->r, p, in));
+        return;
+    }
+    u8 *begin = c->hot.p;
+    verbatim(c, p, in);
+    if (!c->hot.full)
+        begin[in->opcode_at + 1] = (u8)((begin[in->opcode_at + 1] & ~0x38) | 4 << 3);
+}
+
 static void instruction(struct copier *c, const struct place *p, const struct insn *in)
 {
     const u8 *code = text_at(c->r, p->at);
@@ -77,7 +96,10 @@ static void instruction(struct copier *c, const struct place *p, const struct in
         break;
     case FLOW_CALL:
     case FLOW_CALL_INDIRECT:
-        emit_jump(&c->hot, place_address(c->r, p));
+        if (p->marks & PLACE_IN_PLACE)
+            emit_jump(&c->hot, place_address(c->r, p));
+        else
+            make_up_call(c, p, in);
         break;
     default:
         verbatim(c, p, in);

@@ -17,7 +17,8 @@
  *
  *     stub: jmp copy
  *
- * or begins with prefixes that do nothing, so that its bytes fall elsewhere. Heads are done from high to low addresses:
+ * or begins with prefixes that do nothing, so that its bytes fall elsewhere; or a short jump goes to a jump in the midst of
+ * an instruction nearby that is not executed any more (its host). Heads are done from high to low addresses:
  * the ones further up are there when the next looks what must stay. */
 #include "rewrite_patch.h"
 
@@ -26,6 +27,7 @@
 #define JUMP 5u
 #define TRIES 4000u
 #define PADDING_MOST 64u
+#define FIXED_BYTES(r) (((u64)text_size(r) / 32 + 1) * sizeof(u32))
 
 enum byte_class { BYTE_FREE, BYTE_TRAP, BYTE_STAYS };
 
@@ -33,7 +35,8 @@ struct patcher {
     struct rewrite *r;
     struct arena *arena;
     u32 *fixed; /* a bit for each byte of text: part of a jump */
-    u32 turn;   /* where the search for stubs begins */
+    u32 failed, unchecked;
+    u32 turn; /* where the search for stubs begins: bits 8 to 15 and 16 to 23 of a displacement */
 };
 
 /* #UD: 06 07 0E 16 17 1E 1F 27 2F 37 3F 60 61 82 9A D4 D6 EA, #GP: F4 FA FB, and 6C-6F E4-E7 EC-EF (ports) */
@@ -135,24 +138,36 @@ static bool allowed(const struct choice *c, u8 v)
     return false;
 }
 
-/* A stub's displacement from `next`, 0: none. */
+/* A place for a stub among the 256 addresses from `lo` on, 0: none. */
+static u64 stub_among(struct patcher *p, u64 lo, const struct choice *c)
+{
+    for (u32 i = 0; i < c->n; i += c->n == 256 ? 8 : 1)
+        if (arena_take(p->arena, lo + c->value[i], JUMP))
+            return lo + c->value[i];
+    return 0;
+}
+
+/* A stub's displacement from `next`, 0: none. The search goes on where the last one has found room, so that stubs lie
+ * close together. */
 static int32_t find_stub(struct patcher *p, u64 next, const struct choice c[4])
 {
     const struct arena *a = p->arena;
-    u32 tries = 0, turn = p->turn++;
+    u32 tries = 0;
     for (u32 i = 0; i < c[3].n; i++) {
         u64 at3 = next + (u64)(int64_t)(int32_t)((u32)c[3].value[i] << 24);
         if (at3 + (1 << 24) <= a->stubs || at3 >= a->hi)
             continue;
         for (u32 j = 0; j < c[2].n; j++) {
-            u64 at2 = at3 + ((u64)c[2].value[(j + turn) % c[2].n] << 16);
-            if (at2 + (1 << 16) <= a->stubs || at2 >= a->hi)
+            u64 at2 = at3 + ((u64)c[2].value[(j + p->turn / 256) % c[2].n] << 16);
+            if (at2 + (1 << 16) + 256 <= a->stubs || at2 >= a->hi)
                 continue;
-            for (u32 k = 0; k < c[1].n; k++) {
-                u64 at1 = at2 + ((u64)c[1].value[(k + turn) % c[1].n] << 8);
-                for (u32 l = 0; l < c[0].n && tries < TRIES; l += c[0].n == 256 ? 8 : 1, tries++)
-                    if (arena_take(p->arena, at1 + c[0].value[l], JUMP))
-                        return (int32_t)(at1 + c[0].value[l] - next);
+            for (u32 k = 0; k < c[1].n && tries < TRIES; k++, tries++) {
+                u64 stub = stub_among(p, at2 + ((u64)c[1].value[(k + p->turn) % c[1].n] << 8), &c[0]);
+                if (!stub)
+                    continue;
+                if (c[2].n == 256 && c[1].n == 256) /* the values are their own numbers */
+                    p->turn = (j + p->turn / 256) % 256 * 256 + (k + p->turn) % 256;
+                return (int32_t)(stub - next);
             }
         }
     }
@@ -170,6 +185,12 @@ static bool reaches_directly(int64_t displacement, const struct choice c[4])
 
 /* ---- heads ---- */
 
+static void fix_bytes(struct patcher *p, u32 at, u32 n)
+{
+    for (u32 i = at; i < at + n; i++)
+        p->fixed[i / 32] |= 1u << i % 32;
+}
+
 static void put_jump(struct patcher *p, u32 at, u32 prefixes, int32_t displacement)
 {
     static const u8 harmless[] = {0x3e, 0x2e, 0x26, 0x3e};
@@ -177,8 +198,7 @@ static void put_jump(struct patcher *p, u32 at, u32 prefixes, int32_t displaceme
     __builtin_memcpy(code, harmless, prefixes);
     code[prefixes] = 0xe9;
     __builtin_memcpy(code + prefixes + 1, &displacement, sizeof displacement);
-    for (u32 i = at; i < at + prefixes + JUMP; i++)
-        p->fixed[i / 32] |= 1u << i % 32;
+    fix_bytes(p, at, prefixes + JUMP);
 }
 
 static bool try_head(struct patcher *p, u32 head, u32 prefixes)
@@ -210,19 +230,77 @@ static bool try_head(struct patcher *p, u32 head, u32 prefixes)
     return true;
 }
 
+/* ---- short jumps ---- */
+
+#define SHORT_JUMP 2u
+
+/* Instruction q has room for a jump behind its first byte, and nobody executes it. */
+static bool can_host(const struct patcher *p, u32 q)
+{
+    const struct place *host = &p->r->places.item[q];
+    if (host->length < 1 + JUMP || class_of(p, host->at, NOWHERE) != BYTE_TRAP)
+        return false;
+    if (place_is_head(host)) /* will want its bytes itself */
+        return false;
+    for (u32 i = 1; i <= JUMP; i++)
+        if (class_of(p, host->at + i, NOWHERE) != BYTE_FREE)
+            return false;
+    return true;
+}
+
+static bool try_host(struct patcher *p, u32 head, u32 q)
+{
+    struct rewrite *r = p->r;
+    struct place *h = &r->places.item[head];
+    const struct place *host = &r->places.item[q];
+    int64_t distance = (int64_t)host->at + 1 - (h->at + SHORT_JUMP);
+    struct choice c;
+    choices(&c, class_of(p, h->at + 1, head), r->patched[h->at + 1]);
+    if (distance < -128 || distance > 127 || !allowed(&c, (u8)distance) || !can_host(p, q))
+        return false;
+    u64 next = r->image.text_lo + host->at + 1 + JUMP;
+    int32_t to_body = (int32_t)(p->arena->lo + h->copy - next);
+    r->patched[host->at] = trap_bytes[0];
+    r->patched[host->at + 1] = 0xe9;
+    __builtin_memcpy(r->patched + host->at + 2, &to_body, sizeof to_body);
+    r->patched[h->at] = 0xeb;
+    r->patched[h->at + 1] = (u8)distance;
+    fix_bytes(p, host->at, 1 + JUMP);
+    fix_bytes(p, h->at, SHORT_JUMP);
+    h->marks |= PLACE_PATCHED;
+    r->counts.hosted++;
+    return true;
+}
+
+static bool find_host(struct patcher *p, u32 head)
+{
+    const struct place *places = p->r->places.item;
+    u32 at = places[head].at;
+    for (u32 q = head; q-- > 0 && places[q].at + 1 + 128 >= at + SHORT_JUMP;)
+        if (try_host(p, head, q))
+            return true;
+    for (u32 q = head + 1; q < p->r->places.n && places[q].at + 1 <= at + SHORT_JUMP + 127; q++)
+        if (try_host(p, head, q))
+            return true;
+    return false;
+}
+
 static void patch_head(struct patcher *p, u32 head)
 {
     struct rewrite *r = p->r;
     const struct place *h = &r->places.item[head];
     if (h->marks & PLACE_IN_PLACE) {
-        r->counts.failed += h->checks != NOWHERE;
+        p->unchecked += h->checks != NOWHERE;
         return;
     }
     u32 most = h->length - 1u < 4 ? h->length - 1u : 4;
     for (u32 prefixes = 0; prefixes <= most; prefixes++)
         if (try_head(p, head, prefixes))
             return;
-    r->counts.failed++;
+    if (find_host(p, head))
+        return;
+    r->places.item[head].marks |= PLACE_FAILED;
+    p->failed++;
 }
 
 /* Calls within the module go to copies at once. */
@@ -244,26 +322,41 @@ static void retarget_calls(struct patcher *p)
     }
 }
 
-bool rewrite_patch(struct rewrite *r, struct arena *a)
+static void all_heads(struct patcher *p)
 {
-    u64 bytes = ((u64)text_size(r) / 32 + 1) * sizeof(u32);
-    struct patcher p = {.r = r, .arena = a, .fixed = sys_map(bytes)};
-    r->patched = sys_map(text_size(r));
-    if (!p.fixed || !r->patched) {
-        sys_unmap(p.fixed, bytes);
-        return false;
-    }
+    struct rewrite *r = p->r;
     __builtin_memcpy(r->patched, text_at(r, 0), text_size(r));
-    retarget_calls(&p);
+    r->counts.direct = r->counts.stubs = r->counts.hosted = r->counts.entries = r->counts.retargeted = 0;
+    p->turn = p->unchecked = 0;
+    retarget_calls(p);
     for (u32 i = r->places.n; i-- > 0;) {
         const struct place *q = &r->places.item[i];
-        if ((q->marks & (PLACE_ENTRY | PLACE_NEEDED)) != (PLACE_ENTRY | PLACE_NEEDED) || q->copy == NOWHERE)
+        if (!place_is_head(q) || q->copy == NOWHERE)
             continue;
         r->counts.entries++;
-        patch_head(&p, i);
+        patch_head(p, i);
     }
-    sys_unmap(p.fixed, bytes);
-    return true;
+}
+
+/* Where an entry has found no room for a jump, original code runs on: what it runs through has to stay as it is. So all
+ * is done again. */
+#define ROUNDS 4u
+bool rewrite_patch(struct rewrite *r, struct arena *a)
+{
+    struct patcher p = {.r = r, .arena = a, .fixed = sys_map(FIXED_BYTES(r))};
+    r->patched = sys_map(text_size(r));
+    bool ok = p.fixed && r->patched;
+    for (u32 round = 0, before = 0; ok && round < ROUNDS; round++, before = p.failed) {
+        all_heads(&p);
+        if (p.failed == before)
+            break;
+        __builtin_memset(p.fixed, 0, FIXED_BYTES(r));
+        arena_release_all(a);
+        ok = rewrite_stays(r);
+    }
+    r->counts.failed = p.failed + p.unchecked;
+    sys_unmap(p.fixed, FIXED_BYTES(r));
+    return ok;
 }
 
 bool rewrite_commit(struct rewrite *r)

@@ -98,7 +98,7 @@ static void take_over(struct window *w, const struct seen *now)
     for (u32 i = 0; i < w->n; i++) {
         const struct seen *before = &w->item[i];
         if (!writes_memory(&before->in) && within(before, now)) {
-            places[before->place].marks &= (u8)~PLACE_CHECKED;
+            places[before->place].marks &= (u16)~PLACE_CHECKED;
             places[now->place].marks |= PLACE_READ_TOO;
             w->r->counts.merged++;
         } else {
@@ -252,34 +252,88 @@ static void mark_crossings(struct rewrite *r)
     }
 }
 
-/* Original code runs on from entries that lead to no check. */
-static bool mark_staying(struct rewrite *r)
+/* From here original code would run, and does not begin with a jump to its copy. */
+static bool runs_on(const struct rewrite *r, u32 place)
+{
+    const struct place *p = &r->places.item[place];
+    return place != NOWHERE && !(p->marks & PLACE_STAYS) && !place_is_head(p);
+}
+
+/* Original code runs on from entries that lead to no check, up to the next one that does. */
+bool rewrite_stays(struct rewrite *r)
 {
     LIST(u32) todo = {0};
     if (!LIST_HOLD(&todo, 3ULL * r->places.n + 3))
         return false;
     for (u32 i = 0; i < r->places.n; i++)
-        if ((r->places.item[i].marks & (PLACE_ENTRY | PLACE_NEEDED)) == PLACE_ENTRY)
+        if ((r->places.item[i].marks & PLACE_ENTRY) && runs_on(r, i))
             todo.item[todo.n++] = i;
     while (todo.n) {
         u32 i = todo.item[--todo.n];
         struct place *p = &r->places.item[i];
         struct insn in;
-        if (p->marks & PLACE_STAYS)
-            continue;
         p->marks |= PLACE_STAYS;
-        u32 after = place_after(r, i);
-        if (flow_falls_through(p->flow) && after != NOWHERE && !(r->places.item[after].marks & PLACE_STAYS))
+        u32 after = flow_falls_through(p->flow) ? place_after(r, i) : NOWHERE, target = NOWHERE;
+        if (flow_has_target(p->flow)) {
+            place_decode(r, p, &in);
+            target = place_at(r, place_target(r, p, &in));
+        }
+        if (runs_on(r, after))
             todo.item[todo.n++] = after;
-        if (!flow_has_target(p->flow))
-            continue;
-        place_decode(r, p, &in);
-        u32 target = place_at(r, place_target(r, p, &in));
-        if (target != NOWHERE && !(r->places.item[target].marks & PLACE_STAYS))
+        if (target != after && runs_on(r, target))
             todo.item[todo.n++] = target;
     }
     LIST_FREE(&todo);
     return true;
+}
+
+/* ---- entries that are jumps ---- */
+
+/* A short jump is left as it is: what it goes to becomes the entry. */
+static void pass_on(struct rewrite *r)
+{
+    for (u32 turn = 0; turn < 2; turn++) { /* one may go to another */
+        for (u32 i = 0; i < r->places.n; i++) {
+            struct place *p = &r->places.item[i];
+            struct insn in;
+            if (!place_is_head(p) || p->flow != FLOW_JUMP || p->checks != NOWHERE || p->length > 4)
+                continue;
+            place_decode(r, p, &in);
+            u32 target = place_at(r, place_target(r, p, &in));
+            if (target == NOWHERE)
+                continue;
+            r->places.item[target].marks |= PLACE_ENTRY;
+            p->marks |= PLACE_FAILED;
+        }
+    }
+}
+
+/* ---- calls that cannot stay ---- */
+
+#define JUMP 5u
+
+/* A copy can make up for it: push what it would push, and jump. */
+static bool can_be_made_up(const struct rewrite *r, const struct place *p)
+{
+    struct insn in;
+    return place_decode(r, p, &in) && !(in.has_operand && in.base == RSP);
+}
+
+/* An entry needs five bytes. A call that begins in them, or is the entry and has a check, cannot be executed in place. */
+static void release_calls(struct rewrite *r)
+{
+    for (u32 i = 0; i < r->places.n; i++) {
+        const struct place *head = &r->places.item[i];
+        if (!place_is_head(head) || ((head->marks & PLACE_IN_PLACE) && head->checks == NOWHERE))
+            continue;
+        for (u32 k = i; k < r->places.n && r->places.item[k].at < head->at + JUMP; k++) {
+            struct place *p = &r->places.item[k];
+            if (!(p->marks & PLACE_IN_PLACE) || !function_of(r, k)->copied || !can_be_made_up(r, p))
+                continue;
+            p->marks &= (u16)~PLACE_IN_PLACE;
+            r->counts.made_up++;
+        }
+    }
 }
 
 bool rewrite_select(struct rewrite *r)
@@ -292,5 +346,7 @@ bool rewrite_select(struct rewrite *r)
     r->counts.checks = r->checks.n;
     mark_crossings(r);
     mark_needed(r);
-    return mark_staying(r);
+    pass_on(r);
+    release_calls(r);
+    return rewrite_stays(r);
 }

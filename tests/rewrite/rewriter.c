@@ -202,13 +202,14 @@ static void report(int fd)
         dprintf(fd,
                 "%s text %llu copies %llu cold %llu us %llu functions %u undecoded %u overlapping %u entangled %u "
                 "copied %u "
-                "instructions %u eligible %u merged %u checks %u calls %u entries %u direct %u stubs %u failed %u "
+                "instructions %u eligible %u merged %u checks %u calls %u entries %u direct %u stubs %u hosted %u "
+                "failed %u made_up %u "
                 "retargeted %u tables %u/%u pads %u spills %u flags %u hoisted %u traps %u misses %llu\n",
                 names[i], (unsigned long long)modules[i].text_bytes, (unsigned long long)modules[i].copy_bytes,
                 (unsigned long long)modules[i].cold_bytes, (unsigned long long)took[i], c->functions, c->undecoded,
                 c->overlapping, c->entangled, c->copied, c->instructions, c->eligible, c->merged, c->checks, c->calls,
-                c->entries, c->direct, c->stubs, c->failed, c->retargeted, c->tables, c->table_entries, c->pads,
-                c->spills, c->flag_saves, c->hoisted, traps, (unsigned long long)misses);
+                c->entries, c->direct, c->stubs, c->hosted, c->failed, c->made_up, c->retargeted, c->tables,
+                c->table_entries, c->pads, c->spills, c->flag_saves, c->hoisted, traps, (unsigned long long)misses);
     }
 }
 
