@@ -58,6 +58,7 @@ enum place_mark {
     PLACE_PATCHED = 32,    /* begins with a jump to its copy */
     PLACE_IN_PLACE = 64,   /* a call: executed where it is; otherwise its copy does what it would */
     PLACE_READ_TOO = 128,  /* its check stands for a read before, too */
+    PLACE_SHARED = 512,    /* another function jumps here, or ends before it */
     PLACE_FAILED = 256,    /* an entry, but there is no room for a jump */
 };
 
@@ -65,6 +66,7 @@ enum place_mark {
 struct place {
     u32 at;   /* offset in the text */
     u32 copy; /* offset in the arena, its checks included; NOWHERE */
+    u32 target; /* place that a jump, branch or call leads to, NOWHERE; known once entries are */
     u32 checks; /* first of those that stand before it: index in struct rewrite.checks, NOWHERE */
     u16 live; /* registers needed from here on */
     u8 flags_live;
@@ -85,6 +87,7 @@ struct function {
     bool escapes;     /* the address of something on its stack is taken */
     bool entangled;   /* a branch goes into the midst of an instruction */
     bool copied;
+    bool stale;       /* what its liveness follows from has changed */
 };
 
 /* An access that is checked. */
@@ -104,6 +107,7 @@ struct rewrite_counts {
     u32 spills, flag_saves, hoisted;
 };
 
+#define TABLES_KEPT 256u
 struct rewrite {
     struct image image;
     LIST(struct function) functions;
@@ -112,6 +116,7 @@ struct rewrite {
     u32 *starts; /* a bit for each byte of text: an instruction begins here */
     u8 *patched; /* what the text will be */
     u32 *ranks;  /* how many places come before each 32 of these bits */
+    u64 tables[TABLES_KEPT]; /* jump tables that have been read, by hash */
     struct rewrite_counts counts;
 };
 

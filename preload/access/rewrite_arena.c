@@ -5,7 +5,9 @@
  * relative to the jump, its target lies: so arenas are put where that byte is one that faults.
  *
  *      EC..EF  256 to 320 MiB below        6C..6F  1.7 GiB above
- *      E4..E7  384 to 448 MiB below        and others */
+ *      E4..E7  384 to 448 MiB below        and others
+ *
+ * Copies of a large module do not fit there: then they lie anywhere within reach, and only the stubs in the window. */
 #include "rewrite_arena.h"
 
 #include <sys/mman.h>
@@ -14,6 +16,7 @@
 
 #define MIB (1ULL << 20)
 #define STUB_BYTES (16 * MIB) /* the more, the more freely stubs can be placed */
+#define REACH (1900 * MIB)    /* of a displacement, with something to spare for operands beyond the text */
 #define STEP MIB
 #define LOWEST 0x10000ULL
 #define HIGHEST 0x7ffffffff000ULL
@@ -49,17 +52,45 @@ static bool window_range(const struct window *w, const struct image *m, u64 byte
     return true;
 }
 
-static u64 place(const struct image *m, u64 bytes)
+static u64 place_between(u64 lo, u64 hi, u64 bytes)
+{
+    if (hi < lo + bytes)
+        return 0;
+    for (u64 at = (hi - bytes) & ~4095ULL; at >= lo; at -= STEP)
+        if (map_at(at, bytes))
+            return at;
+    return 0;
+}
+
+static u64 place_in_window(const struct image *m, u64 bytes)
 {
     for (u32 i = 0; i < ARRAY_LEN(windows); i++) {
-        u64 lo, hi;
-        if (!window_range(&windows[i], m, bytes, &lo, &hi))
-            continue;
-        for (u64 at = hi - bytes; at >= lo; at -= STEP)
-            if (map_at(at, bytes))
-                return at;
+        u64 lo, hi, at;
+        if (window_range(&windows[i], m, bytes, &lo, &hi) && (at = place_between(lo, hi, bytes)) != 0)
+            return at;
     }
     return 0;
+}
+
+static u64 place_in_reach(const struct image *m, u64 bytes)
+{
+    u64 lo = m->text_hi > LOWEST + REACH ? m->text_hi - REACH : LOWEST;
+    u64 at = place_between(lo, m->text_lo - MIB, bytes);
+    return at ? at : place_between(m->text_hi + MIB, m->text_lo + REACH, bytes);
+}
+
+static bool map_both(struct arena *a, const struct image *image, u64 bytes)
+{
+    a->lo = place_in_window(image, bytes + STUB_BYTES);
+    if (a->lo) {
+        a->stubs = a->lo + bytes;
+    } else {
+        a->stubs = place_in_window(image, STUB_BYTES);
+        a->lo = a->stubs ? place_in_reach(image, bytes) : 0;
+    }
+    a->hi = a->lo + bytes;
+    a->stubs_end = a->stubs + STUB_BYTES;
+    return a->lo != 0;
 }
 
 bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold)
@@ -67,19 +98,15 @@ bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold
     static const u8 jump[] = {0xff, 0x25};
     copies = (copies + sizeof(struct arena_head) + 4095) & ~4095ULL;
     cold = (cold + 4095) & ~4095ULL;
-    u64 bytes = copies + cold + STUB_BYTES;
     *a = (struct arena){.taken = sys_map(STUB_BYTES / 8)};
-    u64 lo = a->taken ? place(image, bytes) : 0;
-    if (!lo) {
-        arena_free_taken(a);
+    if (!a->taken || !map_both(a, image, copies + cold)) {
+        arena_drop(a);
         return false;
     }
-    a->lo = lo;
-    a->hi = lo + bytes;
-    a->copies = lo + sizeof(struct arena_head);
-    a->copies_end = a->cold = lo + copies;
-    a->cold_end = a->stubs = a->cold + cold;
-    struct arena_head *head = (struct arena_head *)lo;
+    a->copies = a->lo + sizeof(struct arena_head);
+    a->copies_end = a->cold = a->lo + copies;
+    a->cold_end = a->cold + cold;
+    struct arena_head *head = (struct arena_head *)a->lo;
     int32_t to_slow = (int32_t)((u64)&head->slow - ((u64)head->call_slow + 6));
     __builtin_memcpy(head->call_slow, jump, sizeof jump);
     __builtin_memcpy(head->call_slow + sizeof jump, &to_slow, sizeof to_slow);
@@ -88,7 +115,7 @@ bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold
 
 bool arena_take(struct arena *a, u64 at, u32 n)
 {
-    if (at < a->stubs || at + n > a->hi)
+    if (at < a->stubs || at + n > a->stubs_end)
         return false;
     u32 first = (u32)(at - a->stubs);
     for (u32 i = first; i < first + n; i++)
@@ -106,7 +133,8 @@ void arena_release_all(struct arena *a)
 
 bool arena_seal(struct arena *a)
 {
-    return sys_call3(SYS_mprotect, a->lo, a->hi - a->lo, PROT_READ | PROT_EXEC) == 0;
+    return sys_call3(SYS_mprotect, a->lo, a->hi - a->lo, PROT_READ | PROT_EXEC) == 0 &&
+           sys_call3(SYS_mprotect, a->stubs, STUB_BYTES, PROT_READ | PROT_EXEC) == 0;
 }
 
 void arena_free_taken(struct arena *a)
@@ -119,6 +147,8 @@ void arena_drop(struct arena *a)
 {
     if (a->lo)
         sys_call3(SYS_munmap, a->lo, a->hi - a->lo, 0);
+    if (a->stubs)
+        sys_call3(SYS_munmap, a->stubs, STUB_BYTES, 0);
     arena_free_taken(a);
     *a = (struct arena){0};
 }

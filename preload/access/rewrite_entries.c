@@ -78,8 +78,11 @@ static u64 table_target(u64 table, u32 i, u32 width)
 static bool table(struct rewrite *r, const struct function *f, u64 at, u32 width)
 {
     u32 n = 0;
+    u64 *known = &r->tables[(at * 0x9e3779b97f4a7c15ULL) >> 56];
     if (at % width)
         return false;
+    if (*known == (at | (width == 8)))
+        return true;
     for (; n < TABLE_MOST && image_constant(&r->image, at + (u64)n * width, width); n++) {
         u64 to = table_target(at, n, width);
         if (place_at(r, to) == NOWHERE)
@@ -92,6 +95,7 @@ static bool table(struct rewrite *r, const struct function *f, u64 at, u32 width
         return false;
     for (u32 i = 0; i < n; i++)
         mark(r, table_target(at, i, width));
+    *known = at | (width == 8);
     r->counts.tables++;
     r->counts.table_entries += n;
     return true;
@@ -135,9 +139,9 @@ static void instruction(struct rewrite *r, const struct function *f, u32 i)
     struct insn in;
     place_decode(r, p, &in);
     if (flow_has_target(in.flow) || in.flow == FLOW_CALL) {
-        u32 target = place_at(r, place_target(r, p, &in));
-        if (target != NOWHERE)
-            r->places.item[target].marks |= in.flow == FLOW_CALL ? PLACE_ENTRY | PLACE_LEADER : PLACE_LEADER;
+        p->target = place_at(r, place_target(r, p, &in));
+        if (p->target != NOWHERE)
+            r->places.item[p->target].marks |= in.flow == FLOW_CALL ? PLACE_ENTRY | PLACE_LEADER : PLACE_LEADER;
     }
     if (in.flow == FLOW_CALL || in.flow == FLOW_CALL_INDIRECT) {
         p->marks |= PLACE_IN_PLACE;

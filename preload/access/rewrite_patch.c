@@ -111,39 +111,33 @@ static enum byte_class class_of(const struct patcher *p, u32 at, u32 head)
 
 /* ---- where a jump may go ---- */
 
+/* Values that a byte may have: one, the trap bytes, or all. */
 struct choice {
-    u8 value[256];
+    u8 only;
     u32 n;
 };
 
-static void choices(struct choice *c, enum byte_class class, u8 now)
+static struct choice choices(enum byte_class class, u8 now)
 {
-    c->n = 0;
-    if (class == BYTE_STAYS) {
-        c->value[c->n++] = now;
-    } else if (class == BYTE_TRAP) {
-        __builtin_memcpy(c->value, trap_bytes, sizeof trap_bytes);
-        c->n = sizeof trap_bytes;
-    } else {
-        for (; c->n < 256; c->n++)
-            c->value[c->n] = (u8)c->n;
-    }
+    return (struct choice){now, class == BYTE_STAYS ? 1 : class == BYTE_TRAP ? (u32)sizeof trap_bytes : 256};
+}
+
+static u8 value_of(const struct choice *c, u32 i)
+{
+    return c->n == 1 ? c->only : c->n == 256 ? (u8)i : trap_bytes[i];
 }
 
 static bool allowed(const struct choice *c, u8 v)
 {
-    for (u32 i = 0; i < c->n; i++)
-        if (c->value[i] == v)
-            return true;
-    return false;
+    return c->n == 256 || (c->n == 1 ? v == c->only : patch_is_trap(v));
 }
 
 /* A place for a stub among the 256 addresses from `lo` on, 0: none. */
 static u64 stub_among(struct patcher *p, u64 lo, const struct choice *c)
 {
     for (u32 i = 0; i < c->n; i += c->n == 256 ? 8 : 1)
-        if (arena_take(p->arena, lo + c->value[i], JUMP))
-            return lo + c->value[i];
+        if (arena_take(p->arena, lo + value_of(c, i), JUMP))
+            return lo + value_of(c, i);
     return 0;
 }
 
@@ -154,15 +148,15 @@ static int32_t find_stub(struct patcher *p, u64 next, const struct choice c[4])
     const struct arena *a = p->arena;
     u32 tries = 0;
     for (u32 i = 0; i < c[3].n; i++) {
-        u64 at3 = next + (u64)(int64_t)(int32_t)((u32)c[3].value[i] << 24);
-        if (at3 + (1 << 24) <= a->stubs || at3 >= a->hi)
+        u64 at3 = next + (u64)(int64_t)(int32_t)((u32)value_of(&c[3], i) << 24);
+        if (at3 + (1 << 24) <= a->stubs || at3 >= a->stubs_end)
             continue;
         for (u32 j = 0; j < c[2].n; j++) {
-            u64 at2 = at3 + ((u64)c[2].value[(j + p->turn / 256) % c[2].n] << 16);
-            if (at2 + (1 << 16) + 256 <= a->stubs || at2 >= a->hi)
+            u64 at2 = at3 + ((u64)value_of(&c[2], (j + p->turn / 256) % c[2].n) << 16);
+            if (at2 + (1 << 16) + 256 <= a->stubs || at2 >= a->stubs_end)
                 continue;
             for (u32 k = 0; k < c[1].n && tries < TRIES; k++, tries++) {
-                u64 stub = stub_among(p, at2 + ((u64)c[1].value[(k + p->turn) % c[1].n] << 8), &c[0]);
+                u64 stub = stub_among(p, at2 + ((u64)value_of(&c[1], (k + p->turn) % c[1].n) << 8), &c[0]);
                 if (!stub)
                     continue;
                 if (c[2].n == 256 && c[1].n == 256) /* the values are their own numbers */
@@ -211,7 +205,7 @@ static bool try_head(struct patcher *p, u32 head, u32 prefixes)
     if (first + 4 > text_size(r))
         return false;
     for (u32 i = 0; i < 4; i++)
-        choices(&c[i], class_of(p, first + i, head), r->patched[first + i]);
+        c[i] = choices(class_of(p, first + i, head), r->patched[first + i]);
     int64_t displacement = (int64_t)(body - next);
     if (reaches_directly(displacement, c)) {
         r->counts.direct++;
@@ -254,8 +248,7 @@ static bool try_host(struct patcher *p, u32 head, u32 q)
     struct place *h = &r->places.item[head];
     const struct place *host = &r->places.item[q];
     int64_t distance = (int64_t)host->at + 1 - (h->at + SHORT_JUMP);
-    struct choice c;
-    choices(&c, class_of(p, h->at + 1, head), r->patched[h->at + 1]);
+    struct choice c = choices(class_of(p, h->at + 1, head), r->patched[h->at + 1]);
     if (distance < -128 || distance > 127 || !allowed(&c, (u8)distance) || !can_host(p, q))
         return false;
     u64 next = r->image.text_lo + host->at + 1 + JUMP;
@@ -310,13 +303,12 @@ static void retarget_calls(struct patcher *p)
     for (u32 i = 0; i < r->places.n; i++) {
         const struct place *q = &r->places.item[i];
         struct insn in;
-        if (q->flow != FLOW_CALL || !place_decode(r, q, &in) || in.imm_size != 4)
+        if (q->flow != FLOW_CALL || q->target == NOWHERE || !(q->marks & PLACE_IN_PLACE))
             continue;
-        u32 target = place_at(r, place_target(r, q, &in));
-        if (target == NOWHERE || r->places.item[target].copy == NOWHERE ||
-            !(r->places.item[target].marks & PLACE_NEEDED))
+        const struct place *target = &r->places.item[q->target];
+        if (target->copy == NOWHERE || !(target->marks & PLACE_NEEDED) || !place_decode(r, q, &in))
             continue;
-        int32_t to = (int32_t)(p->arena->lo + r->places.item[target].copy - (place_address(r, q) + q->length));
+        int32_t to = (int32_t)(p->arena->lo + target->copy - (place_address(r, q) + q->length));
         __builtin_memcpy(r->patched + q->at + in.imm_at, &to, sizeof to);
         r->counts.retargeted++;
     }

@@ -154,8 +154,8 @@ static bool decode_function(struct rewrite *r, struct function *f)
         f->frame |= sets_frame(code, &in, at - f->lo);
         f->escapes |= takes_address(&in, f->frame);
         f->writes |= in.writes;
-        r->places.item[r->places.n++] =
-            (struct place){.at = at, .copy = NOWHERE, .checks = NOWHERE, .length = in.length, .flow = in.flow};
+        r->places.item[r->places.n++] = (struct place){
+            .at = at, .copy = NOWHERE, .target = NOWHERE, .checks = NOWHERE, .length = in.length, .flow = in.flow};
     }
     f->end = r->places.n;
     return true;

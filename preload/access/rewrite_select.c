@@ -203,16 +203,12 @@ static bool place_checks(struct rewrite *r, const struct function *f)
 static bool need_step(struct rewrite *r, u32 i)
 {
     struct place *p = &r->places.item[i];
-    struct insn in;
     bool needed = p->checks != NOWHERE;
     u32 after = place_after(r, i);
     if (flow_falls_through(p->flow) && after != NOWHERE)
         needed |= (r->places.item[after].marks & PLACE_NEEDED) != 0;
-    if (!needed && flow_has_target(p->flow)) {
-        place_decode(r, p, &in);
-        u32 target = place_at(r, place_target(r, p, &in));
-        needed = target != NOWHERE && (r->places.item[target].marks & PLACE_NEEDED);
-    }
+    if (flow_has_target(p->flow) && p->target != NOWHERE)
+        needed |= (r->places.item[p->target].marks & PLACE_NEEDED) != 0;
     if (needed)
         p->marks |= PLACE_NEEDED;
     return needed;
@@ -237,14 +233,9 @@ static void mark_crossings(struct rewrite *r)
     for (u32 f = 0; f < r->functions.n; f++) {
         const struct function *fn = &r->functions.item[f];
         for (u32 i = fn->first; !fn->copied && i < fn->end; i++) {
-            struct place *p = &r->places.item[i];
-            struct insn in;
-            if (!flow_has_target(p->flow))
-                continue;
-            place_decode(r, p, &in);
-            u32 target = place_at(r, place_target(r, p, &in));
-            if (target != NOWHERE)
-                r->places.item[target].marks |= PLACE_ENTRY;
+            const struct place *p = &r->places.item[i];
+            if (flow_has_target(p->flow) && p->target != NOWHERE)
+                r->places.item[p->target].marks |= PLACE_ENTRY;
         }
         u32 after = fn->end ? place_after(r, fn->end - 1) : NOWHERE;
         if (!fn->copied && after != NOWHERE && flow_falls_through(r->places.item[fn->end - 1].flow))
@@ -271,13 +262,9 @@ bool rewrite_stays(struct rewrite *r)
     while (todo.n) {
         u32 i = todo.item[--todo.n];
         struct place *p = &r->places.item[i];
-        struct insn in;
         p->marks |= PLACE_STAYS;
-        u32 after = flow_falls_through(p->flow) ? place_after(r, i) : NOWHERE, target = NOWHERE;
-        if (flow_has_target(p->flow)) {
-            place_decode(r, p, &in);
-            target = place_at(r, place_target(r, p, &in));
-        }
+        u32 after = flow_falls_through(p->flow) ? place_after(r, i) : NOWHERE;
+        u32 target = flow_has_target(p->flow) ? p->target : NOWHERE;
         if (runs_on(r, after))
             todo.item[todo.n++] = after;
         if (target != after && runs_on(r, target))
@@ -295,14 +282,10 @@ static void pass_on(struct rewrite *r)
     for (u32 turn = 0; turn < 2; turn++) { /* one may go to another */
         for (u32 i = 0; i < r->places.n; i++) {
             struct place *p = &r->places.item[i];
-            struct insn in;
-            if (!place_is_head(p) || p->flow != FLOW_JUMP || p->checks != NOWHERE || p->length > 4)
+            if (!place_is_head(p) || p->flow != FLOW_JUMP || p->checks != NOWHERE || p->length > 4 ||
+                p->target == NOWHERE)
                 continue;
-            place_decode(r, p, &in);
-            u32 target = place_at(r, place_target(r, p, &in));
-            if (target == NOWHERE)
-                continue;
-            r->places.item[target].marks |= PLACE_ENTRY;
+            r->places.item[p->target].marks |= PLACE_ENTRY;
             p->marks |= PLACE_FAILED;
         }
     }
