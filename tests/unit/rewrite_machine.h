@@ -165,6 +165,7 @@ static struct image machine_image(const struct machine *m)
 
 /* ---- faults: overwritten instructions ---- */
 
+#define TRAP_FLAG 0x100
 static u32 machine_traps, machine_faults;
 
 static void machine_fault(int sig, siginfo_t *info, void *context)
@@ -181,9 +182,50 @@ static void machine_fault(int sig, siginfo_t *info, void *context)
     machine_faults++;
     if (cpu_now.host && machine_faults < 100000) {
         c->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)cpu_back;
+        c->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
         return;
     }
     signal(sig, SIG_DFL);
+}
+
+/* ---- what the original accesses, instruction by instruction ---- */
+
+struct traced {
+    u64 pc, address;
+    u32 size;
+    bool write;
+};
+#define TRACE_MOST 65536u
+static struct traced machine_trace[TRACE_MOST];
+static u32 machine_traced;
+
+static void machine_step(int sig, siginfo_t *info, void *context)
+{
+    greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+    static const int number[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                 REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    static bool pushed; /* pushf: the flag is not the program's */
+    u64 pc = (u64)g[REG_RIP];
+    struct insn in;
+    (void)info;
+    if (pushed)
+        *(u64 *)(uintptr_t)g[REG_RSP] &= ~(u64)TRAP_FLAG;
+    pushed = (g[REG_EFL] & TRAP_FLAG) && *(const u8 *)(uintptr_t)pc == 0x9c;
+    if (!(g[REG_EFL] & TRAP_FLAG)) {
+        machine_fault(sig, info, context);
+        return;
+    }
+    if (pc == (u64)(uintptr_t)cpu_back)
+        g[REG_EFL] &= ~TRAP_FLAG;
+    if (!insn_decode((const u8 *)(uintptr_t)pc, INSN_LONGEST, &in) || in.memory != MEM_OPERAND || !in.has_operand)
+        return;
+    u64 address = (u64)in.disp + (in.rip ? pc + in.length : 0);
+    if (in.base < REG_NONE)
+        address += (u64)g[number[in.base]];
+    if (in.index < REG_NONE)
+        address += (u64)g[number[in.index]] << in.shift;
+    if (machine_traced < TRACE_MOST)
+        machine_trace[machine_traced++] = (struct traced){pc, address, in.size, in.what & OP_MEM_WRITE};
 }
 
 static void machine_catch(void)
@@ -195,8 +237,9 @@ static void machine_catch(void)
     sigaction(SIGSEGV, &a, NULL);
     sigaction(SIGILL, &a, NULL);
     sigaction(SIGBUS, &a, NULL);
-    sigaction(SIGTRAP, &a, NULL);
     sigaction(SIGFPE, &a, NULL);
+    a.sa_sigaction = machine_step;
+    sigaction(SIGTRAP, &a, NULL);
 }
 
 #endif

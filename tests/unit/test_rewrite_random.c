@@ -169,10 +169,40 @@ static void show_difference(const struct outcome *a, const struct outcome *b)
                 n++;
 }
 
+/* Every access to the data that the original has made has been checked, by itself or by another one's check. */
+static bool is_checked(const struct traced *t, u32 nall)
+{
+    if (t->address < (u64)machine.data || t->address + t->size > (u64)machine.data + DATA_BYTES)
+        return true; /* the stack, perhaps a thread's own; jump tables are constant */
+    if (t->address < (u64)machine.data + HIDDEN_TABLES_AT)
+        return true;
+    for (u32 i = 0; i < nall; i++) {
+        const struct access_site *s = &machine_module->sites[all[i].site];
+        bool all_of_it = all[i].address <= t->address && t->address + t->size <= all[i].address + s->size;
+        if (all_of_it && (!t->write || (s->how & SITE_WRITE)))
+            return true;
+    }
+    return false;
+}
+
+static bool all_checked(u32 nall)
+{
+    for (u32 i = 0; i < machine_traced; i++) {
+        const struct traced *t = &machine_trace[i];
+        if (is_checked(t, nall))
+            continue;
+        fprintf(stderr, "\n  text + %llx: %u bytes at data + %llx are not checked",
+                (unsigned long long)(t->pc - (u64)machine.text), t->size,
+                (unsigned long long)(t->address - (u64)machine.data));
+        return false;
+    }
+    return true;
+}
+
 /* ---- one program ---- */
 
 struct result {
-    u32 starts, differ, disagree, none, faults;
+    u32 starts, unchecked, differ, disagree, none, faults;
 };
 static u64 total_checks, total_entries, total_failed;
 
@@ -188,6 +218,14 @@ static bool rewrite_all(struct random_code *g, struct rewritten *out)
         functions[i] = (struct code_range){(u64)g->begin[i], (u64)g->end[i], 0};
     return rewrite_module(out, &image, &to, (u64)(uintptr_t)rewrite_enter, machine.shadow, 0, functions, FUNCTIONS) ==
            REWRITTEN;
+}
+
+static bool is_function(const struct random_code *g, u64 pc)
+{
+    for (u32 i = 0; i < FUNCTIONS; i++)
+        if ((u64)g->begin[i] == pc)
+            return true;
+    return false;
 }
 
 static void drop(struct rewritten *out)
@@ -211,6 +249,13 @@ static void one_program(u64 seed, struct result *result)
     prepare();
     for (u32 i = 0; i < g.nstarts; i++)
         run_from(g.starts[i], &outcomes[i]);
+    u32 traced = (u32)(seed % g.nstarts);
+    while (!is_function(&g, g.starts[traced]))
+        traced--; /* the first start is one */
+    first_cpu.flags |= TRAP_FLAG;
+    machine_traced = 0;
+    run_from(g.starts[traced], NULL);
+    first_cpu.flags &= ~(u64)TRAP_FLAG;
     if (!rewrite_all(&g, &out)) {
         result->none++;
         return;
@@ -241,6 +286,11 @@ static void one_program(u64 seed, struct result *result)
         u32 nall = machine_logged;
         memcpy(all, machine_log, nall * sizeof *all);
         original = outcomes[i];
+        if (i == traced && !g.hidden_tables && !out.counts.failed && is_function(&g, g.starts[i]) &&
+            !all_checked(nall)) {
+            result->unchecked++;
+            fprintf(stderr, "\n  seed %llu, start %u", (unsigned long long)seed, i);
+        }
         if (!checks_agree(g.starts[i], nall)) {
             result->disagree++;
             fprintf(stderr, "\n  seed %llu, start %u: checks disagree", (unsigned long long)seed, i);
@@ -269,6 +319,7 @@ static void programs(void)
             (unsigned long long)total_entries, (unsigned long long)total_failed, machine_traps);
     CU_ASSERT_EQUAL(result.differ, 0);
     CU_ASSERT_EQUAL(result.disagree, 0);
+    CU_ASSERT_EQUAL(result.unchecked, 0);
     CU_ASSERT_TRUE(result.none <= seeds / 10);
 }
 
