@@ -50,25 +50,25 @@ struct code_range {
 /* ---- what is found ---- */
 
 enum place_mark {
-    PLACE_LEADER = 1,      /* a direct branch goes here, or what stands before does not fall through */
-    PLACE_ENTRY = 2,       /* may be reached from outside of the copies */
-    PLACE_CHECKED = 4,     /* an access that is to be checked */
-    PLACE_NEEDED = 8,      /* a check can be reached from here before a return to original code */
-    PLACE_STAYS = 16,      /* original code runs here: it must keep its bytes */
-    PLACE_PATCHED = 32,    /* begins with a jump to its copy */
-    PLACE_IN_PLACE = 64,   /* a call: executed where it is; otherwise its copy does what it would */
-    PLACE_READ_TOO = 128,  /* its check stands for a read before, too */
-    PLACE_SHARED = 512,    /* another function jumps here, or ends before it */
-    PLACE_FAILED = 256,    /* an entry, but there is no room for a jump */
+    PLACE_LEADER = 1,     /* a direct branch goes here, or what stands before does not fall through */
+    PLACE_ENTRY = 2,      /* may be reached from outside of the copies */
+    PLACE_CHECKED = 4,    /* an access that is to be checked */
+    PLACE_NEEDED = 8,     /* a check can be reached from here before a return to original code */
+    PLACE_STAYS = 16,     /* original code runs here: it must keep its bytes */
+    PLACE_PATCHED = 32,   /* begins with a jump to its copy */
+    PLACE_IN_PLACE = 64,  /* a call: executed where it is; otherwise its copy does what it would */
+    PLACE_READ_TOO = 128, /* its check stands for a read before, too */
+    PLACE_SHARED = 512,   /* another function jumps here, or ends before it */
+    PLACE_FAILED = 256,   /* an entry, but there is no room for a jump */
 };
 
 /* An instruction. */
 struct place {
-    u32 at;   /* offset in the text */
-    u32 copy; /* offset in the arena, its checks included; NOWHERE */
+    u32 at;     /* offset in the text */
+    u32 copy;   /* offset in the arena, its checks included; NOWHERE */
     u32 target; /* place that a jump, branch or call leads to, NOWHERE; known once entries are */
     u32 checks; /* first of those that stand before it: index in struct rewrite.checks, NOWHERE */
-    u16 live; /* registers needed from here on */
+    u16 live;   /* registers needed from here on */
     u8 flags_live;
     u8 length;
     u8 flow;
@@ -76,24 +76,24 @@ struct place {
 };
 
 struct function {
-    u32 lo, hi;       /* offsets in the text */
-    u32 first, end;   /* places */
+    u32 lo, hi;     /* offsets in the text */
+    u32 first, end; /* places */
     u64 lsda;
-    u16 writes;       /* registers that it changes */
-    u16 returns;      /* and those that a caller of it still needs */
+    u16 writes;  /* registers that it changes */
+    u16 returns; /* and those that a caller of it still needs */
     u8 returns_flags;
-    u8 entry_flags;   /* needed at one of its entries */
-    bool frame;       /* rbp is its frame pointer */
-    bool escapes;     /* the address of something on its stack is taken */
-    bool entangled;   /* a branch goes into the midst of an instruction */
+    u8 entry_flags; /* needed at one of its entries */
+    bool frame;     /* rbp is its frame pointer */
+    bool escapes;   /* the address of something on its stack is taken */
+    bool entangled; /* a branch goes into the midst of an instruction */
     bool copied;
-    bool stale;       /* what its liveness follows from has changed */
+    bool stale; /* what its liveness follows from has changed */
 };
 
 /* An access that is checked. */
 struct check {
-    u32 place;  /* the access */
-    u32 next;   /* another one before the same instruction, NOWHERE */
+    u32 place;     /* the access */
+    u32 next;      /* another one before the same instruction, NOWHERE */
     u32 hot, cold; /* offsets in the arena: its code, and its way out */
     u16 back, end; /* struct check_code */
 };
@@ -113,9 +113,9 @@ struct rewrite {
     LIST(struct function) functions;
     LIST(struct place) places;
     LIST(struct check) checks;
-    u32 *starts; /* a bit for each byte of text: an instruction begins here */
-    u8 *patched; /* what the text will be */
-    u32 *ranks;  /* how many places come before each 32 of these bits */
+    u32 *starts;             /* a bit for each byte of text: an instruction begins here */
+    u8 *patched;             /* what the text will be */
+    u32 *ranks;              /* how many places come before each 32 of these bits */
     u64 tables[TABLES_KEPT]; /* jump tables that have been read, by hash */
     struct rewrite_counts counts;
 };

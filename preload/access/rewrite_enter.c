@@ -67,9 +67,12 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size rewrite_enter, .-rewrite_enter\n");
 
-void rewrite_enter_start(void)
+bool rewrite_enter_start(void)
 {
     u32 a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+        return false;
     if (__get_cpuid_count(13, 0, &a, &b, &c, &d) && b > rewrite_state_bytes)
         rewrite_state_bytes = (b + 63) & ~63u;
+    return true;
 }

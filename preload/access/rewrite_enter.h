@@ -21,8 +21,10 @@ void rewrite_enter(void) __attribute__((visibility("hidden")));
 bool rewrite_slow(struct slow_frame *f) __attribute__((visibility("hidden")));
 void rewrite_slow_deep(struct slow_frame *f) __attribute__((visibility("hidden")));
 
-/* Bytes that saving the processor's extended state takes. Set before the first call: rewrite_enter_start. */
+/* Before the first call. False: the processor or the system cannot save its extended state (XSAVE), so nothing may be
+ * rewritten. */
+bool rewrite_enter_start(void) __attribute__((visibility("hidden")));
+/* Bytes that saving it takes. */
 extern u64 rewrite_state_bytes __attribute__((visibility("hidden")));
-void rewrite_enter_start(void) __attribute__((visibility("hidden")));
 
 #endif

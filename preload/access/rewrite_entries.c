@@ -54,18 +54,17 @@ static void landing_pads(struct rewrite *r, const struct function *f)
 
 /* ---- tables ---- */
 
+typedef u64 any_u64 __attribute__((aligned(1), may_alias));
+typedef int32_t any_i32 __attribute__((aligned(1), may_alias));
+
 static u64 read_8(u64 addr)
 {
-    u64 v;
-    __builtin_memcpy(&v, (const void *)addr, sizeof v);
-    return v;
+    return *(const any_u64 *)addr;
 }
 
 static u64 read_relative(u64 addr, u64 base)
 {
-    int32_t v;
-    __builtin_memcpy(&v, (const void *)addr, sizeof v);
-    return base + (u64)(int64_t)v;
+    return base + (u64)(int64_t) * (const any_i32 *)addr;
 }
 
 static u64 table_target(u64 table, u32 i, u32 width)
@@ -167,10 +166,9 @@ static void relative_relocations(struct rewrite *r, u64 at, u64 bytes)
     if (!image_holds(&r->image, at, bytes))
         return;
     for (u64 end = at + bytes; at + sizeof(Elf64_Rela) <= end; at += sizeof(Elf64_Rela)) {
-        Elf64_Rela rela;
-        __builtin_memcpy(&rela, (const void *)at, sizeof rela);
-        if (ELF64_R_TYPE(rela.r_info) == R_X86_64_RELATIVE)
-            mark(r, r->image.bias + (u64)rela.r_addend);
+        const Elf64_Rela *rela = (const Elf64_Rela *)at;
+        if (ELF64_R_TYPE(rela->r_info) == R_X86_64_RELATIVE)
+            mark(r, r->image.bias + (u64)rela->r_addend);
     }
 }
 
@@ -202,8 +200,7 @@ static void relocations(struct rewrite *r)
 {
     u64 rela = 0, rela_bytes = 0, relr = 0, relr_bytes = 0;
     for (u64 at = r->image.dynamic; at && image_holds(&r->image, at, sizeof(Elf64_Dyn)); at += sizeof(Elf64_Dyn)) {
-        Elf64_Dyn d;
-        __builtin_memcpy(&d, (const void *)at, sizeof d);
+        const Elf64_Dyn d = *(const Elf64_Dyn *)at;
         if (d.d_tag == DT_NULL)
             break;
         if (d.d_tag == DT_RELA)

@@ -14,9 +14,8 @@ static bool start(void)
         abort();
     if (!done)
         machine_catch();
-    rewrite_enter_start();
     done = true;
-    return __builtin_cpu_supports("avx");
+    return rewrite_enter_start() && __builtin_cpu_supports("avx");
 }
 
 static bool rewrite(struct rewritten *out, const struct code_range *functions, u32 n)

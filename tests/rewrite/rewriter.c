@@ -218,9 +218,8 @@ static void start(void)
 {
     static const int signals[] = {SIGSEGV, SIGILL, SIGBUS};
     struct sigaction a = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
-    if (!getenv("REWRITE") || shadow_start())
+    if (!getenv("REWRITE") || shadow_start() || !rewrite_enter_start())
         return;
-    rewrite_enter_start();
     thread_now();
     for (u32 i = 0; i < 3; i++)
         sigaction(signals[i], &a, &before[signals[i]]);

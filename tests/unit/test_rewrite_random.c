@@ -308,7 +308,7 @@ static void programs(void)
         return;
     CU_ASSERT_TRUE_FATAL(machine_map(&machine));
     machine_catch();
-    rewrite_enter_start();
+    CU_ASSERT_TRUE_FATAL(rewrite_enter_start());
     for (u64 i = 0; i < seeds && result.differ + result.disagree < 10; i++)
         one_program(first_seed + i, &result);
     result.faults = machine_faults;
