@@ -11,6 +11,8 @@ bool map_make(struct rewrite_map *m, const struct rewrite *r, const struct arena
                               .text_hi = r->image.text_hi,
                               .lo = a->lo,
                               .hi = a->hi,
+                              .stubs_lo = a->stubs,
+                              .stubs_hi = a->stubs_end,
                               .cold = a->copies_end,
                               .bytes = places + checks};
     m->places = sys_map(m->bytes ? m->bytes : 1);
@@ -63,22 +65,29 @@ static void found_place(const struct rewrite_map *m, u32 offset, struct map_foun
 bool map_find(const struct rewrite_map *m, u64 in_copy, struct map_found *out)
 {
     *out = (struct map_found){0};
+    if (in_copy >= m->stubs_lo && in_copy < m->stubs_hi)
+        out->where = MAP_STUB;
     if (in_copy < m->lo || in_copy >= m->hi)
-        return false;
+        return out->where != MAP_NONE;
     u32 offset = (u32)(in_copy - m->lo);
     bool cold = in_copy >= m->cold;
     int64_t i =
         cold ? LAST_NOT_ABOVE(m->checks, m->nchecks, cold, offset) : LAST_NOT_ABOVE(m->checks, m->nchecks, hot, offset);
     if (!cold)
         found_place(m, offset, out);
+    out->code = out->copy;
     if (i < 0)
         return out->where != MAP_NONE;
     const struct map_check *c = &m->checks[i];
-    if (!cold && offset >= c->hot + c->end)
+    if (!cold && offset >= c->hot + c->end) {
+        if (m->lo + c->hot >= out->copy)
+            out->code = m->lo + c->hot + c->end;
         return out->where != MAP_NONE;
+    }
     found_place(m, c->hot, out);
     out->check = m->lo + c->hot;
     out->back = out->check + c->back;
+    out->cold = m->lo + c->cold;
     out->where = cold ? MAP_COLD : offset < c->hot + c->back ? MAP_CHECK : MAP_RETURN;
     return true;
 }

@@ -16,7 +16,8 @@ struct map_check {
 };
 struct rewrite_map {
     u64 text_lo, text_hi;
-    u64 lo, hi;               /* the arena */
+    u64 lo, hi; /* the arena's code */
+    u64 stubs_lo, stubs_hi;
     u64 cold;                 /* ways out begin here */
     struct map_place *places; /* sorted by both */
     struct map_check *checks; /* sorted by both hot and cold */
@@ -37,8 +38,10 @@ struct map_found {
     enum map_where where;
     u64 original; /* the instruction that has not been executed yet */
     u64 copy;     /* where its copy begins, checks included */
+    u64 code;     /* MAP_CODE: where the checks before it end */
     u64 check;    /* the check's beginning, and where it is done */
     u64 back;
+    u64 cold; /* MAP_COLD: the way out's beginning */
 };
 
 /* From a module whose copies are complete. False when there is no memory. */
