@@ -91,6 +91,7 @@ bool graph_reaches(const struct program *p, u32 from, u32 to, u32 without);
 void flow_function(struct analysis *a, u32 function);
 
 /* effect.c: what single instructions do to a state */
+bool effect_is_recursive(struct analysis *a, u32 path);
 void effect_acquire(struct analysis *a, struct state *s, u32 element);
 /* Returns whether a lock taken since the function's start was released. */
 bool effect_release(struct analysis *a, struct state *s, u32 path);

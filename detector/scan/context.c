@@ -235,8 +235,10 @@ static void begin(struct whole *w)
     w->library = true;
     for (u32 i = 0; i < p->functions.n; i++) {
         bool entry = (p->functions.at[i].flags & (FN_DEFINED | FN_STATIC)) == FN_DEFINED;
-        if (entry && !w->a->sites[i].n && w->a->summary[i].matters)
-            w->roots.at[add_root(w, NONE, i, NONE)].many = true;
+        if (!entry || w->a->sites[i].n || !w->a->summary[i].matters)
+            continue;
+        u32 root = add_root(w, NONE, i, NONE);
+        w->roots.at[root].many = true;
     }
 }
 

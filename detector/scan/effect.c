@@ -2,8 +2,19 @@
  * with malloc. */
 #include "analysis.h"
 
+bool effect_is_recursive(struct analysis *a, u32 path)
+{
+    const struct list_u32 *cells = path_cells(&a->ps, path);
+    for (u32 i = 0; i < cells->n; i++)
+        if (map_get(&a->recursive, cells->at[i]))
+            return true;
+    return false;
+}
+
 void effect_acquire(struct analysis *a, struct state *s, u32 element)
 {
+    if (a->recursive.n && sets_has(&a->sets, s->must, element) && effect_is_recursive(a, LOCK_PATH(element)))
+        element = LOCK_ELEMENT(path_again(&a->ps, LOCK_PATH(element)), LOCK_SHARED(element));
     s->must = sets_add(&a->sets, s->must, element);
     s->may = sets_add(&a->sets, s->may, element);
 }
@@ -22,6 +33,8 @@ static bool has_either(struct analysis *a, u32 set, u32 path)
 bool effect_release(struct analysis *a, struct state *s, u32 path)
 {
     bool found = has_either(a, s->may, path);
+    if (found && a->recursive.n && has_either(a, s->may, path_again(&a->ps, path)))
+        path = path_again(&a->ps, path);
     if (found) {
         s->must = drop_both(a, s->must, path);
         s->may = drop_both(a, s->may, path);
@@ -57,8 +70,22 @@ u32 effect_bind_locks(struct analysis *a, u32 set, u32 binding)
     return out;
 }
 
+/* That memory was fresh when it was handed over does not make another thread of it. */
+static u32 settled(struct analysis *a, u32 path)
+{
+    struct path r = *path_at(&a->ps, path_root_of(&a->ps, path));
+    if (r.kind != P_FRESH)
+        return path;
+    bool local = a->p->values.at[r.a].op == V_ALLOCA;
+    return path_reroot(&a->ps, path, path_root(&a->ps, local ? P_STACK : P_HEAP, r.a));
+}
+
 u32 thread_name_make(struct analysis *a, struct thread_name t)
 {
+    t.start = settled(a, t.start);
+    t.handle = settled(a, t.handle);
+    if (t.call != NONE)
+        t.given = settled(a, t.given);
     u64 h = hash_combine(hash_combine(t.call, t.start), hash_combine(t.given, t.handle)) >> 1;
     for (;; h++) {
         u32 *known = map_put(&a->thread_index, h);

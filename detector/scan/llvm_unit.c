@@ -124,7 +124,8 @@ static bool init_target(struct reader *r, LLVMValueRef v, struct init *out)
     r->function = NONE;
     map_free(&r->values);
     map_free(&r->pure);
-    const struct value *at = &r->p->values.at[value_of(r, v)];
+    u32 value = value_of(r, v);
+    const struct value *at = &r->p->values.at[value];
     while (at->op == V_FIELD) {
         out->target += (u32)r->p->steps.at[at->b].offset;
         at = &r->p->values.at[at->a];

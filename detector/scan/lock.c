@@ -51,17 +51,46 @@ u32 lock_nodes(struct whole *w, u32 path, struct lock_node *out)
     return 1;
 }
 
-bool lock_is_recursive(struct whole *w, u32 path)
-{
-    const struct list_u32 *cells = path_cells(&w->a->ps, path);
-    for (u32 i = 0; i < cells->n; i++)
-        if (map_get(&w->a->recursive, cells->at[i]))
-            return true;
-    return false;
-}
-
 const struct known *lock_call(const struct whole *w, const struct deed *d)
 {
     const struct call *c = w->a->p->values.at[d->value].op == V_CALL ? points_call(&w->a->pt, d->value) : NULL;
     return c ? c->known : NULL;
+}
+
+/* How well a deed explains that another holds a lock: in the same call, in a caller, anywhere in the thread. */
+static int explains(const struct whole *w, const struct deed *taker, const struct deed *holder)
+{
+    const struct analysis *a = w->a;
+    if (taker->root != holder->root)
+        return 0;
+    if (taker->context == holder->context) {
+        u32 from = a->block_of[taker->value], to = a->block_of[holder->value];
+        bool before = from == to && a->place_of[taker->value] < a->place_of[holder->value];
+        return before ? 5 : graph_reaches(a->p, from, to, NONE) ? 4 : 1;
+    }
+    for (u32 c = holder->context; c != NONE; c = w->contexts.at[c].up)
+        if (w->contexts.at[c].up == taker->context)
+            return 3;
+    for (u32 c = taker->context; c != NONE; c = w->contexts.at[c].up)
+        if (w->contexts.at[c].up == holder->context)
+            return 2;
+    return 1;
+}
+
+u32 lock_taken_at(const struct whole *w, u32 deed, u32 element)
+{
+    const struct deed *holder = &w->deeds.at[deed];
+    u32 found = NONE;
+    int best = 0;
+    for (u32 i = 0; i < w->deeds.n && best < 5; i++) {
+        const struct deed *d = &w->deeds.at[i];
+        if (d->kind != R_ACQUIRE || d->path != element || i == deed || (d->flags & R_AFTER_WAIT))
+            continue;
+        int score = explains(w, d, holder);
+        if (score > best) {
+            best = score;
+            found = i;
+        }
+    }
+    return found;
 }

@@ -54,7 +54,7 @@ static void acquire(struct misuse *m, u32 number)
     struct whole *w = m->f->w;
     struct deed d = w->deeds.at[number];
     const struct known *k = lock_call(w, &d);
-    if ((d.flags & (R_TRY | R_AFTER_WAIT)) || (k && k->recursive) || lock_is_recursive(w, LOCK_PATH(d.path)))
+    if ((d.flags & (R_TRY | R_AFTER_WAIT)) || (k && k->recursive) || effect_is_recursive(w->a, LOCK_PATH(d.path)))
         return;
     for (u32 i = 0, n = sets_count(&w->a->sets, d.must); i < n; i++) {
         u32 held = sets_item(&w->a->sets, d.must, i);
@@ -75,6 +75,19 @@ static bool knows_all(struct whole *w, const struct deed *d)
     return !w->library;
 }
 
+/* What follows a lock taken twice never happens. */
+static bool taken_twice(struct misuse *m, const struct deed *d)
+{
+    struct whole *w = m->f->w;
+    for (u32 i = 0; i < m->f->at.n; i++) {
+        const struct found *f = &m->f->at.at[i];
+        if (f->kind == FOUND_MISUSE && strcmp(f->rule, "relock") == 0 && w->deeds.at[f->side.at[0].deed].root == d->root &&
+            path_meets(&w->a->ps, f->path, LOCK_PATH(d->path)))
+            return true;
+    }
+    return false;
+}
+
 static void without_lock(struct misuse *m, u32 number, const char *rule)
 {
     struct whole *w = m->f->w;
@@ -82,7 +95,7 @@ static void without_lock(struct misuse *m, u32 number, const char *rule)
     u32 path = LOCK_PATH(d.path);
     if (path_at(&w->a->ps, path_root_of(&w->a->ps, path))->kind == P_ATOMIC || !knows_all(w, &d) || may_hold(w, &d))
         return;
-    if (!path_cells(&w->a->ps, path)->n)
+    if (!path_cells(&w->a->ps, path)->n || taken_twice(m, &d))
         return;
     tell(m, rule, number, path, 0, path_single(&w->a->ps, path) != NONE ? 18 : 12);
 }
@@ -195,11 +208,11 @@ static void returns_holding(struct misuse *m, u32 function)
 void misuse_rule(struct findings *f)
 {
     struct misuse m = {.f = f};
+    for (u32 i = 0; i < f->w->deeds.n; i++)
+        if (f->w->deeds.at[i].kind == R_ACQUIRE)
+            acquire(&m, i);
     for (u32 i = 0; i < f->w->deeds.n; i++) {
         switch (f->w->deeds.at[i].kind) {
-        case R_ACQUIRE:
-            acquire(&m, i);
-            break;
         case R_RELEASE:
             without_lock(&m, i, "unlock-not-locked");
             break;

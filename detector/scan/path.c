@@ -81,6 +81,11 @@ u32 path_deref(struct paths *ps, u32 base, bool changed)
     return make(ps, (struct path){.kind = P_DEREF, .base = base, .a = changed});
 }
 
+u32 path_again(struct paths *ps, u32 base)
+{
+    return make(ps, (struct path){.kind = P_AGAIN, .base = base});
+}
+
 /* The one path that all of a choice's pointers have; those that are null do not count. */
 static u32 common_path(struct paths *ps, u32 value, const u32 *from, u32 n, u32 stride)
 {
@@ -164,6 +169,8 @@ u32 path_of(struct paths *ps, u32 value)
     bool early = false;
     if (ps->of_value[value])
         return ps->of_value[value];
+    if (ps->p->values.at[value].op == V_PHI) /* what it is made of may be made of it */
+        ps->of_value[value] = path_root(ps, P_VALUE, value);
     u32 path = compute(ps, value, &early);
     if (!early) /* the callee's result may be known later */
         ps->of_value[value] = path;
@@ -227,7 +234,7 @@ static u32 bind(struct paths *ps, u32 path, u32 binding)
     }
     if (q.kind == P_INDEX)
         return path_index(ps, base, q.a ? path_bind(ps, q.a, binding) : 0);
-    return path_deref(ps, base, q.a);
+    return q.kind == P_AGAIN ? path_again(ps, base) : path_deref(ps, base, q.a);
 }
 
 u32 path_bind(struct paths *ps, u32 path, u32 binding)
@@ -283,6 +290,8 @@ static void resolve(struct paths *ps, u32 path, struct list_u32 *out)
             if (moved != NONE)
                 LIST_ADD(out, moved);
         }
+        if (!base.n && q.type) /* nothing is known of the pointer but what it points to */
+            LIST_ADD(out, points_cell_of_type(ps->pt, q.type, q.within));
         break;
     case P_INDEX:
         for (u32 i = 0; i < base.n; i++)
@@ -385,7 +394,7 @@ u32 path_age(struct paths *ps, u32 path, u32 value)
     }
     if (q.kind == P_INDEX)
         return path_index(ps, base, q.a && path_mentions(ps, q.a, value) ? 0 : q.a);
-    return path_deref(ps, base, q.a);
+    return q.kind == P_AGAIN ? path_again(ps, base) : path_deref(ps, base, q.a);
 }
 
 u32 path_reroot(struct paths *ps, u32 path, u32 root)

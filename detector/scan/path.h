@@ -22,6 +22,7 @@ enum path_kind {
     P_FIELD,    /* base; step */
     P_INDEX,    /* base; a: path of the index, 0: an earlier one */
     P_DEREF,    /* base; a: 1 when what it points to has changed since */
+    P_AGAIN,    /* base; the same lock, taken once more */
 };
 #define P_IS_ROOT(kind) ((kind) < P_FIELD)
 
@@ -56,6 +57,8 @@ u32 path_field(struct paths *ps, u32 base, const struct step *s);
 u32 path_index(struct paths *ps, u32 base, u32 index);
 u32 path_deref(struct paths *ps, u32 base, bool changed);
 u32 path_of(struct paths *ps, u32 value);
+
+u32 path_again(struct paths *ps, u32 base);
 
 /* Paths for the parameters of a callee, kept once. 0 binds nothing. */
 u32 binding_make(struct paths *ps, const u32 *args, u32 n);

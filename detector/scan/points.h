@@ -62,6 +62,8 @@ void points_escape(struct points *pt);
 /* Sets `many` and `indexed`. repeated: by function, whether it may run more than once in the program's life; loop: by
  * value, whether it is on a cycle. */
 void points_count(struct points *pt, const bool *repeated);
+/* A field of some object of a type, of which nothing else is known. */
+u32 points_cell_of_type(struct points *pt, u32 type, u32 offset);
 /* The call made by a value of op V_CALL. */
 struct call *points_call(const struct points *pt, u32 value);
 

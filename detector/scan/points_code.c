@@ -143,6 +143,20 @@ static void bind_known(struct points *pt, u32 number, const struct known *k)
         call_through(pt, number, args[k->other]);
 }
 
+/* What an unknown function is given to call, it calls. */
+static void call_back(struct points *pt, u32 number)
+{
+    static const struct known callback = {.name = "", .op = K_CALLBACK, .other = 255};
+    const struct value *v = value_at(pt, pt->calls.at[number].value);
+    for (u32 i = 0; i < v->c; i++) {
+        const struct value *arg = value_at(pt, pt->p->args.at[v->b + i]);
+        if (arg->op != V_FUNCTION || !has_body(pt, arg->a))
+            continue;
+        pt->calls.at[number].known = &callback;
+        bind(pt, number, arg->a);
+    }
+}
+
 static void constrain_call(struct points *pt, u32 value)
 {
     const struct value *v = value_at(pt, value), *callee = value_at(pt, v->a);
@@ -158,6 +172,8 @@ static void constrain_call(struct points *pt, u32 value)
         call_through(pt, number, v->a);
     else if (has_body(pt, callee->a))
         bind(pt, number, callee->a);
+    else
+        call_back(pt, number);
     if (callee->op == V_FUNCTION && pt->allocates[callee->a])
         new_memory(pt, value);
 }

@@ -113,3 +113,10 @@ bool points_in_array(const struct points *pt, u32 cell)
         return array_around(pt->p, pt->p->globals.at[o->of].type, c.offset);
     return true;
 }
+
+u32 points_cell_of_type(struct points *pt, u32 type, u32 offset)
+{
+    u32 object = solver_object(pt, OBJ_UNTYPED, type, pt->p->types.at[type].size);
+    pt->objects.at[object].many = pt->objects.at[object].escapes = true;
+    return solver_cell(pt, object, offset);
+}

@@ -43,7 +43,8 @@ struct lock_node {
 /* At most LOCK_NODES: several when a path may name several objects that are told apart. */
 #define LOCK_NODES 4
 u32 lock_nodes(struct whole *w, u32 path, struct lock_node *out);
-bool lock_is_recursive(struct whole *w, u32 path);
+/* The deed that took a lock which another deed holds; NONE when it cannot be told. */
+u32 lock_taken_at(const struct whole *w, u32 deed, u32 element);
 /* The model of the function that a deed calls; NULL when there is none. */
 const struct known *lock_call(const struct whole *w, const struct deed *d);
 

@@ -24,12 +24,14 @@ static u64 common_way(const struct paths *ps, u32 data, u32 lock)
 {
     const struct path *l = path_at(ps, lock);
     u32 base = l->kind == P_FIELD ? l->base : lock;
+    u32 element = l->kind == P_FIELD ? l->element : 0;
     u64 h = hash_combine(1, l->kind == P_FIELD ? (u32)l->offset : 0);
-    h = hash_combine(h, l->kind == P_FIELD ? l->element : 0);
     for (u32 at = data;; at = path_at(ps, at)->base) {
         const struct path *q = path_at(ps, at);
         if (at == base)
             return h;
+        if (q->base == base && q->kind == P_FIELD && q->element != element)
+            return 0; /* a lock of another element */
         if (P_IS_ROOT(q->kind))
             return 0;
         h = hash_combine(h, hash_combine(q->kind, (u32)q->offset));

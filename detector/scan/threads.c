@@ -18,11 +18,27 @@ static bool is_ancestor(const struct whole *w, u32 x, u32 y)
     return *cell(w, w->related, x, y) == ANCESTOR;
 }
 
+static bool is_general(const struct analysis *a, const struct thread_name *t)
+{
+    return path_at(&a->ps, t->start)->has_arg || path_at(&a->ps, t->given)->has_arg ||
+           path_at(&a->ps, t->handle)->has_arg;
+}
+
+/* One name may say less than the other: where contexts became one, parameters are not known. */
+static bool same_thread(const struct whole *w, u32 x, u32 y)
+{
+    const struct analysis *a = w->a;
+    if (x == y || x == NONE || y == NONE)
+        return x == y;
+    const struct thread_name *p = &a->threads.at[x], *q = &a->threads.at[y];
+    return p->call == q->call && (is_general(a, p) || is_general(a, q));
+}
+
 /* Whether a live thread of this name is the root, or its ancestor. */
 static bool leads_to(const struct whole *w, u32 thread, u32 root)
 {
     for (u32 r = 0; r < w->roots.n; r++)
-        if (w->roots.at[r].thread == thread && (r == root || is_ancestor(w, r, root)))
+        if (same_thread(w, w->roots.at[r].thread, thread) && (r == root || is_ancestor(w, r, root)))
             return true;
     return false;
 }
