@@ -97,6 +97,30 @@ void cellset_minus(struct cellset *out, const struct cellset *a, const struct ce
     }
 }
 
+void cellset_common(struct cellset *out, const struct cellset *a, const struct cellset *b)
+{
+    out->n = 0;
+    reserve(out, a->n < b->n ? a->n : b->n);
+    for (u32 i = 0, j = 0; i < a->n && j < b->n;) {
+        u64 bits = a->word[i] == b->word[j] ? a->bits[i] & b->bits[j] : 0;
+        if (bits) {
+            out->word[out->n] = a->word[i];
+            out->bits[out->n++] = bits;
+        }
+        u32 x = a->word[i], y = b->word[j];
+        i += x <= y;
+        j += y <= x;
+    }
+}
+
+u32 cellset_count(const struct cellset *s)
+{
+    u32 n = 0;
+    for (u32 i = 0; i < s->n; i++)
+        n += (u32)__builtin_popcountll(s->bits[i]);
+    return n;
+}
+
 bool cellset_equal(const struct cellset *a, const struct cellset *b)
 {
     return a->n == b->n && (!a->n || (memcmp(a->word, b->word, a->n * sizeof *a->word) == 0 &&

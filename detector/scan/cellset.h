@@ -9,6 +9,8 @@ bool cellset_add(struct cellset *s, u32 cell);
 bool cellset_join(struct cellset *s, const struct cellset *b);
 /* What of a is not in b. */
 void cellset_minus(struct cellset *out, const struct cellset *a, const struct cellset *b);
+void cellset_common(struct cellset *out, const struct cellset *a, const struct cellset *b);
+u32 cellset_count(const struct cellset *s);
 bool cellset_equal(const struct cellset *a, const struct cellset *b);
 void cellset_free(struct cellset *s);
 

@@ -1,79 +1,9 @@
 /* Order of blocks and functions: cycles of blocks, functions with their callees first. Called by scan.c. Takes no locks;
- * allocates with malloc. Cycles are strongly connected components (Tarjan 1972), without recursion of ours. */
+ * allocates with malloc. Cycles are strongly connected components. */
 #include <stdlib.h>
 
 #include "analysis.h"
-
-struct walk {
-    u32 n;
-    u32 *number, *low, *component;
-    bool *open;
-    struct list_u32 stack, path, next; /* path: nodes being walked; next: which edge of theirs */
-    u32 count, components;
-};
-
-static void walk_begin(struct walk *w, u32 n)
-{
-    *w = (struct walk){.n = n};
-    w->number = store_alloc(n * sizeof *w->number);
-    w->low = store_alloc(n * sizeof *w->low);
-    w->component = store_alloc(n * sizeof *w->component);
-    w->open = store_alloc(n + 1);
-}
-
-static void walk_end(struct walk *w)
-{
-    free(w->number);
-    free(w->low);
-    free(w->component);
-    free(w->open);
-    free(w->stack.at);
-    free(w->path.at);
-    free(w->next.at);
-}
-
-static void enter(struct walk *w, u32 node)
-{
-    w->number[node] = w->low[node] = ++w->count;
-    w->open[node] = true;
-    LIST_ADD(&w->stack, node);
-    LIST_ADD(&w->path, node);
-    LIST_ADD(&w->next, 0);
-}
-
-/* Calls close(arg, members, n) for each component, in the order in which they are complete: successors first. */
-static void components(struct walk *w, u32 from, u32 (*edge)(const void *arg, u32 node, u32 i), const void *arg,
-                       void (*close)(void *out, const u32 *members, u32 n), void *out)
-{
-    if (w->number[from])
-        return;
-    enter(w, from);
-    while (w->path.n) {
-        u32 node = w->path.at[w->path.n - 1], to = edge(arg, node, w->next.at[w->next.n - 1]++);
-        if (to != NONE) {
-            if (!w->number[to])
-                enter(w, to);
-            else if (w->open[to] && w->number[to] < w->low[node])
-                w->low[node] = w->number[to];
-            continue;
-        }
-        w->path.n--;
-        w->next.n--;
-        if (w->path.n) {
-            u32 up = w->path.at[w->path.n - 1];
-            if (w->low[node] < w->low[up])
-                w->low[up] = w->low[node];
-        }
-        if (w->low[node] != w->number[node])
-            continue;
-        u32 first = w->stack.n;
-        do
-            w->open[w->stack.at[--first]] = false;
-        while (w->stack.at[first] != node);
-        close(out, w->stack.at + first, w->stack.n - first);
-        w->stack.n = first;
-    }
-}
+#include "cycles.h"
 
 struct block_graph {
     struct program *p;
@@ -108,7 +38,7 @@ void graph_cycles(struct program *p)
             continue;
         walk_begin(&w, f->nblocks);
         g.first = f->block;
-        components(&w, 0, block_edge, &g, block_close, &g);
+        walk_components(&w, 0, block_edge, &g, block_close, &g);
         walk_end(&w);
     }
 }
@@ -172,7 +102,7 @@ void graph_order(struct analysis *a)
     }
     walk_begin(&w, n);
     for (u32 i = 0; i < n; i++)
-        components(&w, i, call_edge, callees, order_close, &o);
+        walk_components(&w, i, call_edge, callees, order_close, &o);
     walk_end(&w);
     find_repeated(a);
     for (u32 i = 0; i < n; i++)

@@ -171,6 +171,8 @@ static void fill_call(struct reader *r, LLVMValueRef i, struct value *out)
     out->a = value_of(r, LLVMGetCalledValue(i));
     out->b = arguments(r, args, n);
     out->c = n;
+    LLVMTypeRef type = LLVMGetCalledFunctionType(i);
+    out->shape = LLVMIsFunctionVarArg(type) ? 0 : (u16)function_shape(type);
     if (LLVMIsAInvokeInst(i))
         out->flags |= F_INVOKE;
 }

@@ -45,6 +45,9 @@ u32 value_number_of(struct reader *r, int64_t n);
 /* Folds a constant expression of addresses that cancel each other out, as container_of leaves it. */
 bool value_fold(struct reader *r, LLVMValueRef v, int64_t *out);
 
+/* Of parameters and result; integers of all sizes count as one. */
+u32 function_shape(LLVMTypeRef t);
+
 /* llvm_code.c: the body of one function. */
 void code_read(struct reader *r, LLVMValueRef function);
 

@@ -79,8 +79,8 @@ static u32 kind_of(LLVMTypeRef t)
     return kind == LLVMPointerTypeKind ? 1 : kind == LLVMIntegerTypeKind ? 2 : kind == LLVMVoidTypeKind ? 3 : 4;
 }
 
-/* Integers of all sizes count as one: what is called through a wrong prototype is called all the same. */
-static u32 shape_of(LLVMTypeRef t)
+/* What is called through a prototype with another size of integer is called all the same. */
+u32 function_shape(LLVMTypeRef t)
 {
     LLVMTypeRef params[64];
     unsigned n = LLVMCountParamTypes(t);
@@ -105,7 +105,7 @@ static void read_function(struct reader *r, LLVMValueRef v)
               (LLVMIsFunctionVarArg(t) ? FN_VARARG : 0) |
               (LLVMGetEnumAttributeAtIndex(v, LLVMAttributeFunctionIndex, noreturn) ? FN_NORETURN : 0) |
               (LLVMGetTypeKind(LLVMGetReturnType(t)) == LLVMPointerTypeKind ? FN_POINTER_RESULT : 0);
-    f.shape = shape_of(t);
+    f.shape = function_shape(t);
     f.shown = f.name;
     if (m) {
         u32 shown = debug_string(r, m, 2);

@@ -265,7 +265,7 @@ static void keep_order(struct list_u32 *cells)
 static void resolve(struct paths *ps, u32 path, struct list_u32 *out)
 {
     struct path q = *path_at(ps, path);
-    struct list_u32 more = {0}, base = {0};
+    struct list_u32 base = {0};
     if (!P_IS_ROOT(q.kind)) {
         const struct list_u32 *cells = path_cells(ps, q.base);
         for (u32 i = 0; i < cells->n; i++)
@@ -287,10 +287,10 @@ static void resolve(struct paths *ps, u32 path, struct list_u32 *out)
     case P_FIELD:
         for (u32 i = 0; i < base.n; i++) {
             u32 moved = points_shift(ps->pt, base.at[i], q.offset);
-            if (moved != NONE)
+            if (moved != NONE && moved != CELL_ANY)
                 LIST_ADD(out, moved);
         }
-        if (!base.n && q.type) /* nothing is known of the pointer but what it points to */
+        if ((!base.n || base.at[0] == CELL_ANY) && q.type) /* nothing is known of the pointer but what it points to */
             LIST_ADD(out, points_cell_of_type(ps->pt, q.type, q.within));
         break;
     case P_INDEX:
@@ -298,18 +298,15 @@ static void resolve(struct paths *ps, u32 path, struct list_u32 *out)
             LIST_ADD(out, base.at[i]);
         break;
     case P_DEREF:
-        for (u32 i = 0; i < base.n; i++) {
-            points_of_cell(ps->pt, base.at[i], &more);
-            for (u32 k = 0; k < more.n; k++)
-                LIST_ADD(out, more.at[k]);
-        }
+        points_of_cells(ps->pt, &base, out);
         break;
     default:
         break;
     }
-    if (q.kind == P_FIELD || q.kind == P_DEREF)
+    if (q.kind == P_FIELD && out->n > 1)
         keep_order(out);
-    store_free(more.at);
+    if (out->n && out->at[0] == CELL_ANY)
+        out->n = 1; /* what else it may be does not matter any more */
     store_free(base.at);
 }
 

@@ -1,9 +1,9 @@
 /* The points-to solver: constraints, their solution, cycles of copies made one. Called by scan.c. Takes no locks; allocates
  * with malloc.
  *
- * Nodes stand for values and for cells. A copy from node to node may add an offset to what it copies. New members are
- * passed on once (difference propagation). When two ends of a copy have equal sets, a cycle is looked for, once per copy
- * (lazy cycle detection, Hardekopf and Lin 2007), and its nodes become one. */
+ * Nodes stand for values and for cells. A copy from node to node may add an offset to what it copies. In each round cycles
+ * of copies become one node, and new members are passed on, once, in topological order (wave propagation, Pereira and
+ * Berlin 2009); what pointers load, store and call adds copies for the next round. */
 #include "points.h"
 
 #include <stdlib.h>
@@ -11,8 +11,12 @@
 #include "cellset.h"
 #include "points_internal.h"
 
-/* Cells that one object may have before it is told apart no more. */
+/* Cells that one object may have before it is told apart no more; with a size that is not known, fewer. */
 #define CELLS_PER_OBJECT 1024
+#define CELLS_PER_UNSIZED 48
+/* Pointers with more targets say nothing: they become "anything", but for the functions among them. What is reached through
+ * them is known by its type only, and counts less. */
+#define TOP_LIMIT 256
 
 u32 solver_find(struct solver *s, u32 node)
 {
@@ -30,12 +34,12 @@ static u32 new_node(struct solver *s)
     return s->nodes.n - 1;
 }
 
-static void queue(struct solver *s, u32 node)
+void solver_queue(struct solver *s, u32 node)
 {
     if (s->nodes.at[node].queued)
         return;
     s->nodes.at[node].queued = true;
-    LIST_ADD(&s->work, node);
+    s->work++;
 }
 
 u32 points_shift(struct points *pt, u32 cell, int32_t offset)
@@ -43,7 +47,7 @@ u32 points_shift(struct points *pt, u32 cell, int32_t offset)
     struct cell c = pt->cells.at[cell];
     const struct object *o = &pt->objects.at[c.object];
     int64_t to = (int64_t)c.offset + offset;
-    if (!offset || o->kind == OBJ_FUNCTION)
+    if (!offset || o->kind == OBJ_FUNCTION || cell == CELL_ANY)
         return cell;
     if (to < 0 || (o->size && to >= o->size) || to > 1 << 24)
         return NONE;
@@ -53,7 +57,7 @@ u32 points_shift(struct points *pt, u32 cell, int32_t offset)
 u32 solver_cell(struct points *pt, u32 object, u32 offset)
 {
     struct object *o = &pt->objects.at[object];
-    if (o->cells.n > CELLS_PER_OBJECT)
+    if (o->cells.n > (o->size ? CELLS_PER_OBJECT : CELLS_PER_UNSIZED))
         offset = 0;
     u32 *known = map_put(&pt->cell_index, (u64)object << 32 | offset);
     if (!*known) {
@@ -61,6 +65,8 @@ u32 solver_cell(struct points *pt, u32 object, u32 offset)
         *known = pt->cells.n + 1;
         LIST_ADD(&o->cells, pt->cells.n);
         LIST_ADD(&pt->cells, (struct cell){object, offset, node});
+        if (o->kind == OBJ_FUNCTION)
+            cellset_add(&pt->solver->functions, pt->cells.n - 1);
     }
     return *known - 1;
 }
@@ -96,16 +102,44 @@ void solver_add(struct points *pt, u32 node, u32 cell)
 {
     struct solver *s = pt->solver;
     node = solver_find(s, node);
+    if (s->nodes.at[node].top && pt->objects.at[pt->cells.at[cell].object].kind != OBJ_FUNCTION)
+        return;
     if (cellset_add(&s->nodes.at[node].all, cell))
-        queue(s, node);
+        solver_queue(s, node);
+}
+
+/* Too many targets: all but functions become one. */
+static void settle(struct points *pt, u32 node)
+{
+    struct solver *s = pt->solver;
+    struct cellset *all = &s->nodes.at[node].all, kept = {0};
+    if (s->nodes.at[node].top || all->n < 4 || cellset_count(all) <= TOP_LIMIT)
+        return;
+    cellset_common(&kept, all, &s->functions);
+    if (cellset_count(all) - cellset_count(&kept) <= TOP_LIMIT) {
+        cellset_free(&kept);
+        return;
+    }
+    cellset_add(&kept, CELL_ANY);
+    cellset_free(all);
+    *all = kept;
+    s->nodes.at[node].top = true;
 }
 
 static void pass_on(struct points *pt, const struct cellset *news, u32 to, int32_t offset)
 {
     struct solver *s = pt->solver;
+    if (s->nodes.at[to].top) {
+        struct cellset functions = {0};
+        cellset_common(&functions, news, &s->functions);
+        if (cellset_join(&s->nodes.at[to].all, &functions))
+            solver_queue(s, to);
+        cellset_free(&functions);
+        return;
+    }
     if (!offset) {
         if (cellset_join(&s->nodes.at[to].all, news))
-            queue(s, to);
+            solver_queue(s, to);
         return;
     }
     CELLSET_EACH(news, cell)
@@ -149,73 +183,18 @@ void solver_store(struct points *pt, u32 pointer, u32 from)
     struct solver *s = pt->solver;
     pointer = solver_find(s, pointer);
     LIST_ADD(&s->nodes.at[pointer].store, from);
-    CELLSET_EACH(&s->nodes.at[pointer].done, cell) solver_copy(pt, from, pt->cells.at[cell].node, 0);
-}
-
-/* Makes b a part of a. */
-static void unite(struct points *pt, u32 a, u32 b)
-{
-    struct solver *s = pt->solver;
-    struct node *x = &s->nodes.at[a], *y = &s->nodes.at[b];
-    y->same = a;
-    cellset_join(&x->all, &y->all);
-    cellset_free(&x->done); /* everything once more, to both their targets */
-    for (u32 i = 0; i < y->copy.n; i++)
-        LIST_ADD(&x->copy, y->copy.at[i]);
-    for (u32 i = 0; i < y->load.n; i++)
-        LIST_ADD(&x->load, y->load.at[i]);
-    for (u32 i = 0; i < y->store.n; i++)
-        LIST_ADD(&x->store, y->store.at[i]);
-    for (u32 i = 0; i < y->call.n; i++)
-        LIST_ADD(&x->call, y->call.at[i]);
-    cellset_free(&y->all);
-    cellset_free(&y->done);
-    free(y->copy.at);
-    y->copy.at = NULL;
-    y->copy.n = y->copy.cap = 0;
-    queue(s, a);
-}
-
-/* Nodes on plain copies from `to` back to `from`; what is found becomes one node. The walk is cut off where it would cost
- * more than it saves. */
-static void find_cycle(struct points *pt, u32 from, u32 to)
-{
-    struct solver *s = pt->solver;
-    struct map seen = {0}; /* node -> where it was reached from + 1 */
-    struct list_u32 stack = {0};
-    bool found = false;
-    LIST_ADD(&stack, to);
-    *map_put(&seen, to) = to + 1;
-    while (stack.n && !found && seen.n < 2000) {
-        u32 node = stack.at[--stack.n];
-        for (u32 i = 0; i < s->nodes.at[node].copy.n && !found; i++) {
-            struct copy c = s->nodes.at[node].copy.at[i];
-            u32 next = solver_find(s, c.to);
-            if (c.offset || map_get(&seen, next))
-                continue;
-            *map_put(&seen, next) = node + 1;
-            LIST_ADD(&stack, next);
-            found = next == from;
-        }
-    }
-    while (found) {
-        u32 node = *map_get(&seen, from) - 1;
-        while (node != to) {
-            u32 before = *map_get(&seen, node) - 1;
-            unite(pt, from, node);
-            node = before;
-        }
-        unite(pt, from, to);
-        found = false;
-    }
-    map_free(&seen);
-    free(stack.at);
+    CELLSET_EACH(&s->nodes.at[pointer].done, cell)
+        if (cell != CELL_ANY)
+            solver_copy(pt, from, pt->cells.at[cell].node, 0);
 }
 
 static void visit(struct points *pt, u32 node)
 {
     struct solver *s = pt->solver;
     struct cellset news = {0};
+    s->nodes.at[node].queued = false;
+    s->work--;
+    settle(pt, node);
     cellset_minus(&news, &s->nodes.at[node].all, &s->nodes.at[node].done);
     if (!news.n) {
         cellset_free(&news);
@@ -227,22 +206,14 @@ static void visit(struct points *pt, u32 node)
         u32 to = solver_find(s, c.to);
         if (to == node && !c.offset)
             continue;
-        if (!c.offset && cellset_equal(&s->nodes.at[node].all, &s->nodes.at[to].all)) {
-            u32 *tried = map_put(&s->tried, (u64)node << 32 | to);
-            if (!*tried) {
-                *tried = 1;
-                find_cycle(pt, node, to);
-                if (s->nodes.at[to].same != to)
-                    break; /* united: it is in the queue again */
-            }
-            continue;
-        }
         pass_on(pt, &news, to, c.offset);
     }
     for (u32 i = 0; i < s->nodes.at[node].load.n; i++)
         CELLSET_EACH(&news, cell) solver_copy(pt, pt->cells.at[cell].node, s->nodes.at[node].load.at[i], 0);
     for (u32 i = 0; i < s->nodes.at[node].store.n; i++)
-        CELLSET_EACH(&news, cell) solver_copy(pt, s->nodes.at[node].store.at[i], pt->cells.at[cell].node, 0);
+        CELLSET_EACH(&news, cell)
+            if (cell != CELL_ANY)
+                solver_copy(pt, s->nodes.at[node].store.at[i], pt->cells.at[cell].node, 0);
     for (u32 i = 0; i < s->nodes.at[node].call.n; i++)
         CELLSET_EACH(&news, cell) solver_bind_cell(pt, s->nodes.at[node].call.at[i], cell);
     cellset_free(&news);
@@ -271,7 +242,7 @@ static bool copy_memory(struct points *pt, const struct memory_copy *m)
             CELLSET_EACH(all, target)
             {
                 u32 moved = points_shift(pt, target, (int32_t)(part.offset - c.offset));
-                if (moved != NONE)
+                if (moved != NONE && moved != CELL_ANY)
                     solver_copy(pt, part.node, pt->cells.at[moved].node, 0);
             }
         }
@@ -284,25 +255,20 @@ static bool copy_memory(struct points *pt, const struct memory_copy *m)
 static void run(struct points *pt)
 {
     struct solver *s = pt->solver;
-    bool again = true;
-    while (again) {
-        for (u32 i = 0; i < s->work.n; i++) { /* grows while it is walked; emptied when the head is long */
-            u32 node = s->work.at[i];
-            s->nodes.at[node].queued = false;
-            if (s->nodes.at[node].same == node)
-                visit(pt, node);
-            if (i > 1 << 16) {
-                memmove(s->work.at, s->work.at + i + 1, (s->work.n - i - 1) * sizeof *s->work.at);
-                s->work.n -= i + 1;
-                i = (u32)-1;
-            }
+    struct list_u32 order = {0};
+    for (bool again = true; again;) {
+        while (s->work) {
+            solver_order(pt, &order);
+            for (u32 i = order.n; i-- > 0;)
+                if (s->nodes.at[order.at[i]].queued)
+                    visit(pt, order.at[i]);
         }
-        s->work.n = 0;
         again = false;
         for (u32 i = 0; i < s->memory.n; i++)
             again |= copy_memory(pt, &s->memory.at[i]);
-        again |= s->work.n != 0;
+        again |= s->work != 0;
     }
+    free(order.at);
 }
 
 void points_solve(struct points *pt, const struct program *p, const struct known **known)
@@ -310,6 +276,8 @@ void points_solve(struct points *pt, const struct program *p, const struct known
     *pt = (struct points){.p = p, .known = known};
     pt->solver = store_alloc(sizeof *pt->solver);
     pt->solver->of_value = store_alloc((p->values.n + 1) * sizeof *pt->solver->of_value);
+    solver_cell(pt, solver_object(pt, OBJ_UNTYPED, 0, 1), 0);
+    solver_add(pt, pt->cells.at[CELL_ANY].node, CELL_ANY); /* anything points to anything */
     solver_constraints(pt);
     run(pt);
 }
@@ -328,6 +296,22 @@ void points_of_value(struct points *pt, u32 value, struct list_u32 *out)
 void points_of_cell(struct points *pt, u32 cell, struct list_u32 *out)
 {
     list_of(pt, pt->cells.at[cell].node, out);
+}
+
+void points_of_cells(struct points *pt, const struct list_u32 *cells, struct list_u32 *out)
+{
+    struct cellset all = {0}, *set = &all;
+    bool any = false;
+    out->n = 0;
+    for (u32 i = 0; i < cells->n && !any; i++) {
+        const struct node *x = &pt->solver->nodes.at[solver_find(pt->solver, pt->cells.at[cells->at[i]].node)];
+        any = x->top || (cellset_join(&all, &x->all) && cellset_count(&all) > TOP_LIMIT);
+    }
+    if (any)
+        LIST_ADD(out, CELL_ANY);
+    else
+        CELLSET_EACH(set, cell) LIST_ADD(out, cell);
+    cellset_free(&all);
 }
 
 struct call *points_call(const struct points *pt, u32 value)

@@ -35,6 +35,9 @@ struct cellset { /* sorted by word */
     u32 n, cap;
 };
 
+/* The first cell stands for anything: pointers of which too much is possible point there. */
+#define CELL_ANY 0
+
 struct points {
     const struct program *p;
     const struct known **known;
@@ -52,6 +55,8 @@ void points_solve(struct points *pt, const struct program *p, const struct known
 void points_of_value(struct points *pt, u32 value, struct list_u32 *out);
 /* Cells that the pointer in a cell may point to. */
 void points_of_cell(struct points *pt, u32 cell, struct list_u32 *out);
+/* Of any of several cells; CELL_ANY alone when there are too many. */
+void points_of_cells(struct points *pt, const struct list_u32 *cells, struct list_u32 *out);
 /* The cell `offset` further on, NONE when that is outside of the object. */
 u32 points_shift(struct points *pt, u32 cell, int32_t offset);
 u32 points_cell_of_global(struct points *pt, u32 global);

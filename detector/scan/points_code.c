@@ -93,7 +93,9 @@ static void bind(struct points *pt, u32 number, u32 function)
 static bool fits(const struct points *pt, const struct call *c, const struct function *f)
 {
     const struct value *v = value_at(pt, c->value);
-    return c->known || v->c == f->nargs || ((f->flags & FN_VARARG) && v->c > f->nargs);
+    if (c->known || (f->flags & FN_VARARG))
+        return c->known || v->c >= f->nargs;
+    return v->c == f->nargs && (!v->shape || v->shape == (u16)f->shape);
 }
 
 static void bind_known(struct points *pt, u32 number, const struct known *k);

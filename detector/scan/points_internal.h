@@ -12,6 +12,7 @@ struct copy {
 struct node {
     u32 same; /* itself, or the node it has become a part of */
     bool queued;
+    bool top; /* may be anything: see TOP_LIMIT */
     struct cellset all, done; /* done: what has been passed on */
     LIST(struct copy) copy;
     struct list_u32 load, store, call;
@@ -23,12 +24,17 @@ struct memory_copy {
 
 struct solver {
     LIST(struct node) nodes;
-    struct list_u32 work;
+    u32 work; /* nodes in the queue */
     LIST(struct memory_copy) memory;
     u32 *of_value; /* node + 1 */
     struct map copies, tried;
+    struct cellset functions; /* cells of functions */
 };
 
+/* points_order.c: makes cycles of copies one, and lists what is left, successors first. */
+void solver_order(struct points *pt, struct list_u32 *order);
+
+void solver_queue(struct solver *s, u32 node);
 u32 solver_find(struct solver *s, u32 node);
 u32 solver_node(struct points *pt, u32 value);
 u32 solver_cell(struct points *pt, u32 object, u32 offset);

@@ -43,7 +43,7 @@ enum bin { BIN_ADD, BIN_SUB, BIN_MUL, BIN_AND, BIN_OR, BIN_XOR, BIN_SHL, BIN_SHR
 
 struct value {
     u8 op, flags;
-    u16 pad;
+    u16 shape; /* V_CALL: that of the function called, 0: not told */
     u32 a, b, c;
     u32 loc;
     u32 function; /* the one that it belongs to */
