@@ -34,7 +34,8 @@ struct thread_name {
 };
 
 enum record_kind { R_ACCESS, R_ACQUIRE, R_RELEASE, R_CALL, R_CREATE, R_DESTROY, R_WAIT, R_FORK, R_HANDLER, R_LEAVE };
-enum record_flags { R_WRITE = 1, R_ATOMIC = 2, R_TRY = 4, R_AFTER_WAIT = 8, R_TIMED = 16, R_WHOLE = 32, R_READ_TOO = 64 };
+/* R_UP, R_DOWN: the lock is taken after another whose object was compared as less, or greater. */
+enum record_flags { R_WRITE = 1, R_ATOMIC = 2, R_TRY = 4, R_AFTER_WAIT = 8, R_TIMED = 16, R_WHOLE = 32, R_UP = 64, R_DOWN = 128 };
 
 /* Something that a function does, where, and in which state. */
 struct record {
@@ -107,6 +108,9 @@ u32 effect_still_live(struct analysis *a, u32 live, u32 joined);
 
 /* fact.c */
 void fact_add(struct analysis *a, struct state *s, u32 value, bool is_not, int64_t number);
+/* A load: what is known of the memory is known of the value. A store: what it may change is known no more; path 0: anything. */
+void fact_loaded(struct analysis *a, struct state *s, u32 value);
+void fact_stored(struct analysis *a, struct state *s, u32 path);
 void fact_drop(struct analysis *a, struct state *s, u32 value);
 /* 1 true, 0 false, -1 not known */
 int fact_truth(struct analysis *a, const struct state *s, u32 condition);

@@ -21,20 +21,23 @@ static bool depends(const struct program *p, u32 value, u32 on, int depth)
     return false;
 }
 
-static bool precedes(const struct analysis *a, u32 first, u32 then)
+static bool precedes(const struct analysis *a, u32 first, u32 then, u32 without)
 {
     u32 from = a->block_of[first], to = a->block_of[then];
-    return (from == to && a->place_of[first] < a->place_of[then]) || graph_reaches(a->p, from, to, NONE);
+    if (from == to && a->place_of[first] < a->place_of[then])
+        return true;
+    return to != without && graph_reaches(a->p, from, to, without);
 }
 
-/* A release of the lock on a way from the reading to the writing. */
+/* A release of the lock on a way from the reading to the writing that does not read anew. */
 static bool released_between(struct analysis *a, u32 function, u32 lock, u32 read, u32 write)
 {
     const struct summary *sum = &a->summary[function];
+    u32 home = a->block_of[read];
     for (u32 i = 0; i < sum->record.n; i++) {
         const struct record *r = &sum->record.at[i];
-        if (r->kind == R_RELEASE && path_meets(&a->ps, LOCK_PATH(r->path), lock) && precedes(a, read, r->value) &&
-            precedes(a, r->value, write))
+        if (r->kind == R_RELEASE && path_meets(&a->ps, LOCK_PATH(r->path), lock) && precedes(a, read, r->value, NONE) &&
+            precedes(a, r->value, write, home))
             return true;
     }
     return false;
@@ -79,7 +82,7 @@ static void consider(struct findings *f, u32 function, const struct record *read
     struct analysis *a = w->a;
     const struct value *store = &a->p->values.at[write->value];
     if (read->path != write->path || store->op != V_STORE || !depends(a->p, store->b, read->value, 0) ||
-        !precedes(a, read->value, write->value))
+        !precedes(a, read->value, write->value, NONE))
         return;
     u32 lock = common_lock(a, read, write);
     bool atomics = !lock && (read->flags & write->flags & R_ATOMIC);

@@ -204,6 +204,30 @@ static void lock_event(struct emit *e, u32 deed, const char *action, u32 element
     free(class);
 }
 
+static void add_place(struct emit *e, json_t *places, struct map *seen, u32 deed)
+{
+    const struct program *p = e->w->a->p;
+    u32 value = deed == NONE ? NONE : e->w->deeds.at[deed].value;
+    u32 *known = deed == NONE ? NULL : map_put(seen, value);
+    if (!known || *known || json_array_size(places) >= 50)
+        return;
+    *known = 1;
+    json_array_append_new(places, frame(e, p->functions.at[p->values.at[value].function].shown, p->values.at[value].loc));
+}
+
+/* Where else the same locks are taken in these orders. */
+static void other_steps(struct emit *e, const struct found *f)
+{
+    json_t *places = json_array();
+    struct map seen = {0};
+    for (u32 i = 0; i < f->more.n; i++) {
+        add_place(e, places, &seen, f->more.at[i].deed);
+        add_place(e, places, &seen, lock_taken_at(e->w, f->more.at[i].deed, f->more.at[i].lock));
+    }
+    set(e->finding, "other_places", places);
+    map_free(&seen);
+}
+
 static void order_events(struct emit *e, const struct found *f)
 {
     for (u32 i = 0; i < f->side.n; i++) {
@@ -211,6 +235,7 @@ static void order_events(struct emit *e, const struct found *f)
         lock_event(e, deed, "hold", held, lock_taken_at(e->w, deed, held));
         lock_event(e, deed, "acquire", e->w->deeds.at[deed].path, deed);
     }
+    other_steps(e, f);
 }
 
 static void misuse_events(struct emit *e, const struct found *f)
@@ -260,15 +285,8 @@ static void access_events(struct emit *e, const struct found *f)
         json_decref(emit_event(e, f->side.at[i].deed, action, f->path));
         *map_put(&seen, d->value) = 1;
     }
-    for (u32 i = 0; i < f->others.n && json_array_size(others) < 50; i++) {
-        const struct deed *d = &w->deeds.at[f->others.at[i]];
-        u32 *known = map_put(&seen, d->value);
-        if (*known)
-            continue;
-        *known = 1;
-        json_array_append_new(others, frame(e, w->a->p->functions.at[w->a->p->values.at[d->value].function].shown,
-                                            w->a->p->values.at[d->value].loc));
-    }
+    for (u32 i = 0; i < f->others.n; i++)
+        add_place(e, others, &seen, f->others.at[i]);
     set(e->finding, "other_places", others);
     map_free(&seen);
 }

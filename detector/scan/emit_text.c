@@ -123,7 +123,9 @@ static void order(struct sentences *s, struct emit *e)
         buffer_put(&s->title, i ? i + 2 >= n ? " and " : ", " : "");
         put(&s->title, label_object(e->finding, ev));
     }
-    buffer_put(&s->title, n > 4 ? " are taken in a circle" : " are taken in both orders");
+    buffer_put(&s->title, n == 2  ? " are taken in a ring: each thread its own, then the next one's"
+                          : n > 4 ? " are taken in a circle"
+                                  : " are taken in both orders");
     for (i = 1; i < n; i += 2) {
         buffer_put(&s->why, i > 1 ? "; " : "");
         put(&s->why, label_thread(e->finding, label_number(event(e, i), "thread")));

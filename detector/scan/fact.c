@@ -2,6 +2,12 @@
  * before and after a section are the same decision. Called by flow.c. Takes no locks; allocates with malloc. */
 #include "analysis.h"
 
+/* Facts are kept of memory, too: of the value last loaded from a path. These have numbers behind those of values. */
+static u32 memory_fact(const struct analysis *a, u32 path)
+{
+    return a->p->values.n + path;
+}
+
 /* More are not kept: the oldest decisions matter least. */
 #define FACTS_PER_STATE 12
 
@@ -22,11 +28,11 @@ static u32 fact_number_of(struct analysis *a, struct fact f)
 
 static bool depends(const struct program *p, u32 value, u32 on, int depth)
 {
-    const struct value *v = &p->values.at[value];
     if (value == on)
         return true;
-    if (depth > 4)
+    if (value >= p->values.n || depth > 4)
         return false;
+    const struct value *v = &p->values.at[value];
     if (v->op == V_CMP || v->op == V_BIN)
         return depends(p, v->a, on, depth + 1) || depends(p, v->b, on, depth + 1);
     return v->op == V_EXTRACT && depends(p, v->a, on, depth + 1);
@@ -44,7 +50,7 @@ void fact_drop(struct analysis *a, struct state *s, u32 value)
 
 void fact_add(struct analysis *a, struct state *s, u32 value, bool is_not, int64_t number)
 {
-    if (a->p->values.at[value].op == V_CONST)
+    if (value < a->p->values.n && a->p->values.at[value].op == V_CONST)
         return;
     if (!is_not) { /* replaces what is weaker */
         u32 n = sets_count(&a->sets, s->facts), set = s->facts;
@@ -158,6 +164,38 @@ int fact_truth(struct analysis *a, const struct state *s, u32 condition)
     return -1;
 }
 
+/* Of a value, and of the memory that it was loaded from. */
+static void learn(struct analysis *a, struct state *s, u32 value, bool is_not, int64_t number)
+{
+    const struct value *v = &a->p->values.at[value];
+    fact_add(a, s, value, is_not, number);
+    if (v->op == V_LOAD && !(v->flags & (F_ATOMIC | F_VOLATILE)))
+        fact_add(a, s, memory_fact(a, path_of(&a->ps, value)), is_not, number);
+}
+
+void fact_loaded(struct analysis *a, struct state *s, u32 value)
+{
+    u32 memory = memory_fact(a, path_of(&a->ps, value)), set = s->facts, n = sets_count(&a->sets, set);
+    for (u32 i = 0; i < n; i++) {
+        struct fact f = a->facts.at[sets_item(&a->sets, set, i)];
+        if (f.value == memory)
+            fact_add(a, s, value, f.is_not, f.number);
+    }
+}
+
+void fact_stored(struct analysis *a, struct state *s, u32 path)
+{
+    u32 set = s->facts, n = sets_count(&a->sets, set);
+    for (u32 i = 0; i < n; i++) {
+        u32 fact = sets_item(&a->sets, set, i), value = a->facts.at[fact].value;
+        if (value < a->p->values.n)
+            continue;
+        u32 place = path_at(&a->ps, value - a->p->values.n)->base;
+        if (!path || path_meets(&a->ps, place, path) || path_at(&a->ps, place)->has_deref)
+            s->facts = sets_drop(&a->sets, s->facts, fact);
+    }
+}
+
 void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth)
 {
     for (int depth = 0; depth < 8; depth++) {
@@ -171,7 +209,7 @@ void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth)
                 truth = !equal;
                 continue;
             }
-            fact_add(a, s, v->a, !equal, y);
+            learn(a, s, v->a, !equal, y);
             return;
         }
         if (v->op == V_BIN && v->flags == BIN_XOR && fact_number(a, s, v->b, &y) && (y == 1 || y == -1)) {
@@ -180,9 +218,9 @@ void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth)
             continue;
         }
         if (truth && v->op != V_CMP)
-            fact_add(a, s, condition, true, 0);
+            learn(a, s, condition, true, 0);
         else
-            fact_add(a, s, condition, false, truth);
+            learn(a, s, condition, false, truth);
         return;
     }
 }

@@ -61,7 +61,9 @@ static void acquire(struct misuse *m, u32 number)
         if (!again(w, LOCK_PATH(held), LOCK_PATH(d.path)) || (LOCK_SHARED(held) && LOCK_SHARED(d.path)))
             continue;
         bool upgrade = LOCK_SHARED(held) && !LOCK_SHARED(d.path);
-        tell(m, upgrade ? "rwlock-upgrade" : "relock", number, LOCK_PATH(d.path), held, 20);
+        u32 taken = lock_taken_at(w, number, held);
+        bool around = taken == NONE || w->deeds.at[taken].value == d.value; /* in an earlier round, if it was kept there */
+        tell(m, upgrade ? "rwlock-upgrade" : "relock", number, LOCK_PATH(d.path), held, around ? 14 : 20);
         return;
     }
 }
@@ -88,6 +90,15 @@ static bool taken_twice(struct misuse *m, const struct deed *d)
     return false;
 }
 
+/* Whether the same instruction is right in another context. */
+static bool right_elsewhere(struct whole *w, const struct deed *d)
+{
+    for (u32 i = 0; i < w->deeds.n; i++)
+        if (w->deeds.at[i].kind == d->kind && w->deeds.at[i].value == d->value && may_hold(w, &w->deeds.at[i]))
+            return true;
+    return false;
+}
+
 static void without_lock(struct misuse *m, u32 number, const char *rule)
 {
     struct whole *w = m->f->w;
@@ -97,7 +108,7 @@ static void without_lock(struct misuse *m, u32 number, const char *rule)
         return;
     if (!path_cells(&w->a->ps, path)->n || taken_twice(m, &d))
         return;
-    tell(m, rule, number, path, 0, path_single(&w->a->ps, path) != NONE ? 18 : 12);
+    tell(m, rule, number, path, 0, path_single(&w->a->ps, path) != NONE && !right_elsewhere(w, &d) ? 18 : 12);
 }
 
 static void destroy(struct misuse *m, u32 number)

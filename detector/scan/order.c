@@ -35,6 +35,29 @@ static void add_edge(struct orders *o, struct edge e)
     LIST_ADD(&o->edges, e);
 }
 
+/* Each of several threads takes element n and then (n + 1) % N of one array: a ring. */
+static void ring(struct orders *o, u32 deed, u32 held)
+{
+    struct whole *w = o->f->w;
+    struct deed d = w->deeds.at[deed];
+    const struct path *first = path_at(&w->a->ps, LOCK_PATH(held)), *second = path_at(&w->a->ps, LOCK_PATH(d.path));
+    if (first->kind != P_INDEX || second->kind != P_INDEX || first->base != second->base || !first->a || !second->a ||
+        !w->roots.at[d.root].many)
+        return;
+    const struct path *n = path_at(&w->a->ps, first->a), *next = path_at(&w->a->ps, second->a);
+    const struct value *values = w->a->p->values.at, *rest = next->kind == P_VALUE ? &values[next->a] : NULL;
+    if (!rest || rest->op != V_BIN || rest->flags != BIN_REM || !P_IS_ROOT(n->kind))
+        return;
+    const struct value *sum = &values[rest->a];
+    u32 *known = map_put(&o->cycles, hash_combine(d.value, held) >> 1);
+    if (sum->op != V_BIN || sum->flags != BIN_ADD || sum->a != n->a || values[sum->b].op != V_CONST || *known)
+        return;
+    struct found out = {.kind = FOUND_ORDER, .score = 16};
+    LIST_ADD(&out.side, (struct side){deed, held});
+    LIST_ADD(&o->f->at, out);
+    *known = o->f->at.n;
+}
+
 static void edges_of(struct orders *o, u32 number)
 {
     struct whole *w = o->f->w;
@@ -48,7 +71,9 @@ static void edges_of(struct orders *o, u32 number)
         for (u32 x = 0; x < nfrom; x++)
             for (u32 y = 0; y < nto; y++) {
                 bool sure = must && from[x].one && to[y].one && nfrom == 1 && nto == 1;
-                if (from[x].node != to[y].node)
+                if (from[x].node == to[y].node)
+                    ring(o, number, held);
+                else
                     add_edge(o, (struct edge){from[x].node, to[y].node, number, held, sure});
             }
     }
@@ -74,6 +99,11 @@ static bool together(struct orders *o, const struct edge *x, const struct edge *
 static bool closes(struct orders *o, u32 n)
 {
     const struct deed *deeds = o->f->w->deeds.at;
+    u8 direction = R_UP | R_DOWN;
+    for (u32 i = 0; i < n; i++)
+        direction &= deeds[o->edges.at[o->way[i]].deed].flags;
+    if (direction)
+        return false; /* each takes the lesser one first, or each the greater one */
     for (u32 i = 0; i < n; i++) {
         const struct edge *x = &o->edges.at[o->way[i]], *next = &o->edges.at[o->way[(i + 1) % n]];
         if (LOCK_SHARED(deeds[x->deed].path) && LOCK_SHARED(next->held))
@@ -95,17 +125,26 @@ static void report(struct orders *o, u32 n)
     }
     u32 *known = map_put(&o->cycles, h >> 1);
     struct found out = {.kind = FOUND_ORDER, .score = score};
-    if (*known && o->f->at.at[*known - 1].score >= score)
-        return;
     for (u32 i = 0; i < n; i++)
         LIST_ADD(&out.side, (struct side){o->edges.at[o->way[i]].deed, o->edges.at[o->way[i]].held});
-    if (*known) {
-        free(o->f->at.at[*known - 1].side.at);
-        o->f->at.at[*known - 1] = out;
-        return;
+    if (!*known) {
+        LIST_ADD(&o->f->at, out);
+        *known = o->f->at.n;
     }
-    LIST_ADD(&o->f->at, out);
-    *known = o->f->at.n;
+    struct found *first = &o->f->at.at[*known - 1]; /* the same locks in another place: told beside the best one */
+    if (first->side.at != out.side.at && first->score < score) {
+        for (u32 i = 0; i < first->side.n; i++)
+            LIST_ADD(&out.more, first->side.at[i]);
+        for (u32 i = 0; i < first->more.n; i++)
+            LIST_ADD(&out.more, first->more.at[i]);
+        free(first->side.at);
+        free(first->more.at);
+        *first = out;
+    } else if (first->side.at != out.side.at) {
+        for (u32 i = 0; i < n && first->more.n < 64; i++)
+            LIST_ADD(&first->more, out.side.at[i]);
+        free(out.side.at);
+    }
 }
 
 static bool on_way(const struct orders *o, u32 n, u32 node)

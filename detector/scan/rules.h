@@ -21,6 +21,7 @@ struct found {
     u32 guarded, accesses;
     u32 score;        /* how sure; higher first */
     LIST(struct side) side;
+    LIST(struct side) more;   /* order: other places with the same locks */
     struct list_u32 others; /* deeds of other places that take part */
 };
 

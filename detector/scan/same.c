@@ -38,8 +38,26 @@ static u64 common_way(const struct paths *ps, u32 data, u32 lock)
     }
 }
 
+/* One thread runs while its creator keeps a lock for it; the other holds that lock itself, and is not of that family. */
+static bool kept_apart(struct whole *w, const struct deed *x, const struct deed *y)
+{
+    const struct sets *sets = &w->a->sets;
+    const struct root *r = &w->roots.at[x->root];
+    if (!r->under || y->root == r->parent || y->root == x->root)
+        return false;
+    for (u32 i = 0, n = sets_count(sets, r->under); i < n; i++)
+        for (u32 k = 0, m = sets_count(sets, y->must); k < m; k++) {
+            u32 a = sets_item(sets, r->under, i), b = sets_item(sets, y->must, k);
+            if (!(LOCK_SHARED(a) && LOCK_SHARED(b)) && same_lock(w, LOCK_PATH(a), LOCK_PATH(b)))
+                return true;
+        }
+    return false;
+}
+
 bool same_guard(struct whole *w, const struct deed *x, const struct deed *y)
 {
+    if (kept_apart(w, x, y) || kept_apart(w, y, x))
+        return true;
     struct paths *ps = &w->a->ps;
     const struct sets *sets = &w->a->sets;
     for (u32 i = 0, n = sets_count(sets, x->must); i < n; i++)

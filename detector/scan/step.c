@@ -69,13 +69,50 @@ static void record(struct flow *f, const struct state *s, enum record_kind kind,
     flow_record(f, (struct record){.kind = (u8)kind, .flags = flags, .value = value, .path = path, .at = *s});
 }
 
+/* What a lock, or a number that is compared, hangs on. */
+static u32 owner_of(struct flow *f, u32 path)
+{
+    const struct path *q = path_at(&f->a->ps, path);
+    while (q->kind == P_DEREF || q->kind == P_FIELD) {
+        if (q->kind == P_DEREF && path_at(&f->a->ps, q->base)->kind != P_FIELD)
+            break;
+        path = q->base;
+        q = path_at(&f->a->ps, path);
+    }
+    return path;
+}
+
+/* R_UP when the objects of the one lock that is held and of this one were compared and the held one is less, R_DOWN when it
+ * is greater: a cycle would need both. */
+static u8 direction(struct flow *f, const struct state *s, u32 path)
+{
+    struct analysis *a = f->a;
+    if (!f->record || sets_count(&a->sets, s->must) != 1)
+        return 0;
+    u32 held = owner_of(f, LOCK_PATH(sets_item(&a->sets, s->must, 0))), taken = owner_of(f, path);
+    for (u32 i = 0, n = sets_count(&a->sets, s->facts); i < n; i++) {
+        struct fact fact = a->facts.at[sets_item(&a->sets, s->facts, i)];
+        const struct value *v = fact.value < a->p->values.n ? value_at(f, fact.value) : NULL;
+        if (!v || v->op != V_CMP || v->flags == CMP_EQ || v->flags == CMP_NE || v->flags == CMP_OTHER || fact.is_not)
+            continue;
+        u32 x = owner_of(f, path_of(&a->ps, v->a)), y = owner_of(f, path_of(&a->ps, v->b));
+        bool less = v->flags == CMP_LT || v->flags == CMP_LE || v->flags == CMP_ULT || v->flags == CMP_ULE;
+        bool up = less == (fact.number != 0);
+        if (held != taken && x == held && y == taken)
+            return up ? R_UP : R_DOWN;
+        if (held != taken && x == taken && y == held)
+            return up ? R_DOWN : R_UP;
+    }
+    return 0;
+}
+
 static void lock(struct flow *f, const struct known *k, const struct state *s, u32 value, struct states *next)
 {
     struct state held = *s, failed = *s;
     u32 path = k->op == K_ATOMIC_BEGIN ? path_root(&f->a->ps, P_ATOMIC, 0) : arg_path(f, value, k->arg);
     u32 element = LOCK_ELEMENT(path, k->shared);
     bool try = k->op == K_TRYLOCK;
-    record(f, s, R_ACQUIRE, (u8)((try ? R_TRY : 0) | (k->timed ? R_TIMED : 0)), value, element);
+    record(f, s, R_ACQUIRE, (u8)((try ? R_TRY : 0) | (k->timed ? R_TIMED : 0) | direction(f, s, path)), value, element);
     effect_acquire(f->a, &held, element);
     fact_add(f->a, &held, value, k->true_means, 0);
     states_add(f->a, next, &held, false);
@@ -159,6 +196,7 @@ static void call_body(struct flow *f, const struct state *s, u32 value, u32 func
         struct outcome o = sum->outcome.at[i];
         struct state after = *s;
         effect_outcome(f->a, &after, &o, binding);
+        fact_stored(f->a, &after, 0);
         if (o.result != RESULT_ANY)
             fact_add(f->a, &after, value, o.result == RESULT_NOT, o.number);
         states_add(f->a, next, &after, false);
@@ -293,13 +331,17 @@ void flow_step(struct flow *f, const struct state *in, u32 value, struct states 
         access_memory(f, &s, v->a, value, atomic(v));
         if (again)
             effect_redefine(f->a, &s, value);
+        if (s.facts)
+            fact_loaded(f->a, &s, value);
         break;
     case V_STORE:
         access_memory(f, &s, v->a, value, R_WRITE | atomic(v));
+        if (s.facts)
+            fact_stored(f->a, &s, path_of(&f->a->ps, v->a));
         effect_stored(f->a, &s, path_of(&f->a->ps, v->a));
         break;
     case V_RMW:
-        access_memory(f, &s, v->a, value, R_WRITE | R_READ_TOO | R_ATOMIC);
+        access_memory(f, &s, v->a, value, R_WRITE | R_ATOMIC);
         effect_stored(f->a, &s, path_of(&f->a->ps, v->a));
         if (again)
             effect_redefine(f->a, &s, value);

@@ -136,6 +136,39 @@ static void find_concurrent(struct whole *w)
     }
 }
 
+/* Locks held at a thread's creation that its creator gives back only when the thread has ended: nobody else gets them
+ * while it runs. */
+static void find_under(struct whole *w)
+{
+    struct sets *sets = &w->a->sets;
+    for (u32 r = 0; r < w->roots.n; r++) {
+        struct root *root = &w->roots.at[r];
+        bool first = true;
+        for (u32 i = 0; i < w->created.n; i++) {
+            const struct deed *d = &w->deeds.at[w->created.at[i]];
+            if (d->path != r)
+                continue;
+            root->under = first ? d->must : sets_common(sets, root->under, d->must);
+            first = false;
+        }
+    }
+    for (u32 i = 0; i < w->deeds.n; i++) {
+        const struct deed *d = &w->deeds.at[i];
+        if (d->kind != R_RELEASE && d->kind != R_WAIT && d->kind != R_LEAVE)
+            continue;
+        for (u32 r = 0; r < w->roots.n; r++) {
+            struct root *root = &w->roots.at[r];
+            u32 set = root->under, n = sets_count(sets, set);
+            bool there = n && (r == d->root || d->root == root->parent) && any_leads(w, d->live, r);
+            for (u32 k = 0; there && k < n; k++) {
+                u32 held = sets_item(sets, set, k);
+                if (d->kind == R_LEAVE || path_meets(&w->a->ps, LOCK_PATH(held), LOCK_PATH(d->path)))
+                    root->under = sets_drop(sets, root->under, held);
+            }
+        }
+    }
+}
+
 void threads_relate(struct whole *w)
 {
     size_t n = (size_t)w->roots.n * w->roots.n;
@@ -153,6 +186,7 @@ void threads_relate(struct whole *w)
     find_ancestors(w);
     find_left_behind(w);
     find_concurrent(w);
+    find_under(w);
 }
 
 bool threads_meet(const struct whole *w, const struct deed *x, const struct deed *y)
