@@ -49,6 +49,20 @@ static bool may_hold(struct whole *w, const struct deed *d)
     return false;
 }
 
+/* A lock that some function forgets to give back: what follows from that is not told again. */
+static bool is_consequence(const struct misuse *m, u32 deed, u32 held)
+{
+    const struct whole *w = m->f->w;
+    u32 taken = lock_taken_at(w, deed, held);
+    for (u32 i = 0; taken != NONE && i < m->f->at.n; i++) {
+        const struct found *f = &m->f->at.at[i];
+        if (f->kind == FOUND_MISUSE && strcmp(f->rule, "returns-holding") == 0 &&
+            w->deeds.at[f->side.at[0].deed].value == w->deeds.at[taken].value)
+            return true;
+    }
+    return false;
+}
+
 static void acquire(struct misuse *m, u32 number)
 {
     struct whole *w = m->f->w;
@@ -58,7 +72,8 @@ static void acquire(struct misuse *m, u32 number)
         return;
     for (u32 i = 0, n = sets_count(&w->a->sets, d.must); i < n; i++) {
         u32 held = sets_item(&w->a->sets, d.must, i);
-        if (!again(w, LOCK_PATH(held), LOCK_PATH(d.path)) || (LOCK_SHARED(held) && LOCK_SHARED(d.path)))
+        if (!again(w, LOCK_PATH(held), LOCK_PATH(d.path)) || (LOCK_SHARED(held) && LOCK_SHARED(d.path)) ||
+            is_consequence(m, number, held))
             continue;
         bool upgrade = LOCK_SHARED(held) && !LOCK_SHARED(d.path);
         u32 taken = lock_taken_at(w, number, held);
@@ -139,7 +154,7 @@ static void leave(struct misuse *m, u32 number)
         return;
     for (u32 i = 0, n = sets_count(&w->a->sets, d.must); i < n; i++) {
         u32 held = sets_item(&w->a->sets, d.must, i);
-        if (!LOCK_SHARED(held) && is_lock(w, LOCK_PATH(held)))
+        if (!LOCK_SHARED(held) && is_lock(w, LOCK_PATH(held)) && !is_consequence(m, number, held))
             tell(m, "lock-left-at-thread-exit", number, LOCK_PATH(held), held, 14);
     }
 }
@@ -219,6 +234,8 @@ static void returns_holding(struct misuse *m, u32 function)
 void misuse_rule(struct findings *f)
 {
     struct misuse m = {.f = f};
+    for (u32 i = 0; i < f->w->a->p->functions.n; i++)
+        returns_holding(&m, i);
     for (u32 i = 0; i < f->w->deeds.n; i++)
         if (f->w->deeds.at[i].kind == R_ACQUIRE)
             acquire(&m, i);
@@ -240,7 +257,5 @@ void misuse_rule(struct findings *f)
             break;
         }
     }
-    for (u32 i = 0; i < f->w->a->p->functions.n; i++)
-        returns_holding(&m, i);
     map_free(&m.told);
 }

@@ -30,8 +30,8 @@ static bool put_fields(struct buffer *b, const struct program *p, u32 type, u32 
                     break;
             }
         }
-        /* Inside a lock, or what else has no names of its own. */
-        if (!found || strncmp(text_of(p, t->name), "pthread_", 8) == 0 || strncmp(text_of(p, t->name), "__pthread_", 10) == 0)
+        const char *name = text_of(p, t->name); /* the inside of a lock has no names for people */
+        if (!found || strncmp(name, "pthread_", 8) == 0 || strncmp(name, "__pthread_", 10) == 0)
             return found != NULL || offset == 0;
         if (found->name)
             buffer_print(b, ".%s", text_of(p, found->name));
@@ -47,7 +47,21 @@ static bool put_fields(struct buffer *b, const struct program *p, u32 type, u32 
     return false;
 }
 
-static void global_name(struct whole *w, struct name *n, u32 global, u32 offset, bool many)
+/* Whether a structure's start is told as its first member: when it was reached as that, or is a lock. */
+static bool is_first_member(struct whole *w, u32 type, u32 path)
+{
+    const struct program *p = w->a->p;
+    const struct type *t = &p->types.at[type];
+    while (t->kind == T_ARRAY)
+        t = &p->types.at[t->element];
+    if (t->kind != T_STRUCT || !t->nfields)
+        return false;
+    const struct path *q = path_at(&w->a->ps, path);
+    u32 first = p->fields.at[t->field].type;
+    return q->kind == P_FIELD || strncmp(text_of(p, p->types.at[first].name), "pthread_", 8) == 0;
+}
+
+static void global_name(struct whole *w, struct name *n, u32 global, u32 offset, bool many, u32 path)
 {
     const struct program *p = w->a->p;
     const struct global *g = &p->globals.at[global];
@@ -55,7 +69,7 @@ static void global_name(struct whole *w, struct name *n, u32 global, u32 offset,
     buffer_put(&shown, text_of(p, g->shown));
     if (many)
         buffer_put(&shown, "[]");
-    if (g->type && (offset || p->types.at[g->type].kind == T_STRUCT) && offset)
+    if (g->type && (offset || is_first_member(w, g->type, path)))
         put_fields(&shown, p, g->type, offset);
     if ((g->flags & GL_STATIC) && g->file)
         buffer_print(&local, "%s:", file_name(text_of(p, g->file)));
@@ -67,13 +81,13 @@ static void global_name(struct whole *w, struct name *n, u32 global, u32 offset,
     n->region = "global";
 }
 
-static void local_name(struct whole *w, struct name *n, u32 value, u32 offset)
+static void local_name(struct whole *w, struct name *n, u32 value, u32 offset, u32 path)
 {
     const struct program *p = w->a->p;
     const struct value *v = &p->values.at[value];
     struct buffer shown = {0}, local = {0};
     buffer_put(&shown, v->c ? text_of(p, v->c) : "variable");
-    if (offset && v->a)
+    if (v->a && (offset || is_first_member(w, v->a, path)))
         put_fields(&shown, p, v->a, offset);
     n->shown = buffer_take(&shown);
     buffer_print(&local, "%s:%s", text_of(p, p->functions.at[v->function].shown), n->shown);
@@ -124,9 +138,9 @@ struct name name_of_cell(struct whole *w, u32 cell, u32 path)
     const struct object *o = &w->a->pt.objects.at[c->object];
     u32 element = path_element(&w->a->ps, path);
     if (o->kind == OBJ_GLOBAL)
-        global_name(w, &n, o->of, c->offset, element != 0 && points_in_array(&w->a->pt, cell));
+        global_name(w, &n, o->of, c->offset, element != 0 && points_in_array(&w->a->pt, cell), path);
     else if (o->kind == OBJ_STACK)
-        local_name(w, &n, o->of, c->offset);
+        local_name(w, &n, o->of, c->offset, path);
     else if (!typed_name(w, &n, path) && o->kind == OBJ_HEAP)
         heap_name(w, &n, o->of);
     if (!n.local) {

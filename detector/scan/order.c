@@ -28,6 +28,7 @@ static void add_edge(struct orders *o, struct edge e)
     const struct deed *d = &o->f->w->deeds.at[e.deed];
     u64 h = hash_combine(hash_combine(e.from, e.to), hash_combine(d->must, d->root));
     h = hash_combine(h, hash_combine(hash_combine(d->live, d->joined), LOCK_SHARED(e.held) * 2 + LOCK_SHARED(d->path)));
+    h = hash_combine(h, d->flags);
     u32 *known = map_put(&o->index, h >> 1);
     if (*known)
         return;
