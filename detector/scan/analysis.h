@@ -6,9 +6,9 @@
 #include "path.h"
 
 /* An element of a lock set: path * 2, and one more when it is held shared. */
-#define LOCK_ELEMENT(path, shared) ((path) * 2 + (u32)(shared))
+#define LOCK_ELEMENT(path, shared) ((path)*2 + (u32)(shared))
 #define LOCK_PATH(element) ((element) / 2)
-#define LOCK_SHARED(element) ((element) & 1)
+#define LOCK_SHARED(element) ((element)&1)
 
 /* What is known at a point of a function, relative to the function's start. */
 struct state {
@@ -35,7 +35,16 @@ struct thread_name {
 
 enum record_kind { R_ACCESS, R_ACQUIRE, R_RELEASE, R_CALL, R_CREATE, R_DESTROY, R_WAIT, R_FORK, R_HANDLER, R_LEAVE };
 /* R_UP, R_DOWN: the lock is taken after another whose object was compared as less, or greater. */
-enum record_flags { R_WRITE = 1, R_ATOMIC = 2, R_TRY = 4, R_AFTER_WAIT = 8, R_TIMED = 16, R_WHOLE = 32, R_UP = 64, R_DOWN = 128 };
+enum record_flags {
+    R_WRITE = 1,
+    R_ATOMIC = 2,
+    R_TRY = 4,
+    R_AFTER_WAIT = 8,
+    R_TIMED = 16,
+    R_WHOLE = 32,
+    R_UP = 64,
+    R_DOWN = 128
+};
 
 /* Something that a function does, where, and in which state. */
 struct record {
@@ -71,16 +80,17 @@ struct analysis {
     struct map fact_index;
     LIST(struct thread_name) threads;
     struct map thread_index;
-    struct summary *summary; /* by function */
-    struct list_u32 order;   /* functions, callees first; those of a cycle twice */
-    bool *repeated;          /* by function: may run more than once */
+    struct summary *summary;  /* by function */
+    struct list_u32 order;    /* functions, callees first; those of a cycle twice */
+    bool *repeated;           /* by function: may run more than once */
     u32 *block_of, *place_of; /* by value that stands in code: block, position */
-    struct list_u32 *sites;  /* by function: calls of it (index in pt.calls) */
-    struct map recursive;    /* cells of recursive mutexes */
-    struct map binary;       /* cells of semaphores that begin with 1 */
-    struct map fresh;        /* memo of fresh.c */
+    struct list_u32 *sites;   /* by function: calls of it (index in pt.calls) */
+    struct map recursive;     /* cells of recursive mutexes */
+    struct map intended;      /* cells on which races are meant */
+    struct map binary;        /* cells of semaphores that begin with 1 */
+    struct map fresh;         /* memo of fresh.c */
     LIST(struct list_u32 *) published;
-    u32 unresolved;          /* calls through pointers of which nothing is known */
+    u32 unresolved; /* calls through pointers of which nothing is known */
 };
 
 /* graph.c */

@@ -158,7 +158,8 @@ static void add_held(struct emit *e, json_t *event, u32 deed)
         set(at, "class", json_string(class));
         set(at, "instance", json_integer(instance_of(e, class)));
         set(at, "mode", json_string(LOCK_SHARED(element) ? "shared" : "exclusive"));
-        set(at, "stack", taken == NONE ? json_array() : emit_frames(e, w->deeds.at[taken].value, w->deeds.at[taken].context));
+        set(at, "stack",
+            taken == NONE ? json_array() : emit_frames(e, w->deeds.at[taken].value, w->deeds.at[taken].context));
         json_array_append_new(held, json_string(class));
         json_array_append_new(held_at, at);
         free(class);
@@ -212,7 +213,8 @@ static void add_place(struct emit *e, json_t *places, struct map *seen, u32 deed
     if (!known || *known || json_array_size(places) >= 50)
         return;
     *known = 1;
-    json_array_append_new(places, frame(e, p->functions.at[p->values.at[value].function].shown, p->values.at[value].loc));
+    json_array_append_new(places,
+                          frame(e, p->functions.at[p->values.at[value].function].shown, p->values.at[value].loc));
 }
 
 /* Where else the same locks are taken in these orders. */
@@ -240,8 +242,11 @@ static void order_events(struct emit *e, const struct found *f)
 
 static void misuse_events(struct emit *e, const struct found *f)
 {
-    static const char *const actions[] = {[R_ACQUIRE] = "acquire", [R_RELEASE] = "release", [R_WAIT] = "wait",
-                                          [R_DESTROY] = "destroy", [R_LEAVE] = "exit"};
+    static const char *const actions[] = {[R_ACQUIRE] = "acquire",
+                                          [R_RELEASE] = "release",
+                                          [R_WAIT] = "wait",
+                                          [R_DESTROY] = "destroy",
+                                          [R_LEAVE] = "exit"};
     u32 deed = f->side.at[0].deed, held = f->side.at[0].lock;
     u8 kind = e->w->deeds.at[deed].kind;
     u32 element = kind == R_LEAVE ? held : e->w->deeds.at[deed].path;
@@ -361,8 +366,8 @@ json_t *emit_document(struct scan *s, json_t *units, double seconds)
     json_t *run = json_pack("{s:[s,s],s:i,s:i,s:i,s:f,s:b,s:o}", "command", "scan", e.module, "threads",
                             (int)s->whole.roots.n, "functions", (int)s->program.functions.n, "lines",
                             (int)s->program.lines, "duration_s", seconds, "library", s->whole.library, "units", units);
-    json_t *d = json_pack("{s:s,s:{s:s,s:s},s:o}", "schema", "snarl/1", "tool", "name", "snarl", "version", SNARL_VERSION,
-                          "run", run);
+    json_t *d = json_pack("{s:s,s:{s:s,s:s},s:o}", "schema", "snarl/1", "tool", "name", "snarl", "version",
+                          SNARL_VERSION, "run", run);
     set(d, "findings", findings_json(&e, &s->findings));
     set(d, "lock_graph", json_pack("{s:[],s:[]}", "nodes", "edges"));
     free(e.module);

@@ -59,15 +59,17 @@ static void race(struct sentences *s, struct emit *e)
     buffer_put(&s->why, "; ");
     put_access(&s->why, e, 1, verb_of(e, 1));
     buffer_put(&s->why, ". Both can run at the same time, and no lock is held by both.");
-    buffer_put(&s->fix, "Take one lock around every access, or make the variable atomic; or let the threads meet (a join, a "
-                        "hand-over under a lock) before the second access.");
+    buffer_put(&s->fix,
+               "Take one lock around every access, or make the variable atomic; or let the threads meet (a join, a "
+               "hand-over under a lock) before the second access.");
 }
 
 static void unprotected(struct sentences *s, struct emit *e, const struct found *f)
 {
     struct name guard = name_of_path(e->w, f->guard);
     memory_name(&s->title, e);
-    buffer_print(&s->title, " is used with %s in %u of %u places, without it in ", guard.shown, f->guarded, f->accesses);
+    buffer_print(&s->title, " is used with %s in %u of %u places, without it in ", guard.shown, f->guarded,
+                 f->accesses);
     const json_t *held = json_object_get(event(e, 0), "held");
     bool first = true;
     size_t k;
@@ -79,11 +81,12 @@ static void unprotected(struct sentences *s, struct emit *e, const struct found 
     put_access(&s->why, e, 0, verb_of(e, 0));
     buffer_put(&s->why, "; ");
     put_access(&s->why, e, 1, verb_of(e, 1));
-    buffer_print(&s->why, ". In %u of %u places the lock %s is held: this looks like the one that was forgotten.", f->guarded,
-                 f->accesses, guard.shown);
+    buffer_print(&s->why, ". In %u of %u places the lock %s is held: this looks like the one that was forgotten.",
+                 f->guarded, f->accesses, guard.shown);
     buffer_print(&s->fix, "Hold %s in ", guard.shown);
     put(&s->fix, label_place(event(e, first ? 0 : 1)));
-    buffer_put(&s->fix, ", too; or say why it need not be held there (before the threads start, after they were joined).");
+    buffer_put(&s->fix,
+               ", too; or say why it need not be held there (before the threads start, after they were joined).");
     free(class);
     free(guard.local);
     free(guard.shown);
@@ -105,7 +108,8 @@ static void atomicity(struct sentences *s, struct emit *e, const struct found *f
     put_access(&s->why, e, 2, "writes");
     buffer_put(&s->why, "; when that comes in between, it is lost.");
     if (guard.shown)
-        buffer_print(&s->fix, "Keep %s from the reading to the writing, or read again after taking it anew.", guard.shown);
+        buffer_print(&s->fix, "Keep %s from the reading to the writing, or read again after taking it anew.",
+                     guard.shown);
     else
         buffer_put(&s->fix, "Use one atomic operation (atomic_fetch_add, or a loop of compare and exchange).");
     free(guard.local);
@@ -145,8 +149,10 @@ static const struct {
     const char *rule, *title, *why, *fix;
 } misuses[] = {
     {"relock", "$L is locked again by the thread that holds it",
-     "$T takes $L in $W, and already holds it on the way there. It is not a recursive lock: the thread waits for itself.",
-     "Call the inner function without the lock, or split it into one that locks and one that expects the lock to be held."},
+     "$T takes $L in $W, and already holds it on the way there. It is not a recursive lock: the thread waits for "
+     "itself.",
+     "Call the inner function without the lock, or split it into one that locks and one that expects the lock to be "
+     "held."},
     {"rwlock-upgrade", "$L is locked for writing by a thread that reads it",
      "$T asks for $L for writing in $W while it holds it for reading. It waits for all readers, itself among them.",
      "Give the reading lock back first, take the writing lock, and test again what was read."},
@@ -157,10 +163,11 @@ static const struct {
      "$T waits in $W with $L, which it does not hold there.", "Take the mutex before the test of the awaited state."},
     {"destroy-locked", "$L is destroyed while it is held", "$T destroys $L in $W and still holds it.",
      "Give it back first, and destroy it only after its last user is done."},
-    {"lock-left-at-thread-exit", "a thread ends and keeps $L", "$T ends in $W and still holds $L: nobody can unlock it.",
-     "Unlock on every way out of the thread."},
+    {"lock-left-at-thread-exit", "a thread ends and keeps $L",
+     "$T ends in $W and still holds $L: nobody can unlock it.", "Unlock on every way out of the thread."},
     {"returns-holding", "a path returns and keeps $L",
-     "$L is taken in $W and given back on other ways out of the function, but on one way it is kept, and no caller gives "
+     "$L is taken in $W and given back on other ways out of the function, but on one way it is kept, and no caller "
+     "gives "
      "it back. The next thread that asks for it waits for ever.",
      "Unlock before every return, or leave through one exit that does."},
 };

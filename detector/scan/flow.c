@@ -298,7 +298,8 @@ static u32 result_path(struct flow *f)
     if (!only)
         return 0;
     u32 kind = path_at(&f->a->ps, path_root_of(&f->a->ps, only))->kind;
-    return kind == P_ARG || kind == P_GLOBAL || (kind == P_HEAP && P_IS_ROOT(path_at(&f->a->ps, only)->kind)) ? only : 0;
+    return kind == P_ARG || kind == P_GLOBAL || (kind == P_HEAP && P_IS_ROOT(path_at(&f->a->ps, only)->kind)) ? only
+                                                                                                              : 0;
 }
 
 void flow_function(struct analysis *a, u32 function)

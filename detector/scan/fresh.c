@@ -10,7 +10,7 @@
 struct spread {
     struct analysis *a;
     const struct function *f;
-    u8 *is; /* by value of the function: 1 an address of it, 2 a local variable that holds one */
+    u8 *is;                    /* by value of the function: 1 an address of it, 2 a local variable that holds one */
     struct list_u32 published; /* instructions */
     int depth;
 };

@@ -14,9 +14,9 @@ struct unit {
     char *folder, *file; /* file: as given; relative to folder */
     char **args;         /* of the compiler, without its name, the output and the file; NULL-terminated */
     u32 nargs, cap;
-    bool bitcode;        /* LLVM's form already */
-    char *result;        /* file with the unit, when there is one */
-    char *problem;       /* why it was left out */
+    bool bitcode;  /* LLVM's form already */
+    char *result;  /* file with the unit, when there is one */
+    char *problem; /* why it was left out */
     enum unit_state state;
 };
 

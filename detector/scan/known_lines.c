@@ -145,6 +145,11 @@ const char *const known_lines[] = {
     /* verifiers' own */
     "__VERIFIER_atomic_begin atomic-begin",
     "__VERIFIER_atomic_end atomic-end",
+    /* <snarl/snarl.h>, as compiled with SNARL_SCAN */
+    "snarl_annotate_lock_acquired lock other=1 kind=custom",
+    "snarl_annotate_lock_released unlock kind=custom",
+    "snarl_annotate_lock_destroyed destroy kind=custom",
+    "snarl_annotate_intended_race intended-race",
     /* GLib */
     THREAD_FAMILY("g_mutex", "mutex"),
     "g_rec_mutex_lock lock kind=mutex recursive",

@@ -13,16 +13,16 @@ struct reader {
     LLVMModuleRef module;
     LLVMContextRef context;
     LLVMTargetDataRef layout;
-    struct map types;        /* metadata -> type + 1 */
-    struct map named;        /* text of a structure's name -> type + 1 */
-    struct map llvm_types;   /* LLVM structure type -> type + 1 */
-    struct map globals;      /* LLVM global -> global + 1 */
-    struct map functions;    /* LLVM function -> function + 1 */
-    struct map locs;         /* LLVM location -> loc + 1 */
-    struct map files;        /* LLVM file -> text */
-    struct map values;       /* of the function being read: LLVM value -> value + 1 */
-    struct map pure;         /* hash of a pure value -> value + 1 */
-    struct map blocks;       /* LLVM block -> block + 1 */
+    struct map types;      /* metadata -> type + 1 */
+    struct map named;      /* text of a structure's name -> type + 1 */
+    struct map llvm_types; /* LLVM structure type -> type + 1 */
+    struct map globals;    /* LLVM global -> global + 1 */
+    struct map functions;  /* LLVM function -> function + 1 */
+    struct map locs;       /* LLVM location -> loc + 1 */
+    struct map files;      /* LLVM file -> text */
+    struct map values;     /* of the function being read: LLVM value -> value + 1 */
+    struct map pure;       /* hash of a pure value -> value + 1 */
+    struct map blocks;     /* LLVM block -> block + 1 */
     u32 function;
     bool types_known; /* debug information has the layout that we know */
 };

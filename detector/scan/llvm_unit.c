@@ -101,8 +101,7 @@ static void read_function(struct reader *r, LLVMValueRef v)
     unsigned noreturn = LLVMGetEnumAttributeKindForName("noreturn", 8);
     LLVMMetadataRef m = LLVMGetSubprogram(v);
     bool defined = !LLVMIsDeclaration(v) && LLVMGetLinkage(v) != LLVMAvailableExternallyLinkage;
-    f.flags = (defined ? FN_DEFINED : 0) | (is_local(v) ? FN_STATIC : 0) |
-              (LLVMIsFunctionVarArg(t) ? FN_VARARG : 0) |
+    f.flags = (defined ? FN_DEFINED : 0) | (is_local(v) ? FN_STATIC : 0) | (LLVMIsFunctionVarArg(t) ? FN_VARARG : 0) |
               (LLVMGetEnumAttributeAtIndex(v, LLVMAttributeFunctionIndex, noreturn) ? FN_NORETURN : 0) |
               (LLVMGetTypeKind(LLVMGetReturnType(t)) == LLVMPointerTypeKind ? FN_POINTER_RESULT : 0);
     f.shape = function_shape(t);
@@ -150,8 +149,8 @@ static void read_init(struct reader *r, LLVMValueRef v, u32 offset, u32 global, 
             LLVMIsAConstantInt(LLVMGetOperand(v, 4)) && (LLVMConstIntGetZExtValue(LLVMGetOperand(v, 4)) & 3) == 1)
             r->p->globals.at[global].flags |= GL_RECURSIVE;
         for (int i = 0; i < n; i++)
-            read_init(r, LLVMGetOperand(v, (unsigned)i),
-                      offset + (u32)LLVMOffsetOfElement(r->layout, t, (unsigned)i), global, depth + 1);
+            read_init(r, LLVMGetOperand(v, (unsigned)i), offset + (u32)LLVMOffsetOfElement(r->layout, t, (unsigned)i),
+                      global, depth + 1);
     } else if (LLVMIsAConstantArray(v)) {
         for (int i = 0, n = LLVMGetNumOperands(v); i < n; i++)
             read_init(r, LLVMGetOperand(v, (unsigned)i), offset, global, depth + 1);

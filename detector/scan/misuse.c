@@ -36,7 +36,8 @@ static bool again(struct whole *w, u32 held, u32 taken)
 {
     if (same_lock(w, held, taken))
         return true;
-    return held == taken && !has_aged(&w->a->ps, held) && path_at(&w->a->ps, path_root_of(&w->a->ps, held))->kind != P_VALUE;
+    return held == taken && !has_aged(&w->a->ps, held) &&
+           path_at(&w->a->ps, path_root_of(&w->a->ps, held))->kind != P_VALUE;
 }
 
 static bool may_hold(struct whole *w, const struct deed *d)
@@ -77,7 +78,8 @@ static void acquire(struct misuse *m, u32 number)
             continue;
         bool upgrade = LOCK_SHARED(held) && !LOCK_SHARED(d.path);
         u32 taken = lock_taken_at(w, number, held);
-        bool around = taken == NONE || w->deeds.at[taken].value == d.value; /* in an earlier round, if it was kept there */
+        bool around =
+            taken == NONE || w->deeds.at[taken].value == d.value; /* in an earlier round, if it was kept there */
         tell(m, upgrade ? "rwlock-upgrade" : "relock", number, LOCK_PATH(d.path), held, around ? 14 : 20);
         return;
     }
@@ -98,8 +100,8 @@ static bool taken_twice(struct misuse *m, const struct deed *d)
     struct whole *w = m->f->w;
     for (u32 i = 0; i < m->f->at.n; i++) {
         const struct found *f = &m->f->at.at[i];
-        if (f->kind == FOUND_MISUSE && strcmp(f->rule, "relock") == 0 && w->deeds.at[f->side.at[0].deed].root == d->root &&
-            path_meets(&w->a->ps, f->path, LOCK_PATH(d->path)))
+        if (f->kind == FOUND_MISUSE && strcmp(f->rule, "relock") == 0 &&
+            w->deeds.at[f->side.at[0].deed].root == d->root && path_meets(&w->a->ps, f->path, LOCK_PATH(d->path)))
             return true;
     }
     return false;
@@ -218,7 +220,8 @@ static void returns_holding(struct misuse *m, u32 function)
             bool without = false;
             for (u32 j = 0; j < sum->outcome.n; j++)
                 without |= !sets_has(&a->sets, sum->outcome.at[j].at.may, held);
-            if (!without || LOCK_SHARED(held) || !gives_back(a, function, lock) || callers_release(a, function, lock, 0))
+            if (!without || LOCK_SHARED(held) || !gives_back(a, function, lock) ||
+                callers_release(a, function, lock, 0))
                 continue;
             u32 deed = leaving(w, function, held);
             if (deed == NONE)

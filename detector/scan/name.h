@@ -6,11 +6,11 @@
 #include "whole.h"
 
 struct name {
-    char *local;  /* "file.c:lock.field", "type.field", "function:variable" */
-    char *shown;  /* without the file */
-    u32 file, line; /* declared at; 0: not known */
+    char *local;        /* "file.c:lock.field", "type.field", "function:variable" */
+    char *shown;        /* without the file */
+    u32 file, line;     /* declared at; 0: not known */
     const char *region; /* global, heap, stack */
-    u32 cell;     /* NONE when it may be several */
+    u32 cell;           /* NONE when it may be several */
 };
 
 /* Of the memory that a path stands for; both texts are malloc'd. */

@@ -184,8 +184,8 @@ void solver_store(struct points *pt, u32 pointer, u32 from)
     pointer = solver_find(s, pointer);
     LIST_ADD(&s->nodes.at[pointer].store, from);
     CELLSET_EACH(&s->nodes.at[pointer].done, cell)
-        if (cell != CELL_ANY)
-            solver_copy(pt, from, pt->cells.at[cell].node, 0);
+    if (cell != CELL_ANY)
+        solver_copy(pt, from, pt->cells.at[cell].node, 0);
 }
 
 static void visit(struct points *pt, u32 node)
@@ -212,8 +212,8 @@ static void visit(struct points *pt, u32 node)
         CELLSET_EACH(&news, cell) solver_copy(pt, pt->cells.at[cell].node, s->nodes.at[node].load.at[i], 0);
     for (u32 i = 0; i < s->nodes.at[node].store.n; i++)
         CELLSET_EACH(&news, cell)
-            if (cell != CELL_ANY)
-                solver_copy(pt, s->nodes.at[node].store.at[i], pt->cells.at[cell].node, 0);
+    if (cell != CELL_ANY)
+        solver_copy(pt, s->nodes.at[node].store.at[i], pt->cells.at[cell].node, 0);
     for (u32 i = 0; i < s->nodes.at[node].call.n; i++)
         CELLSET_EACH(&news, cell) solver_bind_cell(pt, s->nodes.at[node].call.at[i], cell);
     cellset_free(&news);

@@ -9,9 +9,9 @@ enum object_kind { OBJ_GLOBAL, OBJ_FUNCTION, OBJ_STACK, OBJ_HEAP, OBJ_UNTYPED };
 
 struct object {
     u32 kind;
-    u32 of;   /* global, function or value */
-    u32 size; /* 0: not known */
-    bool many; /* stands for several at a time */
+    u32 of;       /* global, function or value */
+    u32 size;     /* 0: not known */
+    bool many;    /* stands for several at a time */
     bool escapes; /* more than one thread may reach it */
     bool indexed; /* some element other than the first is used */
     struct list_u32 cells;
@@ -23,7 +23,7 @@ struct cell {
 };
 
 struct call {
-    u32 value, function; /* in which */
+    u32 value, function;       /* in which */
     const struct known *known; /* or NULL */
     struct list_u32 targets;   /* functions with a body */
     bool unresolved;           /* through a pointer of which nothing is known */

@@ -12,7 +12,7 @@ struct copy {
 struct node {
     u32 same; /* itself, or the node it has become a part of */
     bool queued;
-    bool top; /* may be anything: see TOP_LIMIT */
+    bool top;                 /* may be anything: see TOP_LIMIT */
     struct cellset all, done; /* done: what has been passed on */
     LIST(struct copy) copy;
     struct list_u32 load, store, call;

@@ -12,28 +12,28 @@
 #define NONE UINT32_MAX
 
 enum value_op {
-    V_UNKNOWN, /* nothing is known of it */
-    V_CONST,   /* a, b: low and high half; the null pointer is 0 */
-    V_GLOBAL,  /* a: global */
+    V_UNKNOWN,  /* nothing is known of it */
+    V_CONST,    /* a, b: low and high half; the null pointer is 0 */
+    V_GLOBAL,   /* a: global */
     V_FUNCTION, /* a: function */
-    V_ARG,     /* a: which */
-    V_FIELD,   /* a: base, b: step */
-    V_INDEX,   /* a: base, b: index, one that is not constant */
-    V_CMP,     /* a, b; flags: enum cmp */
-    V_BIN,     /* a, b; flags: enum bin */
-    V_EXTRACT, /* a: aggregate, b: index */
-    V_SELECT,  /* a: condition, b, c */
-    V_ALLOCA,  /* a: type, b: size, c: name */
-    V_PHI,     /* args b..b+c: pairs of block and value */
-    V_LOAD,    /* a: pointer, c: size */
-    V_STORE,   /* a: pointer, b: value, c: size */
-    V_RMW,     /* a: pointer, b: value, c: size; flags: RMW_CMPXCHG too */
-    V_CALL,    /* a: callee, args b..b+c */
-    V_COPY,    /* memory: a: to, b: from (NONE: fill), c: length (value) */
-    V_RET,     /* a: value or NONE */
-    V_BRANCH,  /* a: condition or NONE; the block's first successor is the true one */
-    V_SWITCH,  /* a: value, args b..b+c: one constant (value) for each successor, NONE for the default */
-    V_STOP,    /* unreachable */
+    V_ARG,      /* a: which */
+    V_FIELD,    /* a: base, b: step */
+    V_INDEX,    /* a: base, b: index, one that is not constant */
+    V_CMP,      /* a, b; flags: enum cmp */
+    V_BIN,      /* a, b; flags: enum bin */
+    V_EXTRACT,  /* a: aggregate, b: index */
+    V_SELECT,   /* a: condition, b, c */
+    V_ALLOCA,   /* a: type, b: size, c: name */
+    V_PHI,      /* args b..b+c: pairs of block and value */
+    V_LOAD,     /* a: pointer, c: size */
+    V_STORE,    /* a: pointer, b: value, c: size */
+    V_RMW,      /* a: pointer, b: value, c: size; flags: RMW_CMPXCHG too */
+    V_CALL,     /* a: callee, args b..b+c */
+    V_COPY,     /* memory: a: to, b: from (NONE: fill), c: length (value) */
+    V_RET,      /* a: value or NONE */
+    V_BRANCH,   /* a: condition or NONE; the block's first successor is the true one */
+    V_SWITCH,   /* a: value, args b..b+c: one constant (value) for each successor, NONE for the default */
+    V_STOP,     /* unreachable */
     V_OP_COUNT
 };
 
@@ -63,8 +63,8 @@ struct loc {
 };
 
 struct block {
-    u32 code, ncode;   /* in `code` */
-    u32 succ, nsucc;   /* in `succ` */
+    u32 code, ncode; /* in `code` */
+    u32 succ, nsucc; /* in `succ` */
     u32 loop;        /* the outermost cycle that it is on, 0: none; set by cycles_find */
 };
 
@@ -105,7 +105,7 @@ struct global {
 /* A pointer inside a global's initial value. */
 struct init {
     u32 offset;
-    u32 function; /* or NONE */
+    u32 function;       /* or NONE */
     u32 global, target; /* global and offset in it */
 };
 

@@ -15,7 +15,7 @@
 
 struct loaded {
     struct units *u;
-    struct program *unit; /* by unit; texts.n 0: not there */
+    struct program *unit;          /* by unit; texts.n 0: not there */
     struct map functions, globals; /* hash of a name -> unit that defines it + 1 */
     struct list_u32 mains;
 };
@@ -50,7 +50,9 @@ static void load(struct loaded *l)
         }
         for (u32 k = 0; k < p->globals.n; k++) {
             const struct global *g = &p->globals.at[k];
-            u32 *known = (g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED ? map_put(&l->globals, name_hash(p, g->name)) : NULL;
+            u32 *known = (g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED
+                             ? map_put(&l->globals, name_hash(p, g->name))
+                             : NULL;
             if (known)
                 *known = *known ? *known : i + 1;
         }
@@ -181,9 +183,9 @@ static void unite(json_t *all, json_t *d)
 static json_t *empty_document(const struct units *u)
 {
     bool *none = store_alloc(u->n + 1);
-    json_t *d = json_pack("{s:s,s:{s:s,s:s},s:{s:[s],s:[],s:o},s:[],s:{s:[],s:[]}}", "schema", "snarl/1", "tool", "name",
-                          "snarl", "version", SNARL_VERSION, "run", "command", "snarl scan", "programs", "units",
-                          units_json(u, none), "findings", "lock_graph", "nodes", "edges");
+    json_t *d = json_pack("{s:s,s:{s:s,s:s},s:{s:[s],s:[],s:o},s:[],s:{s:[],s:[]}}", "schema", "snarl/1", "tool",
+                          "name", "snarl", "version", SNARL_VERSION, "run", "command", "snarl scan", "programs",
+                          "units", units_json(u, none), "findings", "lock_graph", "nodes", "edges");
     free(none);
     return d;
 }

@@ -33,7 +33,7 @@ static int by_cell(const void *a, const void *b)
 static bool interesting(const struct whole *w, u32 cell)
 {
     const struct object *o = &w->a->pt.objects.at[w->a->pt.cells.at[cell].object];
-    if (o->kind == OBJ_FUNCTION || !o->escapes)
+    if (o->kind == OBJ_FUNCTION || !o->escapes || map_get(&w->a->intended, cell))
         return false;
     return o->kind != OBJ_GLOBAL || !(w->a->p->globals.at[o->of].flags & (GL_TLS | GL_CONSTANT));
 }

@@ -19,9 +19,9 @@ struct found {
     u32 path;         /* memory or lock, as the first side names it */
     u32 guard;        /* unprotected: the lock that most accesses hold; atomicity: that of both sections; a path */
     u32 guarded, accesses;
-    u32 score;        /* how sure; higher first */
+    u32 score; /* how sure; higher first */
     LIST(struct side) side;
-    LIST(struct side) more;   /* order: other places with the same locks */
+    LIST(struct side) more; /* order: other places with the same locks */
     struct list_u32 others; /* deeds of other places that take part */
 };
 

@@ -67,6 +67,8 @@ static void find_lock_kinds(struct analysis *a)
             mark(a, &attributes, c, c->known->arg);
         if (c->known && c->known->op == K_SEM_INIT && argument_is(a->p, c, c->known->other, 1))
             mark(a, &a->binary, c, c->known->arg);
+        if (c->known && c->known->op == K_INTENDED)
+            mark(a, &a->intended, c, c->known->arg);
     }
     for (u32 i = 0; i < a->pt.calls.n; i++) {
         const struct call *c = &a->pt.calls.at[i];

@@ -110,9 +110,13 @@ static void lock(struct flow *f, const struct known *k, const struct state *s, u
 {
     struct state held = *s, failed = *s;
     u32 path = k->op == K_ATOMIC_BEGIN ? path_root(&f->a->ps, P_ATOMIC, 0) : arg_path(f, value, k->arg);
-    u32 element = LOCK_ELEMENT(path, k->shared);
-    bool try = k->op == K_TRYLOCK;
-    record(f, s, R_ACQUIRE, (u8)((try ? R_TRY : 0) | (k->timed ? R_TIMED : 0) | direction(f, s, path)), value, element);
+    int64_t how = 0; /* SNARL_SHARED is 1, SNARL_TRY 2; it has the lock in any case */
+    bool told = k->kind == LOCK_CUSTOM && k->other != 255 && arg(f, value, k->other) != NONE &&
+                fact_number(f->a, s, arg(f, value, k->other), &how);
+    u32 element = LOCK_ELEMENT(path, k->shared || (told && (how & 1)));
+    bool try = k->op == K_TRYLOCK, tried = told && (how & 2);
+    record(f, s, R_ACQUIRE, (u8)((try || tried ? R_TRY : 0) | (k->timed ? R_TIMED : 0) | direction(f, s, path)), value,
+           element);
     effect_acquire(f->a, &held, element);
     fact_add(f->a, &held, value, k->true_means, 0);
     states_add(f->a, next, &held, false);

@@ -19,9 +19,8 @@ void *store_grow(void *at, u32 *cap, u32 need, size_t size);
         u32 n, cap;                                                                                                    \
     }
 #define LIST_RESERVE(l, more)                                                                                          \
-    ((l)->n + (more) > (l)->cap                                                                                        \
-         ? (void)((l)->at = store_grow((l)->at, &(l)->cap, (l)->n + (more), sizeof *(l)->at))                          \
-         : (void)0)
+    ((l)->n + (more) > (l)->cap ? (void)((l)->at = store_grow((l)->at, &(l)->cap, (l)->n + (more), sizeof *(l)->at))   \
+                                : (void)0)
 #define LIST_ADD(l, ...) (LIST_RESERVE(l, 1), (l)->at[(l)->n] = (__VA_ARGS__), (l)->n++)
 
 struct list_u32 {

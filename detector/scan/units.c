@@ -67,8 +67,9 @@ static bool is_dropped(const char *arg, bool *with)
 {
     static const char *const alone[] = {"-c", "-S", "-E", "-pipe", "-MD", "-MMD", "-MP", "-MG", "-M", "-MM", "-Werror"};
     static const char *const paired[] = {"-o", "-MF", "-MT", "-MQ", "--param", "-aux-info", "-dumpdir", "-dumpbase"};
-    static const char *const begins[] = {"-O",     "-o",       "-MF",     "-Werror=", "-fsanitize", "-flto", "-fprofile",
-                                         "-ftest", "-fplugin", "-gdwarf", "--coverage", "-fuse-ld", "-Wl,", "-save-temps"};
+    static const char *const begins[] = {"-O",         "-o",        "-MF",    "-Werror=",   "-fsanitize",
+                                         "-flto",      "-fprofile", "-ftest", "-fplugin",   "-gdwarf",
+                                         "--coverage", "-fuse-ld",  "-Wl,",   "-save-temps"};
     for (size_t i = 0; i < ARRAY_LEN(alone); i++)
         if (strcmp(arg, alone[i]) == 0)
             return true;
@@ -171,8 +172,10 @@ int units_add_database(struct units *u, const char *folder, char *err, size_t er
     size_t i;
     int failed = 0;
     if (!list && e.line <= 0)
-        snprintf(err, errlen, "%s: not there; cmake writes one with -DCMAKE_EXPORT_COMPILE_COMMANDS=ON, meson always, and "
-                              "`bear -- make` for the rest", path);
+        snprintf(err, errlen,
+                 "%s: not there; cmake writes one with -DCMAKE_EXPORT_COMPILE_COMMANDS=ON, meson always, and "
+                 "`bear -- make` for the rest",
+                 path);
     else if (!list)
         snprintf(err, errlen, "%s:%d:%d: %s", path, e.line, e.column, e.text);
     else if (!json_is_array(list))

@@ -7,11 +7,11 @@
 
 /* A thread, or several that are created at one place with one purpose. */
 struct root {
-    u32 thread;   /* name, as created; NONE for main and for what a library's users call */
-    u32 function; /* that it starts with */
-    u32 parent;   /* root of the first creation */
-    u32 context;  /* its first */
-    bool many;    /* more than one at a time */
+    u32 thread;    /* name, as created; NONE for main and for what a library's users call */
+    u32 function;  /* that it starts with */
+    u32 parent;    /* root of the first creation */
+    u32 context;   /* its first */
+    bool many;     /* more than one at a time */
     u32 under;     /* locks that its creator holds from before it is created until it has ended */
     bool distinct; /* each of them is given memory, or a number, of its own */
 };
@@ -37,9 +37,9 @@ struct whole {
     LIST(struct deed) deeds;
     struct map root_index, context_index, deed_index, counts;
     struct map lock_index;
-    struct list_u32 lock_paths; /* by lock node: a path of it */
-    struct list_u32 created; /* deeds of kind R_CREATE; path: root */
-    bool library;            /* no main: every function that nobody calls is an entry */
+    struct list_u32 lock_paths;        /* by lock node: a path of it */
+    struct list_u32 created;           /* deeds of kind R_CREATE; path: root */
+    bool library;                      /* no main: every function that nobody calls is an entry */
     u8 *related, *concurrent, *leaves; /* roots x roots; see threads.c */
 };
 

@@ -15,8 +15,11 @@ import sys
 import tempfile
 
 
+INCLUDE = pathlib.Path(__file__).resolve().parents[2] / "include"
+
+
 def scan(program, folder, case, *flags):
-    entry = {"directory": str(folder), "file": str(case), "arguments": ["cc", "-Wall", *flags, "-O2", "-c", str(case), "-o", "x.o"]}
+    entry = {"directory": str(folder), "file": str(case), "arguments": ["cc", "-Wall", f"-I{INCLUDE}", *flags, "-O2", "-c", str(case), "-o", "x.o"]}
     (folder / "compile_commands.json").write_text(json.dumps([entry]))
     (folder / "cache").mkdir(exist_ok=True)
     done = subprocess.run([program, "--json", f"--cache={folder}/cache", "-p", str(folder)], capture_output=True, text=True,

@@ -11,9 +11,7 @@ static void finish(void)
     pthread_mutex_unlock(&outer);
 }
 
-static void nothing(void)
-{
-}
+static void nothing(void) {}
 
 #ifdef CLEAN
 static void (*const at_end)(void) = nothing;
