@@ -1,4 +1,4 @@
-/* Decodes machine code by the table that tools/opcodes makes. Called while a module is prepared, and to tell what a copy
+/* Decodes machine code by the table that preload/opcodes makes. Called while a module is prepared, and to tell what a copy
  * of an instruction does. Pure; takes no lock, allocates nothing.
  *
  *     prefixes  [REX | VEX | EVEX]  escapes  opcode  [ModRM [SIB] [displacement]]  [immediates]

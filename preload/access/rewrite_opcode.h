@@ -1,5 +1,5 @@
 /* What rewriting must know of an opcode, and how the table of them is indexed. The table is made while building by
- * tools/opcodes, which asks Zydis; the decoder (rewrite_decode.c) reads it. Both include this file. Pure.
+ * preload/opcodes, which asks Zydis; the decoder (rewrite_decode.c) reads it. Both include this file. Pure.
  *
  * An opcode's facts depend on some of what surrounds it: prefixes, REX.W, the register field of ModRM and so on, its
  * dimensions. A row of the table says which of them matter; the facts of its cases follow each other, the first

@@ -126,7 +126,7 @@ int main(void)
     for (u32 map = 0; map < MAPS; map++)
         for (u32 opcode = 0; opcode < 256; opcode++)
             make_row(map, opcode);
-    puts("/* Made by tools/opcodes. */\n#include \"access/rewrite_opcode.h\"\n");
+    puts("/* Made by preload/opcodes. */\n#include \"access/rewrite_opcode.h\"\n");
     puts("const struct opcode_row opcode_rows[MAPS][256] = {");
     for (u32 map = 0; map < MAPS; map++) {
         printf("    {");
