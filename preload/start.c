@@ -304,6 +304,7 @@ static bool start_watching(void)
 {
     if (!start_engine() || !thread_start())
         return false;
+    signal_start();
     modules_start();
     unwind_start();
     python_start();

@@ -858,6 +858,8 @@ static __attribute__((noinline)) bool quick_step(const struct quick *q)
     bool done = !__atomic_load_n(&q->a->ignored, __ATOMIC_RELAXED) && step(q);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
+    if (snarl_unlikely(t->signals_wait))
+        ilock_signals.deliver();
     return done;
 }
 

@@ -162,6 +162,7 @@ struct thread {
     ref_t ref;
     ref_t node; /* order node of the innermost hold, 0 = not resolved or nothing held */
     u16 handler_depth;
+    u8 signals_wait; /* a handler came while `inside`: whoever clears that delivers it (base/ilock.h) */
     u32 order_epoch; /* run's epoch when the order cache was last valid */
     u64 perturb_state;
     u64 wait_start;

@@ -247,6 +247,13 @@ static __attribute__((noinline)) int rwlock_unlock_general(pthread_rwlock_t *rw,
     return snarl_unlikely(swallow) ? 0 : REAL(pthread_rwlock_unlock)(rw); /* never fails */
 }
 
+/* The fast form has left, and signals came meanwhile. */
+static SNARL_COLD int rwlock_unlock_signals(pthread_rwlock_t *rw, bool released, const u64 *fp)
+{
+    signal_deliver();
+    return released ? REAL(pthread_rwlock_unlock)(rw) : rwlock_unlock_general(rw, fp);
+}
+
 EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *rw)
 {
     struct thread *t = interceptor_usual();
@@ -256,7 +263,8 @@ EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *rw)
         return rwlock_unlock_general(rw, FAST_FP());
     interceptor_again(t, FAST_FP());
     bool released = released_plainly(t, l, h);
-    interceptor_leave(t);
+    if (interceptor_left(t))
+        return rwlock_unlock_signals(rw, released, FAST_FP());
     return snarl_likely(released) ? REAL(pthread_rwlock_unlock)(rw) : rwlock_unlock_general(rw, FAST_FP());
 }
 EXPORT_ALIAS(__pthread_rwlock_unlock, pthread_rwlock_unlock);

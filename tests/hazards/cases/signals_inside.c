@@ -1,0 +1,708 @@
+/* Signals that come while the thread is inside snarl wait until it leaves. What the program sees of them is what it sees
+ * natively: how many, in which order, with what info, on which stack, under which mask, and what they interrupt.
+ *
+ * A thread makes slow work for snarl without end, so that most signals come inside; what is checked must hold for each.
+ *
+ * @case signals_inside_queued queued
+ * @clean
+ * @case signals_inside_counted counted
+ * @clean
+ * @case signals_inside_to_oneself oneself
+ * @clean
+ * @case signals_inside_mask mask
+ * @clean
+ * @case signals_inside_mask_changed changed
+ * @clean
+ * @case signals_inside_once once
+ * @clean
+ * @case signals_inside_own_stack stack
+ * @clean
+ * @case signals_inside_not_deferred nodefer
+ * @clean
+ * @case signals_inside_jump jump
+ * @clean
+ * @case signals_inside_fault fault
+ * @clean
+ * @case signals_inside_sent_faults sent_faults
+ * @clean
+ * @case signals_inside_interrupt interrupt
+ * @clean
+ * @case signals_inside_awaited awaited
+ * @clean
+ * @case signals_inside_fork forks
+ * @clean
+ * @case signals_inside_exec execs
+ * @clean
+ * @case signals_inside_thread_end ends
+ * @clean
+ * @case signals_inside_raw raw
+ * @clean
+ * @case signals_inside_sigset sigset
+ * @clean
+ * @case signals_inside_cancelled cancelled
+ * @finding lock-misuse min=0 max=9
+ */
+#include "case.h"
+#include <poll.h>
+#include <setjmp.h>
+#include <sys/select.h>
+#include <sys/time.h>
+#include <sys/ucontext.h>
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+static int over, seen, failed; /* by uninstrumented instructions, no call of snarl's */
+static const char *self;
+
+/* ---- work ---- */
+
+static void slow(void)
+{
+    pthread_mutex_t outer, inner;
+    pthread_mutex_init(&outer, NULL);
+    pthread_mutex_init(&inner, NULL);
+    lock(&outer);
+    lock(&inner);
+    unlock(&inner);
+    unlock(&outer);
+    pthread_mutex_destroy(&inner);
+    pthread_mutex_destroy(&outer);
+}
+
+static void *works(void *arg)
+{
+    while (!word_get(&over))
+        slow();
+    return arg;
+}
+
+static pthread_t worker(void)
+{
+    word_swap(&over, 0);
+    word_swap(&seen, 0);
+    return start(works, NULL);
+}
+
+static void finish(pthread_t t)
+{
+    word_swap(&over, 1);
+    join(t);
+    CHECK(!word_get(&failed));
+}
+
+static void must(int holds, int line)
+{
+    if (!holds)
+        word_swap(&failed, line);
+}
+#define MUST(condition) must(condition, __LINE__)
+
+static void wait_seen(int n)
+{
+    while (word_get(&seen) < n)
+        sched_yield();
+}
+
+static void install(int number, void (*f)(int, siginfo_t *, void *), int flags, int also_blocked)
+{
+    struct sigaction sa;
+    memset(&sa, 0, sizeof sa);
+    sa.sa_sigaction = f;
+    sa.sa_flags = flags;
+    sigemptyset(&sa.sa_mask);
+    if (also_blocked)
+        sigaddset(&sa.sa_mask, also_blocked);
+    CHECK(!sigaction(number, &sa, NULL));
+}
+
+static void counts(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)info, (void)context;
+    word_add(&seen, 1);
+}
+
+/* One after the other, each when the one before has been handled. */
+static void send_each(pthread_t t, int sig, int n)
+{
+    int before = word_get(&seen);
+    for (int i = 1; i <= n; i++) {
+        CHECK(!pthread_kill(t, sig));
+        wait_seen(before + i);
+    }
+}
+
+/* ---- number and order ---- */
+
+static int expected[2];
+
+static void in_order(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    int which = sig == SIGRTMIN + 2;
+    MUST(info->si_value.sival_int == expected[which] && info->si_code == SI_QUEUE && info->si_pid == getpid());
+    expected[which]++;
+    word_add(&seen, 1);
+}
+
+static void queued(void)
+{
+    enum { BURST = 6, BURSTS = 1500 };
+    install(SIGRTMIN + 1, in_order, SA_SIGINFO, 0);
+    install(SIGRTMIN + 2, in_order, SA_SIGINFO | SA_RESTART, SIGRTMIN + 1);
+    pthread_t t = worker();
+    for (int i = 0; i < BURSTS; i++) {
+        for (int k = 0; k < BURST; k++) {
+            union sigval v = {.sival_int = i * BURST + k};
+            CHECK(!pthread_sigqueue(t, SIGRTMIN + 1, v));
+            CHECK(!pthread_sigqueue(t, SIGRTMIN + 2, v));
+        }
+        if (i % 4 == 3)
+            wait_seen((i + 1) * BURST * 2);
+    }
+    finish(t);
+    CHECK(word_get(&seen) == BURSTS * BURST * 2 && expected[0] == expected[1]);
+}
+
+static void counted(void)
+{
+    install(SIGUSR1, counts, 0, 0);
+    install(SIGUSR2, counts, SA_SIGINFO, 0);
+    pthread_t t = worker();
+    for (int i = 0; i < 2000; i++)
+        send_each(t, i % 2 ? SIGUSR1 : SIGUSR2, 1);
+    finish(t);
+    CHECK(word_get(&seen) == 2000);
+}
+
+static void oneself(void)
+{
+    int n = 0;
+    install(SIGUSR1, counts, SA_SIGINFO, 0);
+    install(SIGALRM, counts, SA_RESTART, 0);
+    struct itimerval often = {{0, 200}, {0, 200}};
+    install(SIGPROF, counts, 0, 0);
+    static int alarms;
+    (void)alarms;
+    for (int i = 0; i < 2000; i++) {
+        slow();
+        CHECK(!raise(SIGUSR1));
+        CHECK(word_get(&seen) == ++n);
+        CHECK(!pthread_kill(pthread_self(), SIGUSR1));
+        CHECK(word_get(&seen) == ++n);
+        CHECK(!kill(getpid(), SIGUSR1));
+        CHECK(word_get(&seen) == ++n);
+        union sigval v = {.sival_int = 1};
+        CHECK(!sigqueue(getpid(), SIGUSR1, v));
+        CHECK(word_get(&seen) == ++n);
+    }
+    CHECK(!setitimer(ITIMER_PROF, &often, NULL));
+    for (int before = word_get(&seen); word_get(&seen) < before + 200;)
+        slow();
+}
+
+/* ---- mask, stack, flags ---- */
+
+static void checks_mask(int sig, siginfo_t *info, void *context)
+{
+    (void)info;
+    const ucontext_t *c = context;
+    sigset_t now;
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    MUST(sigismember(&now, sig) && sigismember(&now, SIGHUP) && sigismember(&now, SIGWINCH));
+    MUST(!sigismember(&now, SIGUSR2) && !sigismember(&now, SIGTERM) && !sigismember(&now, SIGRTMIN));
+    MUST(!sigismember(&c->uc_sigmask, sig) && !sigismember(&c->uc_sigmask, SIGHUP));
+    MUST(sigismember(&c->uc_sigmask, SIGWINCH) && !sigismember(&c->uc_sigmask, SIGTERM));
+    word_add(&seen, 1);
+}
+
+static void *works_masked(void *arg)
+{
+    sigset_t now;
+    while (!word_get(&over)) {
+        slow();
+        pthread_sigmask(SIG_SETMASK, NULL, &now);
+        MUST(sigismember(&now, SIGWINCH) && !sigismember(&now, SIGUSR1) && !sigismember(&now, SIGTERM));
+        for (int i = 1; i < SIGRTMAX; i++)
+            MUST(i == SIGWINCH || !sigismember(&now, i));
+    }
+    return arg;
+}
+
+static void mask(void)
+{
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, SIGWINCH);
+    install(SIGUSR1, checks_mask, SA_SIGINFO, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &one, NULL);
+    pthread_t t = start(works_masked, NULL);
+    send_each(t, SIGUSR1, 2000);
+    finish(t);
+}
+
+/* The handler changes the mask of what it interrupts. */
+static void changes_mask(int sig, siginfo_t *info, void *context)
+{
+    (void)info;
+    ucontext_t *c = context;
+    if (sig == SIGUSR1)
+        sigaddset(&c->uc_sigmask, SIGTERM);
+    else
+        sigdelset(&c->uc_sigmask, SIGTERM);
+    word_add(&seen, 1);
+}
+
+static void *finds_change(void *arg)
+{
+    sigset_t now;
+    for (int n = 1; n <= 2000; n++) {
+        while (word_get(&seen) < n)
+            slow();
+        pthread_sigmask(SIG_SETMASK, NULL, &now);
+        MUST(sigismember(&now, SIGTERM) == n % 2);
+        word_swap(&over, n);
+    }
+    return arg;
+}
+
+static void changed(void)
+{
+    install(SIGUSR1, changes_mask, SA_SIGINFO, 0);
+    install(SIGUSR2, changes_mask, SA_SIGINFO, 0);
+    pthread_t t = start(finds_change, NULL);
+    for (int n = 1; n <= 2000; n++) {
+        CHECK(!pthread_kill(t, n % 2 ? SIGUSR1 : SIGUSR2));
+        while (word_get(&over) < n)
+            sched_yield();
+    }
+    join(t);
+    CHECK(!word_get(&failed));
+}
+
+static void rearms(int sig, siginfo_t *info, void *context)
+{
+    struct sigaction now;
+    (void)context;
+    CHECK(!sigaction(sig, NULL, &now));
+    MUST(now.sa_handler == SIG_DFL && info->si_code == SI_TKILL);
+    install(sig, rearms, SA_SIGINFO | (int)SA_RESETHAND, 0);
+    word_add(&seen, 1);
+}
+
+static void once(void)
+{
+    install(SIGUSR1, rearms, SA_SIGINFO | (int)SA_RESETHAND, 0);
+    pthread_t t = worker();
+    send_each(t, SIGUSR1, 2000);
+    finish(t);
+}
+
+static char own_stack[65536];
+
+static void on_own_stack(int sig, siginfo_t *info, void *context)
+{
+    char here;
+    (void)sig, (void)info, (void)context;
+    MUST(&here >= own_stack && &here < own_stack + sizeof own_stack);
+    slow();
+    word_add(&seen, 1);
+}
+
+static void *works_with_stack(void *arg)
+{
+    stack_t st = {.ss_sp = own_stack, .ss_size = sizeof own_stack};
+    CHECK(!sigaltstack(&st, NULL));
+    return works(arg);
+}
+
+static void stack(void)
+{
+    install(SIGUSR1, on_own_stack, SA_SIGINFO | SA_ONSTACK, 0);
+    pthread_t t = start(works_with_stack, NULL);
+    nap_ms(50);
+    send_each(t, SIGUSR1, 2000);
+    finish(t);
+}
+
+static void nests(int sig, siginfo_t *info, void *context)
+{
+    static int depth, deepest;
+    (void)info, (void)context;
+    deepest = ++depth;
+    slow();
+    if (depth < 3)
+        pthread_kill(pthread_self(), sig); /* at once */
+    slow();
+    MUST(deepest == 3);
+    if (!--depth)
+        word_add(&seen, 1);
+}
+
+static void nodefer(void)
+{
+    install(SIGUSR1, nests, SA_NODEFER, 0);
+    pthread_t t = worker();
+    for (int i = 1; i <= 1000; i++) {
+        CHECK(!pthread_kill(t, SIGUSR1));
+        wait_seen(i);
+        nap_ms(0);
+    }
+    finish(t);
+}
+
+/* ---- jumps and faults ---- */
+
+static __thread sigjmp_buf back;
+
+static void jumps(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)info, (void)context;
+    word_add(&seen, 1);
+    siglongjmp(back, 1);
+}
+
+static void *works_jumped(void *arg)
+{
+    sigset_t now;
+    while (!word_get(&over))
+        if (sigsetjmp(back, 1)) {
+            pthread_sigmask(SIG_SETMASK, NULL, &now);
+            for (int i = 1; i < SIGRTMAX; i++)
+                MUST(!sigismember(&now, i));
+            word_swap(&case_words[100], 0);
+        } else {
+            for (; !word_get(&over); word_swap(&case_words[100], 1)) { /* nothing is held here for long */
+                sem_t s;
+                sem_init(&s, 0, 1);
+                sem_trywait(&s);
+                sem_post(&s);
+                sem_destroy(&s);
+            }
+        }
+    return arg;
+}
+
+static void jump(void)
+{
+    install(SIGUSR1, jumps, 0, 0);
+    pthread_t t = start(works_jumped, NULL);
+    for (int i = 1; i <= 2000; i++) {
+        while (!word_get(&case_words[100]))
+            sched_yield();
+        word_swap(&case_words[100], 0);
+        CHECK(!pthread_kill(t, SIGUSR1));
+        wait_seen(i);
+    }
+    finish(t);
+}
+
+static int faults;
+
+static void faulted(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)context;
+    MUST(info->si_code > 0);
+    faults++;
+    siglongjmp(back, 1);
+}
+
+/* A fault in what snarl calls, left by a jump; then a signal must come through without a call of snarl's. */
+static void *works_faulting(void *arg)
+{
+    for (int n = 0; n < 300; n++) {
+        if (!sigsetjmp(back, 1))
+            pthread_mutex_lock((pthread_mutex_t *)8);
+        volatile char deep[20000];
+        deep[0] = deep[19999] = 1;
+        int before = word_get(&seen);
+        while (word_get(&seen) < before + 2)
+            continue;
+        slow();
+    }
+    word_swap(&over, 1);
+    return arg;
+}
+
+static void fault(void)
+{
+    install(SIGSEGV, faulted, SA_SIGINFO, 0);
+    install(SIGUSR1, counts, 0, 0);
+    pthread_t t = start(works_faulting, NULL);
+    while (!word_get(&over))
+        pthread_kill(t, SIGUSR1);
+    finish(t);
+    CHECK(faults == 300);
+}
+
+static void sent_faults(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    for (int flags = 0; flags < 2; flags++) {
+        for (int i = 0; i < 5; i++)
+            install(numbers[i], counts, flags ? SA_SIGINFO : 0, 0);
+        pthread_t t = worker();
+        for (int i = 0; i < 1000; i++)
+            send_each(t, numbers[i % 5], 1);
+        finish(t);
+    }
+}
+
+/* ---- what signals interrupt ---- */
+
+static int ends[2], turns;
+static sem_t never;
+
+static int interrupted(int how)
+{
+    char c;
+    struct timespec hour = {3600, 0}, until;
+    struct pollfd p = {ends[0], POLLIN, 0};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(ends[0], &set);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 3600;
+    switch (how) {
+    case 0:
+        return sem_wait(&never);
+    case 1:
+        return sem_timedwait(&never, &until);
+    case 2:
+        return (int)read(ends[0], &c, 1);
+    case 3:
+        return poll(&p, 1, -1);
+    case 4:
+        return nanosleep(&hour, NULL);
+    case 5:
+        return select(ends[0] + 1, &set, NULL, NULL, NULL);
+    default:
+        return pause();
+    }
+}
+
+static void *is_interrupted(void *arg)
+{
+    for (int n = 0; n < 350; n++) {
+        slow();
+        errno = 0;
+        MUST(interrupted(n % 7) == -1 && errno == EINTR);
+        word_add(&turns, 1);
+    }
+    return arg;
+}
+
+static void interrupt(void)
+{
+    CHECK(!pipe(ends));
+    sem_init(&never, 0, 0);
+    install(SIGUSR1, counts, 0, 0);
+    pthread_t t = start(is_interrupted, NULL);
+    while (word_get(&turns) < 350) {
+        pthread_kill(t, SIGUSR1); /* natively, too, it may come before the call */
+        nap_ms(0);
+    }
+    join(t);
+    CHECK(!word_get(&failed));
+}
+
+static void *awaits(void *arg)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    for (int n = 1; n <= 1500; n++) {
+        slow();
+        int r = -1;
+        struct pollfd p = {ends[0], POLLIN, 0};
+        errno = 0;
+        if (n % 3 == 0)
+            r = sigsuspend(&none);
+        else if (n % 3 == 1)
+            r = ppoll(&p, 1, NULL, &none);
+        else
+            r = pselect(0, NULL, NULL, NULL, NULL, &none);
+        MUST(r == -1 && errno == EINTR);
+        MUST(word_get(&seen) == n);
+        word_swap(&turns, n);
+    }
+    return arg;
+}
+
+static void awaited(void)
+{
+    sigset_t one;
+    CHECK(!pipe(ends));
+    install(SIGUSR1, counts, 0, 0);
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &one, NULL);
+    pthread_t t = start(awaits, NULL);
+    for (int n = 1; n <= 1500; n++) {
+        CHECK(!pthread_kill(t, SIGUSR1)); /* exactly one for each wait, while it works or waits */
+        while (word_get(&turns) < n)
+            sched_yield();
+    }
+    join(t);
+    CHECK(!word_get(&failed));
+}
+
+/* ---- other ends ---- */
+
+static void storm(void)
+{
+    struct itimerval often = {{0, 150}, {0, 150}};
+    install(SIGALRM, counts, SA_RESTART, 0);
+    CHECK(!setitimer(ITIMER_REAL, &often, NULL));
+}
+
+static void clean_child(void)
+{
+    sigset_t now;
+    sigprocmask(SIG_SETMASK, NULL, &now);
+    for (int i = 1; i < SIGRTMAX; i++)
+        if (sigismember(&now, i))
+            _exit(1);
+    slow();
+    word_swap(&seen, 0);
+    raise(SIGALRM);
+    _exit(word_get(&seen) != 1);
+}
+
+static void forks(void)
+{
+    int status;
+    storm();
+    for (int i = 0; i < 100; i++) {
+        slow();
+        pid_t child = fork();
+        if (!child)
+            clean_child();
+        while (waitpid(child, &status, 0) < 0)
+            CHECK(errno == EINTR);
+        CHECK(status == 0);
+    }
+}
+
+static void execs(void)
+{
+    int status;
+    storm();
+    for (int i = 0; i < 20; i++) {
+        pid_t child = fork();
+        if (!child) {
+            storm(); /* timers are not inherited by fork, but kept by exec: SIGALRM must not find the default action */
+            for (int k = 0; k < 20; k++)
+                slow();
+            struct itimerval off = {{0, 0}, {0, 0}};
+            setitimer(ITIMER_REAL, &off, NULL);
+            execl(self, self, "child", NULL);
+            _exit(1);
+        }
+        while (waitpid(child, &status, 0) < 0)
+            CHECK(errno == EINTR);
+        CHECK(status == 0);
+    }
+}
+
+static void *short_work(void *arg)
+{
+    for (int i = 0; i < 3; i++)
+        slow();
+    return arg;
+}
+
+static void ends_early(void)
+{
+    storm();
+    for (int i = 0; i < 300; i++) {
+        pthread_t t = start(short_work, NULL), u = start(short_work, NULL);
+        join(t);
+        join(u);
+    }
+}
+
+/* ---- handlers that are entered in other ways ---- */
+
+struct kernel_action {
+    void *handler;
+    unsigned long flags;
+    void (*restorer)(void);
+    unsigned long mask;
+};
+
+static void works_too(int sig)
+{
+    (void)sig;
+    slow();
+    word_add(&seen, 1);
+}
+
+static void raw(void)
+{
+    struct kernel_action a;
+    install(SIGUSR1, counts, SA_ONSTACK, 0);
+    CHECK(!syscall(SYS_rt_sigaction, SIGUSR1, NULL, &a, 8));
+    a.handler = (void *)works_too;
+    CHECK(!syscall(SYS_rt_sigaction, SIGUSR1, &a, NULL, 8));
+    pthread_t t = start(works_with_stack, NULL);
+    nap_ms(50);
+    send_each(t, SIGUSR1, 3000);
+    finish(t);
+}
+
+static void by_sigset(void)
+{
+    CHECK(sigset(SIGUSR1, works_too) == SIG_DFL);
+    CHECK(sigset(SIGUSR1, SIG_HOLD) == works_too);
+    CHECK(sigset(SIGUSR1, works_too) == SIG_HOLD);
+    struct sigaction now;
+    CHECK(!sigaction(SIGUSR1, NULL, &now) && now.sa_handler == works_too);
+    pthread_t t = worker();
+    send_each(t, SIGUSR1, 2000);
+    finish(t);
+    CHECK(sigset(SIGUSR1, SIG_DFL) == works_too);
+}
+
+static void *works_cancellable(void *arg)
+{
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    return works(arg);
+}
+
+static void cancelled(void)
+{
+    for (int i = 0; i < 100; i++) {
+        pthread_t t = start(works_cancellable, NULL);
+        nap_ms(1);
+        CHECK(!pthread_cancel(t));
+        join(t);
+        slow();
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} shapes[] = {
+    {"queued", queued},           {"counted", counted},     {"oneself", oneself},
+    {"mask", mask},               {"changed", changed},     {"once", once},
+    {"stack", stack},             {"nodefer", nodefer},     {"jump", jump},
+    {"fault", fault},             {"sent_faults", sent_faults}, {"interrupt", interrupt},
+    {"awaited", awaited},         {"forks", forks},         {"execs", execs},
+    {"ends", ends_early},         {"raw", raw},             {"sigset", by_sigset},
+    {"cancelled", cancelled},     {"child", clean_child},
+};
+
+int main(int argc, char **argv)
+{
+    self = argv[0];
+    if (argc > 1 && !strcmp(argv[1], "child"))
+        install(SIGALRM, counts, 0, 0);
+    else
+        alarm(0);
+    for (size_t i = 0; argc > 1 && i < sizeof shapes / sizeof *shapes; i++)
+        if (!strcmp(shapes[i].name, argv[1])) {
+            shapes[i].run();
+            return 0;
+        }
+    return 64;
+}
