@@ -67,8 +67,11 @@ static void frames_mend(struct thread *t, u64 fp)
 void signal_jump(struct thread *t, u64 sp)
 {
     frames_mend(t, sp);
-    if (sp > t->inside)
+    if (sp > t->inside) {
         t->inside = 0;
+        if (t->signals_wait)
+            signal_deliver();
+    }
 }
 
 struct thread *interceptor_unusual(struct thread *t, u64 fp)

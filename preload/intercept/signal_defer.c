@@ -272,14 +272,18 @@ SNARL_COLD void signal_deliver(void)
 
 void defer_give_up(int sig, ucontext_t *c)
 {
-    if (!ilock_signals_wait || ilock_guarded() || !(*mask_of(c) & BIT(LIBC_CANCEL)))
+    if (!ilock_signals_wait || ilock_guarded())
         return;
-    struct kernel_action now = action_get(sig);
-    u64 mask = *mask_of(c) = mask_outside, own = now.flags & SA_NODEFER ? 0 : BIT(sig);
+    u64 mask = mask_outside; /* what came in the trampoline itself found the handler's mask */
+    if (*mask_of(c) & BIT(LIBC_CANCEL)) {
+        struct kernel_action now = action_get(sig);
+        *mask_of(c) = mask;
+        mask |= now.mask | (now.flags & SA_NODEFER ? 0 : BIT(sig));
+    }
     sys_signals_block();
     set_waiting(snarl_thread, false);
     send_faults();
-    sys_signals_restore(mask | now.mask | own);
+    sys_signals_restore(mask);
 }
 
 /* ---- start and end ---- */

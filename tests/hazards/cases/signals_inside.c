@@ -683,13 +683,26 @@ static const struct {
     const char *name;
     void (*run)(void);
 } shapes[] = {
-    {"queued", queued},           {"counted", counted},     {"oneself", oneself},
-    {"mask", mask},               {"changed", changed},     {"once", once},
-    {"stack", stack},             {"nodefer", nodefer},     {"jump", jump},
-    {"fault", fault},             {"sent_faults", sent_faults}, {"interrupt", interrupt},
-    {"awaited", awaited},         {"forks", forks},         {"execs", execs},
-    {"ends", ends_early},         {"raw", raw},             {"sigset", by_sigset},
-    {"cancelled", cancelled},     {"child", clean_child},
+    {"queued", queued},
+    {"counted", counted},
+    {"oneself", oneself},
+    {"mask", mask},
+    {"changed", changed},
+    {"once", once},
+    {"stack", stack},
+    {"nodefer", nodefer},
+    {"jump", jump},
+    {"fault", fault},
+    {"sent_faults", sent_faults},
+    {"interrupt", interrupt},
+    {"awaited", awaited},
+    {"forks", forks},
+    {"execs", execs},
+    {"ends", ends_early},
+    {"raw", raw},
+    {"sigset", by_sigset},
+    {"cancelled", cancelled},
+    {"child", clean_child},
 };
 
 int main(int argc, char **argv)
