@@ -292,7 +292,7 @@ void modules_loader_event(void)
         removing |= r->r_state == RT_DELETE;
     }
     if (removing) {
-        /* Announced before anything is unmapped: wait for those who read modules now. They block signals and wait for
+        /* Announced before anything is unmapped: wait for those who read modules now. No handler interrupts them and they wait for
          * nothing, so this is short; the limit is for one that a debugger holds. */
         __atomic_store_n(&unmapping, 1, __ATOMIC_SEQ_CST);
         for (u32 i = 0; i < 50000 && __atomic_load_n(&reading, __ATOMIC_SEQ_CST); i++)

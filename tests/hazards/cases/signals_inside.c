@@ -146,7 +146,7 @@ static void in_order(int sig, siginfo_t *info, void *context)
 
 static void queued(void)
 {
-    enum { BURST = 6, BURSTS = 1500 };
+    enum { BURST = 6, BURSTS = 300 };
     install(SIGRTMIN + 1, in_order, SA_SIGINFO, 0);
     install(SIGRTMIN + 2, in_order, SA_SIGINFO | SA_RESTART, SIGRTMIN + 1);
     pthread_t t = worker();
@@ -168,22 +168,19 @@ static void counted(void)
     install(SIGUSR1, counts, 0, 0);
     install(SIGUSR2, counts, SA_SIGINFO, 0);
     pthread_t t = worker();
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 500; i++)
         send_each(t, i % 2 ? SIGUSR1 : SIGUSR2, 1);
     finish(t);
-    CHECK(word_get(&seen) == 2000);
+    CHECK(word_get(&seen) == 500);
 }
 
 static void oneself(void)
 {
     int n = 0;
     install(SIGUSR1, counts, SA_SIGINFO, 0);
-    install(SIGALRM, counts, SA_RESTART, 0);
     struct itimerval often = {{0, 200}, {0, 200}};
     install(SIGPROF, counts, 0, 0);
-    static int alarms;
-    (void)alarms;
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 500; i++) {
         slow();
         CHECK(!raise(SIGUSR1));
         CHECK(word_get(&seen) == ++n);
@@ -236,7 +233,7 @@ static void mask(void)
     install(SIGUSR1, checks_mask, SA_SIGINFO, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &one, NULL);
     pthread_t t = start(works_masked, NULL);
-    send_each(t, SIGUSR1, 2000);
+    send_each(t, SIGUSR1, 500);
     finish(t);
 }
 
@@ -255,7 +252,7 @@ static void changes_mask(int sig, siginfo_t *info, void *context)
 static void *finds_change(void *arg)
 {
     sigset_t now;
-    for (int n = 1; n <= 2000; n++) {
+    for (int n = 1; n <= 500; n++) {
         while (word_get(&seen) < n)
             slow();
         pthread_sigmask(SIG_SETMASK, NULL, &now);
@@ -270,7 +267,7 @@ static void changed(void)
     install(SIGUSR1, changes_mask, SA_SIGINFO, 0);
     install(SIGUSR2, changes_mask, SA_SIGINFO, 0);
     pthread_t t = start(finds_change, NULL);
-    for (int n = 1; n <= 2000; n++) {
+    for (int n = 1; n <= 500; n++) {
         CHECK(!pthread_kill(t, n % 2 ? SIGUSR1 : SIGUSR2));
         while (word_get(&over) < n)
             sched_yield();
@@ -293,7 +290,7 @@ static void once(void)
 {
     install(SIGUSR1, rearms, SA_SIGINFO | (int)SA_RESETHAND, 0);
     pthread_t t = worker();
-    send_each(t, SIGUSR1, 2000);
+    send_each(t, SIGUSR1, 500);
     finish(t);
 }
 
@@ -312,6 +309,7 @@ static void *works_with_stack(void *arg)
 {
     stack_t st = {.ss_sp = own_stack, .ss_size = sizeof own_stack};
     CHECK(!sigaltstack(&st, NULL));
+    step_done(1);
     return works(arg);
 }
 
@@ -319,8 +317,8 @@ static void stack(void)
 {
     install(SIGUSR1, on_own_stack, SA_SIGINFO | SA_ONSTACK, 0);
     pthread_t t = start(works_with_stack, NULL);
-    nap_ms(50);
-    send_each(t, SIGUSR1, 2000);
+    step_wait(1);
+    send_each(t, SIGUSR1, 500);
     finish(t);
 }
 
@@ -342,7 +340,7 @@ static void nodefer(void)
 {
     install(SIGUSR1, nests, SA_NODEFER, 0);
     pthread_t t = worker();
-    for (int i = 1; i <= 1000; i++) {
+    for (int i = 1; i <= 300; i++) {
         CHECK(!pthread_kill(t, SIGUSR1));
         wait_seen(i);
         nap_ms(0);
@@ -386,7 +384,7 @@ static void jump(void)
 {
     install(SIGUSR1, jumps, 0, 0);
     pthread_t t = start(works_jumped, NULL);
-    for (int i = 1; i <= 2000; i++) {
+    for (int i = 1; i <= 500; i++) {
         while (!word_get(&case_words[100]))
             sched_yield();
         word_swap(&case_words[100], 0);
@@ -409,10 +407,10 @@ static void faulted(int sig, siginfo_t *info, void *context)
 /* A fault in what snarl calls, left by a jump; then a signal must come through without a call of snarl's. */
 static void *works_faulting(void *arg)
 {
-    for (int n = 0; n < 300; n++) {
+    for (int n = 0; n < 100; n++) {
         if (!sigsetjmp(back, 1))
             pthread_mutex_lock((pthread_mutex_t *)8);
-        volatile char deep[20000];
+        volatile char deep[5000];
         deep[0] = deep[19999] = 1;
         int before = word_get(&seen);
         while (word_get(&seen) < before + 2)
@@ -431,7 +429,7 @@ static void fault(void)
     while (!word_get(&over))
         pthread_kill(t, SIGUSR1);
     finish(t);
-    CHECK(faults == 300);
+    CHECK(faults == 100);
 }
 
 static void sent_faults(void)
@@ -441,7 +439,7 @@ static void sent_faults(void)
         for (int i = 0; i < 5; i++)
             install(numbers[i], counts, flags ? SA_SIGINFO : 0, 0);
         pthread_t t = worker();
-        for (int i = 0; i < 1000; i++)
+        for (int i = 0; i < 300; i++)
             send_each(t, numbers[i % 5], 1);
         finish(t);
     }
@@ -509,7 +507,7 @@ static void *awaits(void *arg)
 {
     sigset_t none;
     sigemptyset(&none);
-    for (int n = 1; n <= 1500; n++) {
+    for (int n = 1; n <= 600; n++) {
         slow();
         int r = -1;
         struct pollfd p = {ends[0], POLLIN, 0};
@@ -536,7 +534,7 @@ static void awaited(void)
     sigaddset(&one, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &one, NULL);
     pthread_t t = start(awaits, NULL);
-    for (int n = 1; n <= 1500; n++) {
+    for (int n = 1; n <= 600; n++) {
         CHECK(!pthread_kill(t, SIGUSR1)); /* exactly one for each wait, while it works or waits */
         while (word_get(&turns) < n)
             sched_yield();
@@ -623,7 +621,7 @@ static void ends_early(void)
 /* ---- handlers that are entered in other ways ---- */
 
 struct kernel_action {
-    void *handler;
+    void (*handler)(int);
     unsigned long flags;
     void (*restorer)(void);
     unsigned long mask;
@@ -641,11 +639,11 @@ static void raw(void)
     struct kernel_action a;
     install(SIGUSR1, counts, SA_ONSTACK, 0);
     CHECK(!syscall(SYS_rt_sigaction, SIGUSR1, NULL, &a, 8));
-    a.handler = (void *)works_too;
+    a.handler = works_too;
     CHECK(!syscall(SYS_rt_sigaction, SIGUSR1, &a, NULL, 8));
     pthread_t t = start(works_with_stack, NULL);
-    nap_ms(50);
-    send_each(t, SIGUSR1, 3000);
+    step_wait(1);
+    send_each(t, SIGUSR1, 500);
     finish(t);
 }
 
@@ -657,7 +655,7 @@ static void by_sigset(void)
     struct sigaction now;
     CHECK(!sigaction(SIGUSR1, NULL, &now) && now.sa_handler == works_too);
     pthread_t t = worker();
-    send_each(t, SIGUSR1, 2000);
+    send_each(t, SIGUSR1, 500);
     finish(t);
     CHECK(sigset(SIGUSR1, SIG_DFL) == works_too);
 }
