@@ -292,8 +292,8 @@ void modules_loader_event(void)
         removing |= r->r_state == RT_DELETE;
     }
     if (removing) {
-        /* Announced before anything is unmapped: wait for those who read modules now. No handler interrupts them and they wait for
-         * nothing, so this is short; the limit is for one that a debugger holds. */
+        /* Announced before anything is unmapped: wait for those who read modules now. No handler interrupts them and
+         * they wait for nothing, so this is short; the limit is for one that a debugger holds. */
         __atomic_store_n(&unmapping, 1, __ATOMIC_SEQ_CST);
         for (u32 i = 0; i < 50000 && __atomic_load_n(&reading, __ATOMIC_SEQ_CST); i++)
             sys_sleep_ns(20000);

@@ -65,8 +65,8 @@ extern void (*modules_on_gone)(u64 lo, u64 hi) __attribute__((visibility("hidden
 /* The same for each module that has come, too, before its relocation. Set by watched.c. */
 extern void (*modules_on_change)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
 
-/* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Handlers
- * are kept out, so keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal
+/* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Handlers are
+ * kept out, so keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal
  * handler that runs in the midst of it, for one), read nothing. Without modules_tracking only the frames on the stack
  * keep a module loaded, and nothing may be kept. Call leave in all cases. */
 bool modules_read_enter(u64 *mask) __attribute__((visibility("hidden")));

@@ -3,8 +3,8 @@
  * kernel (the trampoline). Takes no lock; a thread in which a handler runs gets one page (sys_map).
  *
  * The kernel's flags and mask are exactly the program's, and the handler gets all three arguments as the kernel gave
- * them; what the program reads back is what it has set. A signal that comes while the thread is inside snarl waits until
- * it leaves (signal_defer.c). A fault cannot wait: its handler runs, and what it does is not recorded.
+ * them; what the program reads back is what it has set. A signal that comes while the thread is inside snarl waits
+ * until it leaves (signal_defer.c). A fault cannot wait: its handler runs, and what it does is not recorded.
  *
  * A handler may be left by longjmp, so nothing counts on its return: frames of handlers are kept per thread with the
  * stack they are on, and the next interceptor that is called from a shallower frame takes the stale ones away

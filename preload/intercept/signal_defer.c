@@ -1,6 +1,6 @@
-/* Puts off signals that come while the thread is inside snarl. Called by the trampoline (signal.c), and by whoever leaves
- * snarl's code with a signal waiting (signal_deliver). Takes no lock; a thread that gets such a real-time or fault
- * signal gets one page (sys_map).
+/* Puts off signals that come while the thread is inside snarl. Called by the trampoline (signal.c), and by whoever
+ * leaves snarl's code with a signal waiting (signal_deliver). Takes no lock; a thread that gets such a real-time or
+ * fault signal gets some memory (sys_map).
  *
  * Nothing imitates a delivery. The trampoline sends the signal back to its own thread, with its info, and has the
  * kernel block all signals in the interrupted code (uc_sigmask). Who leaves sets the mask back, and before that system

@@ -1,4 +1,4 @@
-/* Signals that come while the thread is in snarl's own code (signal_defer.c). For signal.c, and for whoever leaves such code. */
+/* Signals that come while the thread is in snarl's own code (signal_defer.c). For signal.c. */
 #ifndef SNARL_INTERCEPT_SIGNAL_DEFER_H
 #define SNARL_INTERCEPT_SIGNAL_DEFER_H
 
