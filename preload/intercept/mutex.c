@@ -172,7 +172,7 @@ static SNARL_HOT int mutex_take(pthread_mutex_t *m)
 EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
 {
     struct thread *t = interceptor_usual();
-    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+    if (snarl_unlikely(!t))
         return mutex_lock_general(m, FAST_FP());
     struct lock_rec *l = lock_cached(t, (u64)m, OBJ_MUTEX);
     if (snarl_unlikely(!l) || snarl_unlikely(l->head.attrs & ATTR_ROBUST))

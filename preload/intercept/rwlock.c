@@ -137,7 +137,7 @@ static __attribute__((noinline)) int rwlock_lock_rest(struct thread *t, struct l
 static SNARL_HOT int rwlock_lock(pthread_rwlock_t *rw, enum lock_mode mode, const u64 *fp)
 {
     struct thread *t = interceptor_usual();
-    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+    if (snarl_unlikely(!t))
         return rwlock_lock_general(rw, mode, fp);
     struct lock_rec *l = lock_cached(t, (u64)rw, OBJ_RWLOCK);
     if (snarl_unlikely(!l))

@@ -92,7 +92,7 @@ static __attribute__((noinline)) int spin_lock_rest(struct thread *t, struct loc
 EXPORT int pthread_spin_lock(pthread_spinlock_t *s)
 {
     struct thread *t = interceptor_usual();
-    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+    if (snarl_unlikely(!t))
         return spin_lock_general(s, FAST_FP());
     struct lock_rec *l = lock_cached(t, (u64)s, OBJ_SPIN);
     if (snarl_unlikely(!l))
