@@ -41,6 +41,7 @@
  * @clean
  * @case signals_inside_cancelled cancelled
  * @finding lock-misuse min=0 max=9
+ * @no-ids
  */
 #include "case.h"
 #include <poll.h>
