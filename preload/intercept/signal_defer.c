@@ -150,14 +150,25 @@ void defer_in_order(int sig, siginfo_t *info)
 
 /* ---- putting off ---- */
 
-/* The frame that is inside is gone when the stack pointer has been above it (one word: its return address may already
- * be the next thing on the stack). */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char etext[] __attribute__((visibility("hidden")));
+
+/* The frame that is inside is gone when the stack pointer has been above it (by more than a word: its return address may
+ * already be the next thing on the stack). But not because it is on another stack now: the interrupted code may be the
+ * trampoline, which another signal has just entered. */
+static bool is_above(u64 inside, const ucontext_t *c)
+{
+    u64 sp = (u64)c->uc_mcontext.gregs[REG_RSP], pc = (u64)c->uc_mcontext.gregs[REG_RIP];
+    u64 lo = (u64)c->uc_stack.ss_sp, size = c->uc_stack.ss_size;
+    if (sp <= inside + 8 || (pc >= (u64)__ehdr_start && pc < (u64)etext))
+        return false;
+    return !(c->uc_stack.ss_flags & SS_ONSTACK) || inside - lo < size;
+}
+
 bool defer_is_inside(const struct thread *t, const ucontext_t *c)
 {
     u64 inside = (uintptr_t)t > 1 ? t->inside : 0;
-    if (!inside || (inside & INSIDE_QUIET))
-        return false;
-    return (u64)c->uc_mcontext.gregs[REG_RSP] <= inside + 8;
+    return inside && !(inside & INSIDE_QUIET) && !is_above(inside, c);
 }
 
 /* A signal whose number cannot be blocked. False: the code's own instruction has raised it, or it is not known. */

@@ -17,6 +17,9 @@
  * @clean
  * @case signals_inside_own_stack stack
  * @clean
+ * Several at once, on a stack that lies above what they interrupt.
+ * @case signals_inside_stack_above above
+ * @clean
  * @case signals_inside_not_deferred nodefer
  * @clean
  * @case signals_inside_jump jump
@@ -321,6 +324,39 @@ static void stack(void)
     step_wait(1);
     send_each(t, SIGUSR1, 500);
     finish(t);
+}
+
+static void *works_below(void *arg)
+{
+    char high[65536];
+    stack_t st = {.ss_sp = high, .ss_size = sizeof high}, off = {.ss_flags = SS_DISABLE};
+    CHECK(!sigaltstack(&st, NULL));
+    step_done(1);
+    works(arg);
+    CHECK(!sigaltstack(&off, NULL));
+    return arg;
+}
+
+static void works_and_counts(int sig, siginfo_t *info, void *context)
+{
+    counts(sig, info, context);
+    slow();
+}
+
+static void above(void)
+{
+    enum { ROUNDS = 300, KINDS = 4 };
+    for (int i = 0; i < KINDS; i++)
+        install(SIGRTMIN + i, works_and_counts, SA_SIGINFO | SA_ONSTACK, 0);
+    pthread_t t = start(works_below, NULL);
+    step_wait(1);
+    for (int n = 1; n <= ROUNDS; n++) {
+        for (int i = 0; i < KINDS; i++)
+            CHECK(!pthread_kill(t, SIGRTMIN + i));
+        wait_seen(n * KINDS);
+    }
+    finish(t);
+    CHECK(word_get(&seen) == ROUNDS * KINDS);
 }
 
 static void nests(int sig, siginfo_t *info, void *context)
@@ -682,25 +718,11 @@ static const struct {
     const char *name;
     void (*run)(void);
 } shapes[] = {
-    {"queued", queued},
-    {"counted", counted},
-    {"oneself", oneself},
-    {"mask", mask},
-    {"changed", changed},
-    {"once", once},
-    {"stack", stack},
-    {"nodefer", nodefer},
-    {"jump", jump},
-    {"fault", fault},
-    {"sent_faults", sent_faults},
-    {"interrupt", interrupt},
-    {"awaited", awaited},
-    {"forks", forks},
-    {"execs", execs},
-    {"ends", ends_early},
-    {"raw", raw},
-    {"sigset", by_sigset},
-    {"cancelled", cancelled},
+    {"queued", queued},       {"counted", counted}, {"oneself", oneself},  {"mask", mask},
+    {"changed", changed},     {"once", once},       {"stack", stack},      {"above", above},
+    {"nodefer", nodefer},     {"jump", jump},       {"fault", fault},      {"sent_faults", sent_faults},
+    {"interrupt", interrupt}, {"awaited", awaited}, {"forks", forks},      {"execs", execs},
+    {"ends", ends_early},     {"raw", raw},         {"sigset", by_sigset}, {"cancelled", cancelled},
     {"child", clean_child},
 };
 
