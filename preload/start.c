@@ -304,8 +304,8 @@ static bool start_watching(void)
 {
     if (!start_engine() || !thread_start())
         return false;
-    signal_start();
     modules_start();
+    signal_start();
     unwind_start();
     python_start();
     snarl_on = true;

@@ -19,6 +19,7 @@
 
 #include "base/ilock.h"
 #include "interceptor.h"
+#include "modules.h"
 #include "start.h"
 
 #define BIT(sig) (1ULL << ((sig)-1))
@@ -59,6 +60,7 @@ struct kept {
 static __thread u64 mask_outside __attribute__((tls_model("initial-exec")));
 static __thread struct kept *kept __attribute__((tls_model("initial-exec")));
 static void *trampolines[2];
+static struct module own; /* libsnarl */
 
 static u64 *mask_of(ucontext_t *c)
 {
@@ -150,9 +152,6 @@ void defer_in_order(int sig, siginfo_t *info)
 
 /* ---- putting off ---- */
 
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char etext[] __attribute__((visibility("hidden")));
-
 /* The frame that is inside is gone when the stack pointer has been above it (by more than a word: its return address may
  * already be the next thing on the stack). But not because it is on another stack now: the interrupted code may be the
  * trampoline, which another signal has just entered. */
@@ -160,7 +159,7 @@ static bool is_above(u64 inside, const ucontext_t *c)
 {
     u64 sp = (u64)c->uc_mcontext.gregs[REG_RSP], pc = (u64)c->uc_mcontext.gregs[REG_RIP];
     u64 lo = (u64)c->uc_stack.ss_sp, size = c->uc_stack.ss_size;
-    if (sp <= inside + 8 || (pc >= (u64)__ehdr_start && pc < (u64)etext))
+    if (sp <= inside + 8 || (pc >= own.lo && pc < own.hi))
         return false;
     return !(c->uc_stack.ss_flags & SS_ONSTACK) || inside - lo < size;
 }
@@ -315,6 +314,7 @@ void defer_start(void *trampoline, void *other)
 {
     trampolines[0] = trampoline;
     trampolines[1] = other;
+    modules_lookup((u64)trampoline, &own);
     ilock_signals = (struct ilock_signals){true, signal_deliver, check};
 }
 
