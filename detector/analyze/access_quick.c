@@ -257,6 +257,13 @@ static __attribute__((noinline)) bool quick_granule(const struct quick *q)
     return fresh && quick_store(q, &g, fresh, newer);
 }
 
+/* The last thing to be done. */
+static SNARL_COLD bool signals_came(bool done)
+{
+    ilock_signals.deliver();
+    return done;
+}
+
 static SNARL_HOT bool quick_inside(const struct quick *q)
 {
     struct thread *t = q->a->owner;
@@ -266,7 +273,7 @@ static SNARL_HOT bool quick_inside(const struct quick *q)
     bool done = !__atomic_load_n(&q->a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
-    return done;
+    return snarl_unlikely(t->signals_wait) ? signals_came(done) : done;
 }
 
 /* Inside, as quick_inside. */
@@ -278,6 +285,8 @@ static __attribute__((noinline)) u32 quick_epoch(struct thread *t)
     access_epoch_begin(t);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
+    if (snarl_unlikely(t->signals_wait))
+        ilock_signals.deliver();
     return access_now;
 }
 
