@@ -71,8 +71,13 @@ void atomicity_forget(u64 addr, u64 size)
     u32 *counts = large ? large_generations : generations, n = large ? LARGE_GENERATIONS : GENERATIONS,
         bits = large ? LARGE_BITS : GENERATION_BITS;
     u64 first = addr >> bits, last = (addr + size - 1) >> bits;
-    for (u64 i = 0; i <= last - first && i < n; i++)
-        counts[(first + i) % n]++;
+    for (u64 i = 0, left = last - first < n ? last - first + 1 : n; left; i++) {
+        u32 *part = counts + (i ? 0 : first % n);
+        u64 room = (u64)(counts + n - part), now = left < room ? left : room;
+        for (u64 k = 0; k < now; k++)
+            part[k]++;
+        left -= now;
+    }
 }
 
 void atomicity_forked(void)

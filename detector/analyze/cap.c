@@ -88,7 +88,7 @@ static u64 resident(u64 lo)
 u64 cap_resident(u32 region)
 {
     u64 addr = (u64)region << SHADOW_REGION_SHIFT;
-    return resident((u64)shadow_cell(addr)) + resident((u64)shadow_site(addr));
+    return resident((u64)shadow_cell(addr)) + resident((u64)shadow_older(addr));
 }
 
 static u64 all_resident(void)

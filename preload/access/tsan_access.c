@@ -24,7 +24,6 @@ static __attribute__((noinline)) void access_miss(u64 addr, u64 size, u32 kind)
 {
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = snarl_thread;
-    __builtin_prefetch(shadow_site(addr), 1);
     if (snarl_likely((uintptr_t)t > 1) && snarl_likely(!t->inside) &&
         snarl_likely(access_quick(t, addr, granule_mask(addr, (u32)size), kind, fp)))
         return;
@@ -56,7 +55,7 @@ static __attribute__((noinline)) void range_miss(u64 addr, u64 size, u32 kind)
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
-    access_range(t, addr, size, kind, fp);
+    access_range_by_call(t, addr, size, kind, fp);
     interceptor_leave(t);
 }
 
@@ -148,7 +147,7 @@ static SNARL_HOT void range_seen(u64 addr, u64 size, u32 kind, const u64 *fp)
     struct thread *t = access_now ? interceptor_enter(fp) : NULL;
     if (!t)
         return;
-    access_range(t, addr, size, kind, fp);
+    access_range_by_call(t, addr, size, kind, fp);
     interceptor_leave(t);
 }
 
