@@ -76,15 +76,15 @@ struct place {
 };
 
 struct function {
-    u32 lo, hi;     /* offsets in the text */
-    u32 first, end; /* places */
+    u32 lo, hi;       /* offsets in the text */
+    u32 first, end;   /* places */
+    int32_t taken[2]; /* the lowest address that is taken of its stack, as a distance from rsp, and from rbp */
     u64 lsda;
     u16 writes;  /* registers that it changes */
     u16 returns; /* and those that a caller of it still needs */
     u8 returns_flags;
     u8 entry_flags; /* needed at one of its entries */
     bool frame;     /* rbp is its frame pointer */
-    bool escapes;   /* the address of something on its stack is taken */
     bool entangled; /* a branch goes into the midst of an instruction */
     bool copied;
     bool stale; /* what its liveness follows from has changed */
@@ -97,6 +97,9 @@ struct check {
     u32 hot, cold; /* offsets in the arena: its code, and its way out */
     u16 back, end; /* struct check_code */
 };
+
+#define NOTHING_TAKEN INT32_MAX
+#define ALL_TAKEN INT32_MIN
 
 /* Why functions are left alone, and other numbers for the report. */
 struct rewrite_counts {

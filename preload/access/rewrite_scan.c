@@ -36,8 +36,10 @@ static bool add_function(struct rewrite *r, const struct code_range *f)
         return true;
     if (!LIST_GROW(&r->functions))
         return false;
-    r->functions.item[r->functions.n++] = (struct function){
-        .lo = (u32)(f->lo - r->image.text_lo), .hi = (u32)(f->hi - r->image.text_lo), .lsda = f->lsda};
+    r->functions.item[r->functions.n++] = (struct function){.lo = (u32)(f->lo - r->image.text_lo),
+                                                            .hi = (u32)(f->hi - r->image.text_lo),
+                                                            .lsda = f->lsda,
+                                                            .taken = {NOTHING_TAKEN, NOTHING_TAKEN}};
     return true;
 }
 
@@ -129,16 +131,27 @@ static bool sets_frame(const u8 *code, const struct insn *in, u32 offset)
     return (code[1] == 0x89 && code[2] == 0xe5) || (code[1] == 0x8b && code[2] == 0xec);
 }
 
-/* The value of the stack pointer, or of the frame pointer, goes to another register (lea, mov, add), from where it may be
- * passed on. */
-static bool takes_address(const struct insn *in, bool frame)
+static void lower(int32_t *taken, int64_t to)
 {
-    u32 stack = 1u << RSP | (frame ? 1u << RBP : 0);
-    if (!(in->reads & stack))
-        return false;
-    if (in->memory != MEM_NONE || (in->what & (OP_STACK | OP_ALL_READ)))
-        return false;
-    return (in->writes & ~(1u << RSP | 1u << RBP)) != 0;
+    if (to < *taken)
+        *taken = to < INT32_MIN ? ALL_TAKEN : (int32_t)to;
+}
+
+/* The value of the stack pointer, or of the frame pointer, goes to another register, from where it may be passed on: by
+ * lea and mov as the address of what begins there, otherwise of anything. */
+static void take_address(struct function *f, const u8 *code, const struct insn *in)
+{
+    u32 stack = 1u << RSP | (f->frame ? 1u << RBP : 0);
+    if (!(in->reads & stack) || in->memory != MEM_NONE || (in->what & (OP_STACK | OP_ALL_READ)))
+        return;
+    if (!(in->writes & ~(1u << RSP | 1u << RBP)))
+        return;
+    bool plain = in->opcode_at < 2 &&
+                 (code[in->opcode_at] == 0x8d || code[in->opcode_at] == 0x89 || code[in->opcode_at] == 0x8b);
+    if (!plain || (in->reads & stack) == (1u << RSP | 1u << RBP))
+        f->taken[0] = f->taken[1] = ALL_TAKEN;
+    else
+        lower(&f->taken[(in->reads & 1u << RSP) == 0], in->disp);
 }
 
 static bool decode_function(struct rewrite *r, struct function *f)
@@ -152,7 +165,7 @@ static bool decode_function(struct rewrite *r, struct function *f)
             return false;
         }
         f->frame |= sets_frame(code, &in, at - f->lo);
-        f->escapes |= takes_address(&in, f->frame);
+        take_address(f, code, &in);
         f->writes |= in.writes;
         r->places.item[r->places.n++] = (struct place){
             .at = at, .copy = NOWHERE, .target = NOWHERE, .checks = NOWHERE, .length = in.length, .flow = in.flow};

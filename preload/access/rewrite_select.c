@@ -27,15 +27,20 @@ struct window {
     struct rewrite *r;
     struct seen item[WINDOW];
     u32 n;
+    u32 constant; /* registers that point to what nobody writes: tables */
 };
 
 /* ---- what is checked at all ---- */
 
+/* Below everything whose address is taken: things on the stack reach upwards from their addresses. */
 static bool on_own_stack(const struct function *f, const struct insn *in)
 {
-    if (f->escapes || !in->has_operand)
+    if (!in->has_operand || (in->base != RSP && (in->base != RBP || !f->frame)))
         return false;
-    return in->base == RSP || (in->base == RBP && f->frame);
+    bool bp = in->base == RBP;
+    if (f->taken[!bp] != NOTHING_TAKEN) /* through the other register: the distance between them is not known */
+        return false;
+    return in->index == REG_NONE ? in->disp + in->size <= f->taken[bp] : f->taken[bp] == NOTHING_TAKEN;
 }
 
 static bool eligible(const struct rewrite *r, const struct function *f, const struct place *p, const struct insn *in)
@@ -121,7 +126,7 @@ static void access_at(struct window *w, struct function *f, u32 i, const struct 
 {
     struct rewrite *r = w->r;
     struct place *p = &r->places.item[i];
-    if (!eligible(r, f, p, in))
+    if (!eligible(r, f, p, in) || (in->base < REG_NONE && (w->constant >> in->base & 1) && !writes_memory(in)))
         return;
     r->counts.eligible++;
     struct seen now = {.place = i, .in = *in, .address = in->rip ? operand_address(r, p, in) : 0};
@@ -147,8 +152,11 @@ static void choose(struct rewrite *r, struct function *f)
         struct insn in;
         place_decode(r, p, &in);
         if (p->marks & PLACE_LEADER)
-            w.n = 0;
+            w.n = w.constant = 0;
         access_at(&w, f, i, &in);
+        w.constant &= ~(u32)in.writes;
+        if (in.rip && in.memory == MEM_NONE && image_constant(&r->image, operand_address(r, p, &in), 1))
+            w.constant |= in.wholes;
         if (in.lock || in.flow != FLOW_NEXT || (in.what & OP_ALL_READ))
             w.n = 0;
         else

@@ -244,15 +244,36 @@ static void not_checked(void)
     CU_ASSERT_EQUAL(r.counts.calls, 1);
 }
 
-/* The address of something on the stack is given away: then it is looked at. */
+/* The address of something on the stack is given away: then that is looked at, and what lies above it. */
 static void escaping_stack(void)
 {
     begin();
-    CODE(0, 0x48, 0x8d, 0x7c, 0x24, 0xf0, 0x48, 0x89, 0x44, 0x24, 0xf0,
-         0xc3); /* lea rdi, [rsp - 16]; mov [rsp - 16], rax */
-    SCAN({0, 11, 0});
+    u32 p = CODE(0, 0x48, 0x8d, 0x7c, 0x24, 0xf0);   /* lea rdi, [rsp - 16] */
+    p = CODE(p, 0x48, 0x89, 0x44, 0x24, 0xf0);       /* mov [rsp - 16], rax */
+    p = CODE(p, 0x48, 0x89, 0x44, 0x24, 0xe8);       /* mov [rsp - 24], rax */
+    p = CODE(p, 0x48, 0x89, 0x44, 0x24, 0xf8, 0xc3); /* mov [rsp - 8], rax */
+    SCAN({0, p, 0});
     select_all();
-    CU_ASSERT_TRUE(is_checked(5));
+    CU_ASSERT_TRUE(is_checked(5) && is_checked(15));
+    CU_ASSERT_FALSE(is_checked(10));
+}
+
+/* What a table says is not checked, unless the table can be written, or the register may be another one's. */
+static void constant_tables(void)
+{
+    begin();
+    u32 p = CODE(0, 0x48, 0x8d, 0x15, 0xf9, 0x0f, 0, 0, 0x8b, 0x04,
+                 0x8a); /* lea rdx, [constants]; mov eax, [rdx + rcx * 4] */
+    u32 variable = p + 7;
+    p = CODE(p, 0x48, 0x8d, 0x15, 0xef, 0x1f, 0, 0, 0x8b, 0x04,
+             0x8a);                                           /* lea rdx, [variables]; mov eax, [rdx + rcx * 4] */
+    p = CODE(p, 0x48, 0x8d, 0x15, 0xe5, 0x0f, 0, 0, 0x74, 0); /* lea rdx, [constants]; je */
+    u32 unknown = p;
+    p = CODE(p, 0x8b, 0x04, 0x8a, 0xc3);
+    SCAN({0, p, 0});
+    select_all();
+    CU_ASSERT_TRUE(is_checked(variable) && is_checked(unknown));
+    CU_ASSERT_FALSE(is_checked(7));
 }
 
 static void merged(void)
@@ -412,6 +433,6 @@ static void window(void)
 UNIT_TESTS("rewriting, step by step", {"functions", functions}, {"calls_and_addresses", calls_and_addresses},
            {"tables", tables}, {"relocations", relocations}, {"landing_pads", landing_pads}, {"registers", registers},
            {"flags", flags}, {"private_conventions", private_conventions}, {"not_checked", not_checked},
-           {"escaping_stack", escaping_stack}, {"merged", merged}, {"not_merged", not_merged}, {"hoisted", hoisted},
-           {"code_of_a_check", code_of_a_check}, {"code_that_borrows", code_that_borrows},
-           {"heads_and_map", heads_and_map}, {"window", window})
+           {"escaping_stack", escaping_stack}, {"constant_tables", constant_tables}, {"merged", merged},
+           {"not_merged", not_merged}, {"hoisted", hoisted}, {"code_of_a_check", code_of_a_check},
+           {"code_that_borrows", code_that_borrows}, {"heads_and_map", heads_and_map}, {"window", window})
