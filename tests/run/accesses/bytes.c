@@ -3,11 +3,11 @@
  *
  * A long in two halves: bytes 4 to 11.
  * @case bytes_first_half misaligned 7
- * @finding data-race memory=words side=writes_word side=writes_byte
+ * @finding data-race memory=words[] side=writes_word side=writes_byte
  * @case bytes_second_half misaligned 8
- * @finding data-race memory=words side=writes_word side=writes_byte
+ * @finding data-race memory=words[] side=writes_word side=writes_byte
  * @case bytes_last misaligned 11
- * @finding data-race memory=words side=writes_word side=writes_byte
+ * @finding data-race memory=words[] side=writes_word side=writes_byte
  * @case bytes_before misaligned 3
  * @clean
  * @case bytes_behind misaligned 12
@@ -16,7 +16,7 @@
  * The same again, after the word was written by this thread in an aligned way: what is known of its first half says
  * nothing of the second.
  * @case bytes_known_half known 8
- * @finding data-race memory=words side=writes_word side=writes_byte
+ * @finding data-race memory=words[] side=writes_word side=writes_byte
  * @case bytes_known_clean known 12
  * @clean
  */
