@@ -133,6 +133,35 @@ static bool quick_crowd(const struct quick *q, const struct granule *g)
     return n != 0;
 }
 
+/* ---- sets of readers ---- */
+
+/* A read of a granule that is known to have these reads of its kind; `other` is what else it has. */
+static bool quick_set(const struct quick *q, const struct granule *g, u64 from, u64 also, u64 other)
+{
+    const struct set_memo *m = set_memo(q->a, from, q->mask);
+    u64 left = quick_meet(q, other);
+    u32 to = m->to;
+    if (m->from != from || m->also != also || m->mask != q->mask || m->epoch != slot_epoch((u32)q->record) ||
+        left == NOT_QUICK)
+        return false;
+    q->a->set_credit += q->a->set_credit < SET_CREDIT;
+    if (to == (u32)from && left == other) {
+        access_set_known(&q->a->frames, to, q->mask);
+        return true;
+    }
+    return m->site == record_site(q->record) && quick_store(q, g, to, left);
+}
+
+static bool quick_sets(const struct quick *q, const struct granule *g)
+{
+    bool newer = slot_kind((u32)g->newer) == q->kind, older = g->older && slot_kind((u32)g->older) == q->kind;
+    if ((q->kind & ACCESS_WRITE) || !(newer | older))
+        return false;
+    if (newer && older)
+        return quick_set(q, g, g->newer, g->older, 0);
+    return newer ? quick_set(q, g, g->newer, 0, g->older) : quick_set(q, g, g->older, 0, g->newer);
+}
+
 /* ---- three records, all the thread's own ----
  *
  * A loop that updates an array of ints goes through such a state at each granule: half of it at the old epoch, half at
@@ -186,6 +215,8 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
 {
     struct accesses *a = q->a;
     struct pending *p = pending_of(a, q->addr);
+    if (quick_sets(q, g))
+        return true;
     if (p->record) { /* of another granule, perhaps not touched again for long: this one is more likely to be */
         accesses_flush_slow(a->owner, a);
         return !__atomic_load_n(&a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
@@ -194,34 +225,6 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
         return false;
     pending_set(a, p, q->addr, q->record);
     return true;
-}
-
-/* ---- sets of readers ---- */
-
-/* A read of what is known to have a set of readers of that kind as one record. */
-static bool quick_set(const struct quick *q, const struct granule *g, u32 from, u64 other)
-{
-    const struct set_memo *m = set_memo(q->a, from, q->mask);
-    u64 left = quick_meet(q, other);
-    u32 to = m->to;
-    if (m->from != from || m->mask != q->mask || m->epoch != slot_epoch((u32)q->record) || left == NOT_QUICK)
-        return false;
-    q->a->set_credit += q->a->set_credit < SET_CREDIT;
-    if (to == from && left == other) {
-        access_set_known(&q->a->frames, from, q->mask);
-        return true;
-    }
-    return m->site == record_site(q->record) && quick_store(q, g, to, left);
-}
-
-static bool quick_sets(const struct quick *q, const struct granule *g)
-{
-    u32 newer = (u32)g->newer, older = (u32)g->older, kind = q->kind << SLOT_KIND_SHIFT;
-    if (slot_is_set(newer) && (newer & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
-        return quick_set(q, g, newer, g->older);
-    if (slot_is_set(older) && (older & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
-        return quick_set(q, g, older, g->newer);
-    return false;
 }
 
 /* ---- the granule ---- */

@@ -84,8 +84,9 @@ struct accesses {
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */
     struct set_memo {
-        u32 from, to; /* slots */
-        u32 epoch;    /* of the thread */
+        u64 from, also; /* the set, or the one or two reads, that the granule had */
+        u32 to;         /* the set with the thread's own read */
+        u32 epoch;      /* of the thread */
         u32 mask, site;
     } sets[SET_MEMO];
     u64 scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX]; /* records */
@@ -133,9 +134,9 @@ static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
     return epoch_is_past(a, epoch) ? BEFORE : epoch_relation_slow(a, epoch);
 }
 
-static inline struct set_memo *set_memo(struct accesses *a, u32 from, u32 mask)
+static inline struct set_memo *set_memo(struct accesses *a, u64 from, u32 mask)
 {
-    return &a->sets[(from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
+    return &a->sets[((u32)from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
 }
 /* Before the clock learns or ticks, and before the shadow is looked at in any other way. */
 void accesses_flush_slow(struct thread *t, struct accesses *a);
