@@ -286,7 +286,8 @@ static void resolve(struct paths *ps, u32 path, struct list_u32 *out)
         break;
     case P_FIELD:
         for (u32 i = 0; i < base.n; i++) {
-            u32 moved = points_shift(ps->pt, base.at[i], q.offset);
+            const struct step step = {q.offset, 0, q.type, q.within};
+            u32 moved = points_step(ps->pt, base.at[i], &step);
             if (moved != NONE && moved != CELL_ANY)
                 LIST_ADD(out, moved);
         }
