@@ -146,6 +146,8 @@ static void add_deed(struct whole *w, struct deed d)
     LIST_ADD(&w->deeds, d);
     if (d.kind == R_CREATE)
         LIST_ADD(&w->created, w->deeds.n - 1);
+    if (d.kind == R_ACQUIRE)
+        LIST_ADD(&w->acquired, w->deeds.n - 1);
 }
 
 static void create(struct whole *w, struct deed d, u32 thread)

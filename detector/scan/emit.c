@@ -70,9 +70,9 @@ char *emit_class(struct emit *e, u32 path)
 /* The kind of a lock: from any function that takes it. */
 static const char *lock_kind(struct emit *e, u32 path)
 {
-    for (u32 i = 0; i < e->w->deeds.n; i++) {
-        const struct deed *d = &e->w->deeds.at[i];
-        const struct known *k = d->kind == R_ACQUIRE && LOCK_PATH(d->path) == path ? lock_call(e->w, d) : NULL;
+    for (u32 i = 0; i < e->w->acquired.n; i++) {
+        const struct deed *d = &e->w->deeds.at[e->w->acquired.at[i]];
+        const struct known *k = LOCK_PATH(d->path) == path ? lock_call(e->w, d) : NULL;
         if (k && k->op != K_WAIT)
             return lock_kinds[k->kind];
     }

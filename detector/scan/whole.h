@@ -39,6 +39,7 @@ struct whole {
     struct map lock_index;
     struct list_u32 lock_paths;        /* by lock node: a path of it */
     struct list_u32 created;           /* deeds of kind R_CREATE; path: root */
+    struct list_u32 acquired;          /* deeds of kind R_ACQUIRE */
     bool library;                      /* no main: every function that nobody calls is an entry */
     u8 *related, *concurrent, *leaves; /* roots x roots; see threads.c */
 };
