@@ -6,6 +6,8 @@
 #include "whole.h"
 
 #define CONTEXTS_PER_FUNCTION 32
+/* With more, a call through a pointer is a guess. */
+#define SURE_TARGETS 4
 
 static u32 add_context(struct whole *w, struct context c)
 {
@@ -175,6 +177,7 @@ static void do_call(struct whole *w, const struct context *c, u32 number, const 
     next.binding = callee_binding(w, c, d->value);
     next.up = number;
     next.call = d->value;
+    next.guessed = c->guessed || points_call(&w->a->pt, d->value)->targets.n > SURE_TARGETS;
     add_context(w, next);
 }
 

@@ -14,7 +14,8 @@ static void tell(struct misuse *m, const char *rule, u32 deed, u32 lock, u32 hel
     if (*known)
         return;
     *known = 1;
-    struct found out = {.kind = FOUND_MISUSE, .rule = rule, .path = lock, .score = score};
+    bool guessed = m->f->w->contexts.at[d->context].guessed;
+    struct found out = {.kind = FOUND_MISUSE, .rule = rule, .path = lock, .score = guessed ? score - 6 : score};
     LIST_ADD(&out.side, (struct side){deed, held});
     LIST_ADD(&m->f->at, out);
 }

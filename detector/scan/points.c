@@ -16,7 +16,7 @@
 #define CELLS_PER_UNSIZED 48
 /* Pointers with more targets say nothing: they become "anything", but for the functions among them. What is reached through
  * them is known by its type only, and counts less. */
-#define TOP_LIMIT 256
+#define TOP_LIMIT 128
 
 u32 solver_find(struct solver *s, u32 node)
 {

@@ -164,6 +164,7 @@ static u32 score_of(struct whole *w, const struct deed *x, const struct deed *y)
     score += x->flags & y->flags & R_WRITE ? 1 : 0;
     score -= (x->flags | y->flags) & R_ATOMIC ? 2 : 0;
     score -= w->contexts.at[x->context].merged || w->contexts.at[y->context].merged ? 3 : 0;
+    score -= w->contexts.at[x->context].guessed || w->contexts.at[y->context].guessed ? 6 : 0;
     return score;
 }
 

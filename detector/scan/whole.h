@@ -20,6 +20,7 @@ struct context {
     u32 function, root, must, may, live, joined, binding;
     u32 up, call; /* the context that calls it, and where; NONE at a thread's start */
     bool merged;  /* one of many that became one */
+    bool guessed; /* a call on the way goes through a pointer that may reach many functions */
 };
 
 /* A record, seen from the whole program. */
