@@ -263,7 +263,20 @@ static int fresh(const struct points *pt, u32 value, int depth)
     }
 }
 
-/* Whether the function keeps pointers in memory, or anywhere: then its results must not be told apart by their caller. */
+/* Whether a call hands new memory on to a function of the program. */
+static bool hands_on(const struct points *pt, const struct value *v)
+{
+    const struct value *callee = value_at(pt, v->a);
+    if (callee->op == V_FUNCTION && !has_body(pt, callee->a))
+        return false;
+    for (u32 i = 0; i < v->c; i++)
+        if (fresh(pt, pt->p->args.at[v->b + i], 0) == 2)
+            return true;
+    return false;
+}
+
+/* Whether the function keeps pointers in memory, or may let others do so: then its results must not be told apart by their
+ * caller. */
 static bool keeps_pointers(const struct points *pt, const struct function *f)
 {
     for (u32 i = 0; i < f->nvalues; i++) {
@@ -271,7 +284,7 @@ static bool keeps_pointers(const struct points *pt, const struct function *f)
         bool null = v->op == V_STORE && value_at(pt, v->b)->op == V_CONST;
         if ((v->op == V_STORE || v->op == V_RMW) && (v->flags & F_POINTER) && !null)
             return true;
-        if (v->op == V_COPY && v->b != NONE)
+        if ((v->op == V_COPY && v->b != NONE) || (v->op == V_CALL && hands_on(pt, v)))
             return true;
     }
     return false;

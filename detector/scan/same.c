@@ -38,6 +38,43 @@ static u64 common_way(const struct paths *ps, u32 data, u32 lock)
     }
 }
 
+/* An element of an array: which array, which element (a path, or the number of a constant one), and the offset in it. */
+struct slot {
+    u32 array, index, offset;
+    bool constant;
+};
+
+static bool slot_of(const struct paths *ps, u32 path, struct slot *out)
+{
+    const struct path *q = path_at(ps, path), *base = path_at(ps, q->base);
+    if (q->kind == P_INDEX)
+        *out = (struct slot){q->base, q->a, 0, false};
+    else if (q->kind == P_FIELD && base->kind == P_INDEX && !q->element)
+        *out = (struct slot){base->base, base->a, (u32)q->offset, false};
+    else if (q->kind == P_FIELD && q->element)
+        *out = (struct slot){q->base, q->element, (u32)q->offset, true};
+    else
+        return false;
+    return out->index != 0;
+}
+
+/* locks[n] for rows[n]: the arrays, when lock and data stand at one index, and the steps from there to the data. 0 when they
+ * do not. */
+static u64 parallel_way(const struct paths *ps, u32 data, u32 lock)
+{
+    struct slot l, d;
+    u64 h = 2;
+    if (!slot_of(ps, lock, &l))
+        return 0;
+    for (u32 at = data; !P_IS_ROOT(path_at(ps, at)->kind); at = path_at(ps, at)->base) {
+        const struct path *q = path_at(ps, at);
+        if (slot_of(ps, at, &d) && d.index == l.index && d.constant == l.constant)
+            return hash_combine(hash_combine(h, hash_combine(l.array, l.offset)), hash_combine(d.array, d.offset));
+        h = hash_combine(h, hash_combine(q->kind, (u32)q->offset));
+    }
+    return 0;
+}
+
 /* One thread runs while its creator keeps a lock for it; the other holds that lock itself, and is not of that family. */
 static bool kept_apart(struct whole *w, const struct deed *x, const struct deed *y)
 {
@@ -69,6 +106,9 @@ bool same_guard(struct whole *w, const struct deed *x, const struct deed *y)
                 return true;
             u64 way = common_way(ps, x->path, LOCK_PATH(a));
             if (way && way == common_way(ps, y->path, LOCK_PATH(b)) && path_meets(ps, LOCK_PATH(a), LOCK_PATH(b)))
+                return true;
+            way = parallel_way(ps, x->path, LOCK_PATH(a));
+            if (way && way == parallel_way(ps, y->path, LOCK_PATH(b)))
                 return true;
         }
     return false;
