@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/sys.h"
+#include "quarantine.h"
 
 #define REGION_SHIFT 20
 #define REGION_SLOTS (1u << 18) /* of the directory: 256 GiB of heap when full, in 8 MiB of addresses */
@@ -52,6 +53,8 @@ static char *chunk, *chunk_end;
 static u64 huge_base[HUGE_MAX];
 static struct entry huge[HUGE_MAX];
 static u32 huge_used; /* entries from here on were never used */
+bool (*blocks_held)(u64 base);
+__thread u64 blocks_ending;
 
 /* ---- locks ---- */
 
@@ -216,16 +219,30 @@ static void entry_remove(struct region *r, struct entry *e, bool may_wait)
     }
 }
 
-/* Room for one more. */
+/* The block has been freed by the program, and by us. */
+static bool entry_is_over(const struct region *r, const struct entry *e, const u64 *filter)
+{
+    u64 base = (r->number - 1) << REGION_SHIFT | entry_place(e) << 3;
+    return (e->what & WAITING) && !(blocks_held ? blocks_held(base) : quarantine_may_hold(filter, base));
+}
+
+/* Room for one more: by leaving out what is over when that is a quarter, else in a larger table. */
 static bool region_grow(struct region *r, bool may_wait)
 {
     struct region larger = {.number = r->number, .log = r->table ? r->log + 1 : LEAST_LOG};
+    u64 filter[QUARANTINE_FILTER / 64];
+    u32 over = 0;
     if (r->table && (r->n + 1) * 4ULL <= 3ULL << r->log)
         return true;
+    quarantine_filter(filter);
+    for (u32 i = 0; r->table && i < 1u << r->log; i++)
+        over += entry_is_over(r, &r->table[i], filter);
+    if (over && over >= r->n / 4)
+        larger.log = r->log;
     if (larger.log > MOST_LOG || !(larger.table = table_new(larger.log, may_wait)))
         return false;
     for (u32 i = 0; r->table && i < 1u << r->log; i++)
-        if (r->table[i].what)
+        if (r->table[i].what && !entry_is_over(r, &r->table[i], filter))
             entry_insert(&larger, r->table[i]);
     if (r->table)
         table_free(r->table, r->log, may_wait);
@@ -249,7 +266,7 @@ static struct region *region_of(u64 number, bool make)
     struct region *d = __atomic_load_n(&directory, __ATOMIC_ACQUIRE);
     if (!d && (!make || !(d = directory_make())))
         return NULL;
-    u64 first = hash_mix64(number);
+    u64 first = number * 0x9e3779b97f4a7c15ULL >> 32;
     for (u32 i = 0; i < REGION_PROBES; i++) {
         struct region *r = &d[(first + i) & (REGION_SLOTS - 1)];
         u64 seen = __atomic_load_n(&r->number, __ATOMIC_ACQUIRE);
@@ -389,41 +406,66 @@ bool blocks_wait(u64 base, struct block *out, bool may_wait)
     return block_end(base, out, false, may_wait);
 }
 
-/* The last block that begins in the region at place or before it: by trying places, or, when none is near, by going
- * through the table. */
-static const struct entry *entry_before(const struct region *r, u64 place)
+/* ---- what lies around an address ---- */
+
+struct search {
+    u64 addr, region; /* the region's beginning */
+    struct block *out;
+};
+enum { NOTHING_YET, FOUND, NOT_THERE };
+
+/* Of blocks in falling order of their addresses: the first that lives decides, or one before it that has been freed,
+ * but not by us. */
+static u32 entry_around(const struct search *s, const struct entry *e)
 {
-    u64 size = 1ULL << r->log, least = place >= size ? place + 1 - size : 0;
+    struct block b;
+    entry_read(e, s->region | entry_place(e) << 3, &b);
+    bool around = s->addr - b.base < b.size;
+    if (b.waiting && (!around || (b.base != blocks_ending && !(blocks_held ? blocks_held : quarantine_holds)(b.base))))
+        return NOTHING_YET;
+    *s->out = b;
+    return around ? FOUND : NOT_THERE;
+}
+
+/* The last one that begins at a place below. */
+static const struct entry *entry_below(const struct region *r, u64 place)
+{
     const struct entry *best = NULL;
-    for (u64 p = place + 1; p-- > least && !best;)
-        best = entry_find(r, p);
-    if (best)
-        return best;
-    for (u64 i = 0; i < size; i++) {
+    for (u64 i = 0; i < 1ULL << r->log; i++) {
         const struct entry *e = &r->table[i];
-        if (e->what && entry_place(e) <= place && (!best || entry_place(e) > entry_place(best)))
+        if (e->what && entry_place(e) < place && (!best || entry_place(e) > entry_place(best)))
             best = e;
     }
     return best;
 }
 
+/* By trying places, or, when none is near, by going through the table. */
+static u32 region_search(const struct search *s, const struct region *r, u64 place)
+{
+    u64 size = 1ULL << r->log, least = place >= size ? place + 1 - size : 0, p = place + 1;
+    const struct entry *e;
+    u32 what = NOTHING_YET;
+    while (p-- > least && what == NOTHING_YET)
+        what = (e = entry_find(r, p)) ? entry_around(s, e) : NOTHING_YET;
+    for (p = least; what == NOTHING_YET && (e = entry_below(r, p)); p = entry_place(e))
+        what = entry_around(s, e);
+    return what;
+}
+
 bool blocks_find(u64 addr, struct block *out, bool may_wait)
 {
     u64 number = addr >> REGION_SHIFT;
-    for (u32 back = 0; back <= HUGE_BACK && back <= number; back++) {
+    u32 what = NOTHING_YET;
+    for (u32 back = 0; back <= HUGE_BACK && back <= number && what == NOTHING_YET; back++) {
         struct region *r = region_of(number - back, false);
-        const struct entry *e = NULL;
+        struct search s = {addr, (number - back) << REGION_SHIFT, out};
         if (!r || !__atomic_load_n(&r->n, __ATOMIC_RELAXED))
             continue;
         if (!lock(lock_of(number - back), may_wait))
             return false;
-        if (r->n && (e = entry_before(r, back ? (1ULL << PLACE_BITS) - 1 : place_of(addr))))
-            entry_read(e, (number - back) << REGION_SHIFT | entry_place(e) << 3, out);
+        if (r->n)
+            what = region_search(&s, r, back ? (1ULL << PLACE_BITS) - 1 : place_of(addr));
         unlock(lock_of(number - back));
-        if (e && addr - out->base < out->size)
-            return true;
-        if (e)
-            break;
     }
-    return huge_around(addr, out, may_wait);
+    return what == FOUND || huge_around(addr, out, may_wait);
 }

@@ -25,10 +25,16 @@ struct block {
 bool blocks_put(const struct block *b, bool may_wait) __attribute__((visibility("hidden")));
 /* Removes the block that begins at base. */
 bool blocks_take(u64 base, struct block *out, bool may_wait) __attribute__((visibility("hidden")));
-/* Marks the block that begins at base as waiting; false when it is not there. out: as it was. */
+/* Marks the block that begins at base as waiting; false when it is not there. out: as it was. It needs not be removed:
+ * when it has left the quarantine it is over. */
 bool blocks_wait(u64 base, struct block *out, bool may_wait) __attribute__((visibility("hidden")));
-/* The block around addr. */
+/* The block around addr: a living one, or one that waits in the quarantine. */
 bool blocks_find(u64 addr, struct block *out, bool may_wait) __attribute__((visibility("hidden")));
+
+/* The block that the thread is about to free: on its way to the quarantine, or past it. */
+extern __thread u64 blocks_ending __attribute__((tls_model("initial-exec"), visibility("hidden")));
+/* Asked in the place of the quarantine; tests set it. */
+extern bool (*blocks_held)(u64 base) __attribute__((visibility("hidden")));
 
 /* Around a fork: no table is half written in the child. */
 void blocks_before_fork(void) __attribute__((visibility("hidden")));

@@ -36,7 +36,14 @@ enum space {
 };
 #define SPACE_OTHER 16u
 
-static u64 *chunks[CHUNKS];
+static struct chunk {
+    u64 key[CHUNK_FDS];
+    struct {
+        ref_t stack;
+        u32 thread; /* its number */
+    } origin[CHUNK_FDS];
+    bool closed[CHUNK_FDS];
+} * chunks[CHUNKS];
 static u64 made;
 
 static u64 key_of(u64 space, u64 number)
@@ -62,21 +69,32 @@ u64 fd_key_other(u64 space, u64 number)
 /* ---- the table ---- */
 
 /* NULL: no place. */
-static u64 *place(int fd, bool make)
+static struct chunk *chunk_of(int fd, bool make)
 {
     u32 c = (u32)fd >> CHUNK_SHIFT;
     if (fd < 0 || c >= CHUNKS)
         return NULL;
-    u64 *chunk = __atomic_load_n(&chunks[c], __ATOMIC_ACQUIRE), *none = NULL;
+    struct chunk *chunk = __atomic_load_n(&chunks[c], __ATOMIC_ACQUIRE), *none = NULL;
     if (!chunk && make) {
-        chunk = sys_map(CHUNK_FDS * sizeof *chunk);
+        chunk = sys_map(sizeof *chunk);
         if (chunk &&
             !__atomic_compare_exchange_n(&chunks[c], &none, chunk, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-            sys_unmap(chunk, CHUNK_FDS * sizeof *chunk);
+            sys_unmap(chunk, sizeof *chunk);
             chunk = none;
         }
     }
-    return chunk ? &chunk[(u32)fd & (CHUNK_FDS - 1)] : NULL;
+    return chunk;
+}
+
+static u32 place_in_chunk(int fd)
+{
+    return (u32)fd & (CHUNK_FDS - 1);
+}
+
+static u64 *place(int fd, bool make)
+{
+    struct chunk *chunk = chunk_of(fd, make);
+    return chunk ? &chunk->key[place_in_chunk(fd)] : NULL;
 }
 
 static void put(int fd, u64 key)
@@ -122,13 +140,57 @@ void fd_forget(int fd)
 void fd_forget_range(u32 first, u32 last)
 {
     for (u32 c = first >> CHUNK_SHIFT; c <= last >> CHUNK_SHIFT && c < CHUNKS; c++) {
-        u64 *chunk = __atomic_load_n(&chunks[c], __ATOMIC_ACQUIRE);
+        struct chunk *chunk = __atomic_load_n(&chunks[c], __ATOMIC_ACQUIRE);
         u32 lo = c == first >> CHUNK_SHIFT ? first & (CHUNK_FDS - 1) : 0;
         u32 hi = c == last >> CHUNK_SHIFT ? last & (CHUNK_FDS - 1) : CHUNK_FDS - 1;
         for (u32 i = lo; chunk && i <= hi; i++)
-            if (__atomic_load_n(&chunk[i], __ATOMIC_RELAXED))
-                __atomic_store_n(&chunk[i], 0, __ATOMIC_RELEASE);
+            if (__atomic_load_n(&chunk->key[i], __ATOMIC_RELAXED)) {
+                __atomic_store_n(&chunk->key[i], 0, __ATOMIC_RELEASE);
+                __atomic_store_n(&chunk->closed[i], true, __ATOMIC_RELAXED);
+            }
     }
+}
+
+/* ---- descriptors as data ---- */
+
+u64 fd_cell(int fd)
+{
+    return (u64)place(fd, true);
+}
+
+void fd_set_origin(int fd, ref_t stack, u32 thread)
+{
+    struct chunk *chunk = chunk_of(fd, true);
+    if (!chunk)
+        return;
+    chunk->origin[place_in_chunk(fd)].stack = stack;
+    chunk->origin[place_in_chunk(fd)].thread = thread;
+}
+
+void fd_set_closed(int fd, bool closed)
+{
+    struct chunk *chunk = chunk_of(fd, false);
+    if (chunk)
+        __atomic_store_n(&chunk->closed[place_in_chunk(fd)], closed, __ATOMIC_RELAXED);
+}
+
+bool fd_is_closed(int fd)
+{
+    const struct chunk *chunk = chunk_of(fd, false);
+    return chunk && __atomic_load_n(&chunk->closed[place_in_chunk(fd)], __ATOMIC_RELAXED);
+}
+
+bool fd_at(u64 addr, struct fd_origin *out)
+{
+    for (u32 c = 0; c < CHUNKS; c++) {
+        const struct chunk *chunk = __atomic_load_n(&chunks[c], __ATOMIC_ACQUIRE);
+        u64 i = (addr - (u64)chunk) / sizeof *chunk->key;
+        if (!chunk || addr < (u64)chunk || i >= CHUNK_FDS)
+            continue;
+        *out = (struct fd_origin){(int)(c << CHUNK_SHIFT | i), chunk->origin[i].stack, chunk->origin[i].thread};
+        return true;
+    }
+    return false;
 }
 
 /* ---- the kernel's answers ---- */

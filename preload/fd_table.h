@@ -5,11 +5,30 @@
  * where one is duplicated, and otherwise found from the kernel's answers at the first use. Different things may share a
  * key (keys are few, so that they need no end): that makes an order too many, never one too few.
  *
- * Lock-free; async-signal-safe; errno is kept. Memory is mapped for each 64 Ki descriptors. */
+ * Lock-free; async-signal-safe; errno is kept. Memory is mapped for each 64 Ki descriptors, and touched where they are. */
 #ifndef SNARL_PRELOAD_FD_TABLE_H
 #define SNARL_PRELOAD_FD_TABLE_H
 
 #include "base/types.h"
+
+/* ---- descriptors as data: threads that use one and close it without order race for it ---- */
+
+/* What is accessed in the place of a descriptor: eight bytes, its key's; 0: none. */
+u64 fd_cell(int fd) __attribute__((visibility("hidden")));
+/* Who has made it. */
+void fd_set_origin(int fd, ref_t stack, u32 thread) __attribute__((visibility("hidden")));
+/* It has been closed, and nobody has been seen to make it again. */
+void fd_set_closed(int fd, bool closed) __attribute__((visibility("hidden")));
+bool fd_is_closed(int fd) __attribute__((visibility("hidden")));
+struct fd_origin {
+    int fd;
+    ref_t stack;
+    u32 thread;
+};
+/* Whose cell is that? False: it is none. */
+bool fd_at(u64 addr, struct fd_origin *out) __attribute__((visibility("hidden")));
+
+/* ---- what they lead to ---- */
 
 /* The key of what fd leads to, 0: it makes no order (closed, a directory, /dev/null, an unconnected socket). */
 u64 fd_key(int fd) __attribute__((visibility("hidden")));
@@ -21,6 +40,7 @@ void fd_made_pair(int a, int b) __attribute__((visibility("hidden")));
 void fd_copied(int from, int to) __attribute__((visibility("hidden")));
 /* Nothing is known of fd any more. */
 void fd_forget(int fd) __attribute__((visibility("hidden")));
+/* The same for those that are closed together. */
 void fd_forget_range(u32 first, u32 last) __attribute__((visibility("hidden")));
 
 /* fd is told of signals (signalfd); the key of all of that kind. */

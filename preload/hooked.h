@@ -75,8 +75,12 @@
     E(GOMP_single_copy_end) E(GOMP_ordered_start) E(GOMP_ordered_end) E(GOMP_atomic_start) E(GOMP_atomic_end)          \
     E(GOMP_task) E(GOMP_taskwait) E(GOMP_taskwait_depend) E(GOMP_taskgroup_start) E(GOMP_taskgroup_end)                \
     E(GOMP_taskloop) E(GOMP_taskloop_ull)                                                                              \
+    /* intercept/openmp_tool.c */                                                                                      \
+    E(__kmpc_omp_task_alloc) E(__kmpc_ordered) E(__kmpc_end_ordered) E(__kmpc_omp_wait_deps) E(__kmpc_omp_taskwait_deps_51)                                                 \
     /* intercept/exception.c */                                                                                        \
-    E(__cxa_end_catch) E(_ZNSt15__exception_ptr13exception_ptr10_M_releaseEv)
+    E(__cxa_end_catch) E(_ZNSt15__exception_ptr13exception_ptr10_M_releaseEv)                                          \
+    /* intercept/ready.c */                                                                                            \
+    E(_ZNSt13__future_base13_State_baseV211_Make_ready6_M_setEv)
 /* clang-format on */
 
 #endif

@@ -107,6 +107,14 @@ int epoll_pwait2(int, struct epoll_event *, int, const struct timespec *, const 
 /* libstdc++; the second is std::exception_ptr::_M_release. */
 void __cxa_end_catch(void);
 void _ZNSt15__exception_ptr13exception_ptr10_M_releaseEv(void **);
+void _ZNSt13__future_base13_State_baseV211_Make_ready6_M_setEv(void *);
+
+/* libomp */
+void *__kmpc_omp_task_alloc(void *, int, int, size_t, size_t, void *);
+void __kmpc_omp_wait_deps(void *, int, int, void *, int, void *);
+void __kmpc_omp_taskwait_deps_51(void *, int, int, void *, int, void *, int);
+void __kmpc_ordered(void *, int);
+void __kmpc_end_ordered(void *, int);
 
 /* libgomp. What an older compiler does not pass to GOMP_task is not used. */
 #define GOMP_LOOP(name) void name(void (*)(void *), void *, unsigned, long, long, long, unsigned);

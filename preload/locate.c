@@ -8,7 +8,9 @@
 #include <elf.h>
 #include <link.h>
 
+#include "analyze/access.h"
 #include "analyze/engine.h"
+#include "fd_table.h"
 #include "intercept/alloc.h"
 #include "intercept/mapping.h"
 #include "model/stack.h"
@@ -155,6 +157,20 @@ static bool on_other_stack(const struct thread *t, u64 addr)
 
 /* ---- the rest ---- */
 
+static ref_t thread_numbered(u32 number);
+
+static bool is_descriptor(u64 addr, struct object_birth *birth)
+{
+    struct fd_origin o;
+    if (!access_on || !fd_at(addr, &o))
+        return false;
+    birth->region = REGION_DESCRIPTOR;
+    birth->alloc_size = (u64)o.fd;
+    birth->alloc_stack = o.stack;
+    birth->thread = thread_numbered(o.thread);
+    return true;
+}
+
 static bool in_module(u64 addr, struct object_birth *birth)
 {
     struct module m;
@@ -226,6 +242,8 @@ void locate_birth(struct thread *t, u64 addr, const u64 *fp, struct object_birth
         return;
     } else if (on_other_stack(t, addr)) {
         creator_stack(t, addr, false, birth);
+    } else if (is_descriptor(addr, birth)) {
+        return;
     } else if (mapping_shared_key(addr, key)) {
         birth->region = REGION_SHARED;
         birth->offset = key[2];

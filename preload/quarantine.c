@@ -1,62 +1,66 @@
-/* The queue of freed blocks. Called by intercept/alloc_watched.c. Takes no lock, allocates nothing. */
+/* The queue of freed blocks. Called by intercept/alloc_watched.c and blocks.c. Takes no lock, allocates nothing. */
 #include "quarantine.h"
 
-#define SLOTS 256u
-#define MOST_BYTES (1u << 20)
-#define ADDRESS_BITS 47
-#define UNIT 16u /* sizes are counted in units, rounded up */
+#include "base/hash.h"
 
-/* Units << 47 | address; 0: empty. */
-static u64 slot[SLOTS];
-static u32 next;
-static u64 units;
+/* Three lists by size, each bounded by the number of its slots alone. */
+#define SMALL (1u << 10)
+#define MIDDLE (16u << 10)
+#define SMALL_SLOTS 256u
+#define MIDDLE_SLOTS 32u
+#define LARGE_SLOTS 2u
+#define SLOTS (SMALL_SLOTS + MIDDLE_SLOTS + LARGE_SLOTS)
 
-static u64 word_of(u64 addr, u64 size)
+static u64 slot[SLOTS]; /* 0: empty */
+/* Where this thread puts the next one: in turn, so a list that only one thread fills is a queue. */
+static __thread struct {
+    u8 small, middle, large;
+} next __attribute__((tls_model("initial-exec")));
+
+u64 quarantine_put(u64 addr, u64 size)
 {
-    return (size + UNIT - 1) / UNIT << ADDRESS_BITS | addr;
+    u32 i = SMALL_SLOTS;
+    if (snarl_likely(size <= SMALL))
+        i = next.small++ % SMALL_SLOTS;
+    else if (size <= MIDDLE)
+        i += next.middle++ % MIDDLE_SLOTS;
+    else
+        i += MIDDLE_SLOTS + next.large++ % LARGE_SLOTS;
+    return __atomic_exchange_n(&slot[i], addr, __ATOMIC_ACQ_REL);
 }
 
-static u64 address_in(u64 word)
+bool quarantine_holds(u64 addr)
 {
-    return word & ((1ULL << ADDRESS_BITS) - 1);
+    for (u32 i = 0; i < SLOTS; i++)
+        if (__atomic_load_n(&slot[i], __ATOMIC_RELAXED) == addr)
+            return true;
+    return false;
 }
 
-static u64 leave(u64 word)
+static u32 filter_bit(u64 addr)
 {
-    __atomic_fetch_sub(&units, word >> ADDRESS_BITS, __ATOMIC_RELAXED);
-    return address_in(word);
+    return (u32)(hash_mix64(addr) % QUARANTINE_FILTER);
 }
-
-/* What was in the slot that is the oldest now; *now: units inside afterwards. */
-static u64 replace_oldest(u64 word, u64 *now)
+void quarantine_filter(u64 bits[QUARANTINE_FILTER / 64])
 {
-    u32 i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % SLOTS;
-    u64 old = __atomic_exchange_n(&slot[i], word, __ATOMIC_ACQ_REL);
-    *now = __atomic_add_fetch(&units, (word >> ADDRESS_BITS) - (old >> ADDRESS_BITS), __ATOMIC_RELAXED);
-    return address_in(old);
+    __builtin_memset(bits, 0, QUARANTINE_FILTER / 8);
+    for (u32 i = 0; i < SLOTS; i++) {
+        u32 bit = filter_bit(__atomic_load_n(&slot[i], __ATOMIC_RELAXED));
+        bits[bit / 64] |= 1ULL << bit % 64;
+    }
 }
-
-u32 quarantine_put(u64 addr, u64 size, u64 out[QUARANTINE_OUT])
+bool quarantine_may_hold(const u64 *filter, u64 addr)
 {
-    u64 now;
-    u32 n = 0;
-    if ((out[0] = replace_oldest(word_of(addr, size), &now)))
-        n++;
-    for (u32 i = 1; i < SLOTS && n < QUARANTINE_OUT && now > MOST_BYTES / UNIT; i++)
-        if ((out[n] = replace_oldest(0, &now)))
-            n++;
-    return n;
+    return filter[filter_bit(addr) / 64] >> filter_bit(addr) % 64 & 1;
 }
 
 bool quarantine_take(u64 addr)
 {
     for (u32 i = 0; i < SLOTS; i++) {
-        u64 word = __atomic_load_n(&slot[i], __ATOMIC_RELAXED);
-        if (word && address_in(word) == addr &&
-            __atomic_compare_exchange_n(&slot[i], &word, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            leave(word);
+        u64 seen = addr;
+        if (__atomic_load_n(&slot[i], __ATOMIC_RELAXED) == addr &&
+            __atomic_compare_exchange_n(&slot[i], &seen, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return true;
-        }
     }
     return false;
 }
@@ -64,9 +68,9 @@ bool quarantine_take(u64 addr)
 u64 quarantine_any(void)
 {
     for (u32 i = 0; i < SLOTS; i++) {
-        u64 word = __atomic_exchange_n(&slot[i], 0, __ATOMIC_ACQ_REL);
-        if (word)
-            return leave(word);
+        u64 addr = __atomic_exchange_n(&slot[i], 0, __ATOMIC_ACQ_REL);
+        if (addr)
+            return addr;
     }
     return 0;
 }

@@ -1,6 +1,6 @@
 /* Freed heap blocks wait here for their real free, so that memory is not used again at once and a thread that still
- * uses a block is seen to do so. A first-in-first-out queue of at most 256 blocks and some 1 MiB; larger blocks do not
- * come here.
+ * uses a block is seen to do so. At most 256 blocks of up to 1 KiB, 32 of up to 16 KiB, 2 of up to 128 KiB: 1 MiB.
+ * Larger ones do not come here. What one thread frees alone leaves first in, first out.
  *
  * Only while accesses are watched (intercept/alloc_watched.c). No locks, no allocation: each slot is exchanged
  * atomically, so a block is handed out once. */
@@ -10,10 +10,14 @@
 #include "base/types.h"
 
 #define QUARANTINE_LARGEST (128u << 10)
-#define QUARANTINE_OUT 16u
+#define QUARANTINE_FILTER 4096u
 
-/* Takes in a block of at most QUARANTINE_LARGEST bytes, aligned to 8. out gets those whose time is over. */
-u32 quarantine_put(u64 addr, u64 size, u64 out[QUARANTINE_OUT]) __attribute__((visibility("hidden")));
+/* Takes in a block of at most QUARANTINE_LARGEST bytes. Returns one whose time is over, or 0. */
+u64 quarantine_put(u64 addr, u64 size) __attribute__((visibility("hidden")));
+/* Is this block here? The filter answers for many: true also for some that are not. */
+bool quarantine_holds(u64 addr) __attribute__((visibility("hidden")));
+void quarantine_filter(u64 bits[QUARANTINE_FILTER / 64]) __attribute__((visibility("hidden")));
+bool quarantine_may_hold(const u64 *filter, u64 addr) __attribute__((visibility("hidden")));
 /* Takes this block out again; false when it is not here. */
 bool quarantine_take(u64 addr) __attribute__((visibility("hidden")));
 /* Takes out any one, 0 when there is none: memory is short. */

@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-#include "access/stripe.h"
 #include "base/arena.h"
 #include "child_env.h"
+#include "harmless.h"
 #include "intercept/mapping.h"
 #include "interceptor.h"
 #include "locate.h"
@@ -30,6 +30,7 @@
 #include "text.h"
 #include "unwind/python.h"
 #include "unwind/unwind.h"
+#include "watched.h"
 
 int __cxa_atexit(void (*)(void *), void *, void *);
 int __cxa_at_quick_exit(void (*)(void *), void *);
@@ -104,7 +105,6 @@ void start_forked(void)
 {
     snarl_pid = sys_getpid();
     ending = 0;
-    stripe_after_fork();
     standalone_disown();
 }
 
@@ -284,6 +284,8 @@ static bool start_engine(void)
         .shared_key = mapping_shared_key,
         .sem_value = sem_value,
         .end_processes = end_processes,
+        .watches = watched_caller,
+        .harmless = harmless_race,
         .unknown_threads = thread_unknown,
     };
     char exe[PATH_MAX];
@@ -305,6 +307,7 @@ static bool start_watching(void)
     if (!start_engine() || !thread_start())
         return false;
     modules_start();
+    signal_start();
     unwind_start();
     python_start();
     snarl_on = true;

@@ -3,16 +3,21 @@
  * takes the engine's. Memory comes from the engine's sys_map. */
 #include "watched.h"
 
+#include <link.h>
+
 #include "analyze/access.h"
+#include "base/sys.h"
 #include "hooks.h"
 #include "intercept/alloc.h"
 #include "interceptor.h"
-#include "modules.h"
+#include "modules_internal.h"
 #include "start.h"
 #include "unwind/unwind.h"
 
 #define MODULES 1024u
 #define FRAMES 16u
+#define PATIENCE 200u /* tries, while other threads load modules */
+#define RETRY_NS 50000u
 
 /* A slot is free when hi is 0; lo is valid when hi is set. */
 static struct {
@@ -58,23 +63,57 @@ static void surround(void)
     hooks_start();
 }
 
+static void watch(const struct module *m)
+{
+    if (is_watched(m->lo))
+        return;
+    for (u32 i = 0; i < MODULES; i++) {
+        u64 none = 0;
+        if (!__atomic_compare_exchange_n(&ranges[i].lo, &none, m->lo, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            continue;
+        __atomic_store_n(&ranges[i].hi, m->hi, __ATOMIC_RELEASE);
+        u32 n = __atomic_load_n(&nranges, __ATOMIC_RELAXED);
+        while (n <= i && !__atomic_compare_exchange_n(&nranges, &n, i + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            continue;
+        break;
+    }
+    hooks_change(m->lo, m->hi); /* its calls count from now on */
+}
+
+static void is_start(void *found, const struct module *m, const char *name, u64 *slot, bool jump)
+{
+    (void)m, (void)slot, (void)jump;
+    if (!__builtin_strcmp(name, "__tsan_init"))
+        *(bool *)found = true;
+}
+
+static void watch_compiled(void *unused, const struct module *m)
+{
+    bool found = false;
+    (void)unused;
+    elf_each_import(m, is_start, &found);
+    if (found && !m->is_snarl)
+        watch(m);
+}
+
+/* Those who call constructors. */
+static bool is_loader(const struct module *m)
+{
+    const struct module_rec *r = m->rec ? arena_at(m->rec) : NULL;
+    return (r && r->is_libc) || (_r_debug.r_ldbase >= m->lo && _r_debug.r_ldbase < m->hi);
+}
+
 void watched_module(u64 pc)
 {
     struct module m;
     if (!access_on || is_watched(pc) || !modules_lookup(pc, &m))
         return;
     surround();
-    for (u32 i = 0; i < MODULES; i++) {
-        u64 none = 0;
-        if (!__atomic_compare_exchange_n(&ranges[i].lo, &none, m.lo, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            continue;
-        __atomic_store_n(&ranges[i].hi, m.hi, __ATOMIC_RELEASE);
-        u32 n = __atomic_load_n(&nranges, __ATOMIC_RELAXED);
-        while (n <= i && !__atomic_compare_exchange_n(&nranges, &n, i + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            continue;
-        break;
-    }
-    hooks_change(m.lo, m.hi); /* its calls count from now on */
+    if (is_loader(&m)) /* the constructor has jumped to __tsan_init and is not to be seen: gcc with -fno-plt */
+        for (u32 i = 0; i < PATIENCE && !modules_each(watch_compiled, NULL); i++)
+            sys_sleep_ns(RETRY_NS);
+    else
+        watch(&m);
     hooks_update();
 }
 
@@ -99,10 +138,20 @@ static __attribute__((noinline)) bool runtime_call(const u64 *fp)
     return false;
 }
 
+bool watched_directly(const u64 *fp)
+{
+    return is_watched(fp[1] - 1);
+}
+
 bool watched_call(const u64 *fp, bool or_runtime)
 {
     u64 pc = fp[1] - 1; /* a call can be a module's last instruction */
     if (snarl_likely(is_watched(pc)))
         return true;
     return or_runtime && watched_code(pc) == CODE_RUNTIME && runtime_call(fp);
+}
+
+bool watched_caller(u64 pc, const u64 *fp)
+{
+    return fp ? watched_call(fp, true) : watched_code(pc - 1) != CODE_FOREIGN;
 }

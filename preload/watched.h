@@ -14,8 +14,12 @@ enum code { CODE_FOREIGN = 0, CODE_RUNTIME, CODE_WATCHED };
  * set); the first such call turns all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
 void watched_module(u64 pc) __attribute__((visibility("hidden")));
 
+/* Watched code itself made the call of that frame: what it is in is known by its entries. */
+bool watched_directly(const u64 *fp) __attribute__((visibility("hidden")));
 enum code watched_code(u64 pc) __attribute__((visibility("hidden")));
 /* The intercepted call whose frame is fp (analyze/engine.h) was made by watched code; or, where it may be, by C++'s
  * standard library for watched code. Inside enter/leave. */
 bool watched_call(const u64 *fp, bool or_runtime) __attribute__((visibility("hidden")));
+/* engine_hooks.watches; C++'s standard library is good enough for a pc. */
+bool watched_caller(u64 pc, const u64 *fp) __attribute__((visibility("hidden")));
 #endif

@@ -16,7 +16,13 @@ enum access_kind {
     ACCESS_ATOMIC = 2,   /* races with no other atomic access */
     ACCESS_FREE = 4,     /* with ACCESS_WRITE: the end of a heap block */
     ACCESS_READ_TOO = 8, /* with ACCESS_WRITE: the bytes have been read just before */
+    /* Of a thing that stands behind the bytes, a lock or a descriptor: */
+    ACCESS_BEGIN = 16, /* with ACCESS_WRITE: its initialisation */
+    ACCESS_END = 32,   /* with ACCESS_WRITE: its end */
+    ACCESS_USE = 64,   /* with ACCESS_READ */
 };
+/* What a site remembers of an access (site.h). */
+#define ACCESS_FLAGS (ACCESS_FREE | ACCESS_BEGIN | ACCESS_END | ACCESS_USE)
 
 extern bool access_on __attribute__((visibility("hidden")));
 
@@ -27,11 +33,18 @@ int access_turn_on(struct thread *t);
 /* `size` bytes at addr are read or written by the program (any size, any alignment). */
 void access_range(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp);
 
+/* The same by a function that was called by code which tells of its entries (access_hot.h). */
+void access_range_by_call(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp);
+
 /* ---- the life of memory ---- */
-/* A new heap block: no earlier access counts any more; as if its allocator had written it. */
-void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp);
-/* Before the real free: counts as a write of the block, for accesses before and after it. */
-void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp);
+/* A new heap block: no earlier access counts any more; as if its allocator had written it. stack: the call's, if it is
+ * known. */
+void access_block_new(struct thread *t, u64 addr, u64 size, ref_t stack, const u64 *fp);
+/* Before the real free: counts as a write of the block, for accesses before and after it. call: as for
+ * access_range_by_call. */
+void access_block_gone(struct thread *t, u64 addr, u64 size, bool call, const u64 *fp);
+/* The stack of a call made by code that tells of its entries (access_hot.h); 0: it is not known. */
+ref_t access_call_stack(struct thread *t, const u64 *fp);
 /* Memory that comes fresh from the system or goes back to it (mmap, munmap, stacks of threads): nothing that happened
  * there before counts. */
 void access_forget(struct thread *t, u64 addr, u64 size);
@@ -68,5 +81,52 @@ void hb_relaxed_read(struct thread *t, u64 key);
 void hb_fence_release(struct thread *t);
 void hb_fence_acquire(struct thread *t);
 void hb_forget(struct thread *t, u64 key); /* the thing is gone: a later one of that key is another */
+
+/* ---- an atomic operation and what it does to the clock, in one step ----
+ *
+ * A release store replaces the clock that earlier releases have left. Between the clock and the store another thread's
+ * operation must not come, or the value of one would stand beside the clock of the other, and an acquire that reads the
+ * value would miss the edge: a false race. So such operations hold the guard of their key: take, tell, do the operation,
+ * give.
+ *
+ * No guard is held for ever: a holder that left its operation (a fault, whose handler jumps away) is overruled after a
+ * time; by then the guard is open, nothing but the operation is missing. Who overrules joins clocks instead of replacing
+ * them, which at worst hides a race. */
+struct hb_bucket {
+    u32 word; /* HB_HELD, HB_OPEN, and above them a number that moves at each step of a holder */
+    u32 first;
+};
+enum { HB_HELD = 1, HB_OPEN = 2, HB_STEP = 4 };
+#define HB_BUCKETS (1u << 20)
+extern struct hb_bucket *hb_buckets __attribute__((visibility("hidden")));
+extern bool hb_spilled __attribute__((visibility("hidden")));
+static inline struct hb_bucket *hb_bucket(u64 key)
+{
+    return &hb_buckets[key * 0x9e3779b97f4a7c15ULL >> 44];
+}
+/* Nothing was left there: an acquire has nothing to learn, as long as nothing is spilled. */
+static inline bool hb_has_nothing(u64 key)
+{
+    return !__atomic_load_n(&hb_bucket(key)->first, __ATOMIC_ACQUIRE);
+}
+
+struct hb_hold {
+    struct accesses *state;
+    struct hb_bucket *bucket; /* NULL: nothing is held */
+    u64 key;
+    u32 word;
+    bool overruled; /* another one holds it, too */
+};
+void hb_hold_take(struct hb_hold *h, struct thread *t, u64 key);
+/* HB_RELEASE joins, with HB_REPLACE it replaces; HB_READ, HB_WRITE: relaxed. */
+enum { HB_ACQUIRE = 1, HB_RELEASE = 2, HB_REPLACE = 4, HB_READ = 8, HB_WRITE = 16 };
+void hb_hold_tell(struct hb_hold *h, u32 what);
+void hb_hold_give(struct hb_hold *h);
+/* For loads, without the guard: hb_look, the load, hb_knew. True: nobody came between, and there was nothing to learn. */
+static inline u32 hb_look(u64 key)
+{
+    return __atomic_load_n(&hb_bucket(key)->word, __ATOMIC_ACQUIRE);
+}
+bool hb_knew(struct thread *t, u64 key, u32 word);
 
 #endif

@@ -40,6 +40,7 @@ struct access_frames {
         u32 slot, mask;
     } sets[SETS_KNOWN];
     bool any_set;
+    bool fenced; /* there was a release fence: relaxed writes leave what it has seen */
     u64 stamp, last, context;
     u32 depth;
     u64 outer[FRAMES_KEPT], contexts[FRAMES_KEPT]; /* stamps and contexts of the callers */
@@ -91,7 +92,9 @@ static SNARL_HOT bool access_is_known(u64 addr, u32 mask, u32 kind)
         return true;
     u64 cell = 0;
     CELL_LOAD(cell, addr);
-    if (snarl_likely(slot_has((u32)cell, now, mask, kind)) || slot_has((u32)(cell >> 32), now, mask, kind))
+    if (snarl_likely(slot_has((u32)cell, now, mask, kind)))
+        return true;
+    if (cell & CELL_MORE && slot_has((u32)__atomic_load_n(shadow_older(addr), __ATOMIC_RELAXED), now, mask, kind))
         return true;
     return kind == ACCESS_READ && (now & SLOT_SAME_EPOCH) && set_has((u32)cell, mask);
 wild:
@@ -124,6 +127,8 @@ static SNARL_HOT void access_function_exit(void)
  * function tells of its entries: this thread's own past there, or what is known to be before. False: nothing was done.
  * May be interrupted by a signal handler that comes here, too. */
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp);
+/* The next access is not in the thread's present epoch: begins the one that it is in, if that can be done now. */
+void access_epoch_begin(struct thread *t);
 /* The same access, in full. */
 void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp);
 

@@ -11,6 +11,7 @@
 #include "analyze/atomicity.h"
 #include "analyze/cap.h"
 #include "analyze/recycle.h"
+#include "analyze/runs.h"
 #include "analyze/site.h"
 
 bool access_on;
@@ -34,6 +35,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->ignored_reads = a->ignored_writes = a->ignored_order = 0;
     a->nread = 0;
     a->npending = 0;
+    a->set_credit = SET_CREDIT;
     a->locked = false;
     if (a->pairs) {
         a->pairs->task++;
@@ -45,6 +47,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     __builtin_memset(a->instructions, 0, sizeof a->instructions);
     a->barrier = 0;
     a->fence = (struct sync_clock){0};
+    a->frames.fenced = false;
     a->over = false;
     a->ticked = true;
     a->owner = t;
@@ -207,7 +210,7 @@ void crowds_end(struct accesses *a, u64 addr, u64 size)
             continue;
         }
         u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
-        if (!cell_is_crowd(seen) || !crowd_enter(cell, seen))
+        if (!cell_is_crowd(seen) || seen == CELL_BUSY || !crowd_enter(cell, seen))
             continue;
         __atomic_store_n(cell, 0, __ATOMIC_RELAXED);
         crowd_leave(crowd_number(seen));
@@ -229,24 +232,51 @@ void access_forget(struct thread *t, u64 addr, u64 size)
     hb_memory_gone(a, addr, size);
 }
 
-void access_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
+#define BY_STRING 128u /* cells, from which on the string instructions are quicker */
+
+static void fill(u64 *at, u64 n, u64 value)
 {
-    if (!access_now)
+    u64 i = 0;
+    if (n >= BY_STRING) {
+        __asm__ volatile("rep stosq" : "+D"(at), "+c"(n) : "a"(value) : "memory");
         return;
-    access_forget(t, addr, size);
-    if (size > BLOCK_AS_WRITTEN)
-        return;
-    access_range(t, addr, (size + 7) & ~7ULL, ACCESS_WRITE, fp);
-    atomicity_forget(addr, size); /* that was no write of the program's */
+    }
+    for (; i + 2 <= n; i += 2)
+        run_store(at + i, run_pair(value));
+    if (i < n)
+        __atomic_store_n(at + i, value, __ATOMIC_RELAXED);
 }
 
-void access_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)
+/* Nobody can know of the block yet: its cells need not be looked at. */
+void access_block_new(struct thread *t, u64 addr, u64 size, ref_t stack, const u64 *fp)
+{
+    u64 record = 0;
+    if (!access_now)
+        return;
+    if (size > BLOCK_AS_WRITTEN || !(shadow_surely_covers(addr, size) || shadow_covers(addr, size)) ||
+        !(record = access_as_written(t, stack, fp))) {
+        access_forget(t, addr, size);
+        return;
+    }
+    if (crowd_exists())
+        crowds_end(t->accesses, addr, size);
+    intended_forget(addr, size);
+    atomicity_forget(addr, size);
+    hb_memory_gone(t->accesses, addr, size);
+    for (u64 end = (addr + size + GRANULE - 1) & ~(u64)(GRANULE - 1), next; addr < end; addr = next) {
+        next = (addr | (SHADOW_REGION - 1)) + 1;
+        next = next < end ? next : end;
+        shadow_touch(addr);
+        fill(shadow_cell(addr), (next - addr) / GRANULE, record);
+    }
+}
+
+void access_block_gone(struct thread *t, u64 addr, u64 size, bool call, const u64 *fp)
 {
     if (!access_now)
         return;
-    access_range(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN, ACCESS_WRITE | ACCESS_FREE,
-                 fp);
-    atomicity_forget(addr, size);
+    access_range_from(t, addr, size < BLOCK_AS_WRITTEN ? (size + 7) & ~7ULL : BLOCK_AS_WRITTEN,
+                      ACCESS_WRITE | ACCESS_FREE, call, fp);
     if (size && t->accesses && t->accesses->number)
         hb_memory_gone(t->accesses, addr, size);
 }

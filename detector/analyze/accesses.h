@@ -10,15 +10,14 @@
 #include "analyze/readers.h"
 #include "model/clock.h"
 
-#define KNOWN 1024u
 #define SITE_MEMO 256u
 #define INSTRUCTION_MEMO_BITS 10
 #define INSTRUCTION_MEMO (1u << INSTRUCTION_MEMO_BITS)
 #define MERGE_MEMO 128u
 #define PENDING 4u
 #define SET_MEMO 64u
-#define STEP_MEMO 64u
-#define HOLD_MEMO 64u
+#define SET_CREDIT 1024u
+#define HOLD_MEMO_BITS 8
 #define REPORTED 64u
 #define TOLD_PLACES 64u
 #define PLACES_TOLD 16u
@@ -45,54 +44,51 @@ struct accesses {
     struct sync_clock fence; /* what the last release fence has seen */
     u32 nread;               /* keys of relaxed reads since the last acquire fence */
     u64 read[RELAXED_READS];
-    u64 barrier;    /* key of the barrier it has arrived at last */
-    u32 concurrent; /* an epoch that is not: true until the next acquire */
-    /* Epochs that are before everything this thread does from now on: true as long as the number means the same. */
-    u32 known[KNOWN];
+    struct {
+        u64 key;
+        u32 n;              /* nread then */
+    } reads[RELAXED_READS]; /* by hash: where in `read` a key is, if it still is there */
+    u64 barrier;            /* key of the barrier it has arrived at last */
+    u32 concurrent;         /* an epoch that is not: true until the next acquire */
+    /* By block of epochs: how many of its first ones are before everything this thread does from now on, as far as it
+     * has asked. True as long as the numbers mean the same. */
+    u16 past[EPOCHS / EPOCH_BLOCK];
     struct {
         ref_t stack;
-        u32 site;
+        u32 flags, site;
     } sites[SITE_MEMO];
     struct instruction_memo {
         u64 pc, context, sp; /* pc 0: being written, or empty */
         u32 site;
         ref_t stack;
     } instructions[INSTRUCTION_MEMO];
-    struct {
+    struct merge_memo {
         u32 site, masks;
         ref_t stack;
         u32 merged;
     } merges[MERGE_MEMO];
-    struct {
+    struct hold_memo {
         ref_t outer, lock, stack, hold;
-    } holds[HOLD_MEMO];
+    } holds[1u << HOLD_MEMO_BITS];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
     struct told_places {
         u64 key, n;
     } places[TOLD_PLACES];
     u32 npending;
-    struct pending { /* an access that a cell has no room for yet (access.c) */
-        u64 granule;
-        u32 slot, word;
+    struct pending { /* a record that the shadow has no room for yet (access_quick.c); 0: none */
+        u64 granule, record;
     } pending[PENDING];
     struct crowd_spares crowds;
     bool locked;         /* locks are held in this epoch, and lost updates are looked for */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
-    /* What an access makes of a cell: in a loop the same for one granule after the other. */
-    struct step_memo {
-        u64 cell, words;
-        u32 slot, site, waiting, waiting_word;
-        u64 new_cell, new_words;
-        u32 new_waiting, new_waiting_word;
-        bool own;
-    } steps[STEP_MEMO];
+    u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */
     struct set_memo {
         u32 from, to; /* slots */
         u32 epoch;    /* of the thread */
         u32 mask, site;
     } sets[SET_MEMO];
-    struct crowd_slot scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX];
+    u64 scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX]; /* records */
     struct access_frames frames;
 };
 
@@ -105,22 +101,38 @@ static inline struct accesses *accesses_of(struct thread *t)
 /* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
 struct accesses *accesses_start(struct thread *t, const struct clock *creator);
 void accesses_end(struct accesses *a);
+/* The record of a write of whole granules by t now; of a heap block's allocator (its stack, 0: from fp). 0: it does not
+ * count. access.c */
+u64 access_as_written(struct thread *t, ref_t stack, const u64 *fp);
+/* access_range, or access_range_by_call. access.c */
+void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call, const u64 *fp);
 /* Gives back the crowds of cells that are about to be cleared. */
 void crowds_end(struct accesses *a, u64 addr, u64 size);
 
 enum relation { SAME_EPOCH, BEFORE, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);
+#define PAST_OWN 0x8000u /* with EPOCH_BLOCK: all of the block are this thread's */
+#define PAST_COUNT 0x1ffu
+static SNARL_HOT u32 epoch_past(const struct accesses *a, u32 epoch)
+{
+    return a->past[epoch / EPOCH_BLOCK];
+}
+/* By this thread, or known to be before it. Never for sets of readers. */
+static SNARL_HOT bool epoch_is_past(const struct accesses *a, u32 epoch)
+{
+    return (epoch_past(a, epoch) & PAST_COUNT) > epoch % EPOCH_BLOCK;
+}
+static SNARL_HOT bool epoch_is_own(const struct accesses *a, u32 epoch)
+{
+    return epoch_past(a, epoch) & PAST_OWN;
+}
 static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 {
-    if (epoch_owner[epoch / EPOCH_BLOCK] == a->number)
+    if (epoch_is_own(a, epoch))
         return epoch >= a->first && epoch <= a->epoch ? SAME_EPOCH : BEFORE;
-    if (a->known[epoch % KNOWN] == epoch)
-        return BEFORE;
-    return epoch_relation_slow(a, epoch);
+    return epoch_is_past(a, epoch) ? BEFORE : epoch_relation_slow(a, epoch);
 }
 
-/* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
- * the next recorded access takes a new epoch. */
 static inline struct set_memo *set_memo(struct accesses *a, u32 from, u32 mask)
 {
     return &a->sets[(from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
@@ -137,6 +149,8 @@ static inline void accesses_learned(struct accesses *a)
 {
     a->concurrent = 0;
 }
+/* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
+ * the next recorded access takes a new epoch. */
 static inline void accesses_new_epoch(struct accesses *a, bool ticked)
 {
     a->ticked |= ticked;
@@ -153,8 +167,8 @@ void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
 /* Of two places that touch this memory, in any order. */
 u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other);
 bool access_is_intended(u64 addr, u32 size);
-/* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order. */
+/* `record` of the granule at addr and t's access now touch the same bytes in no order. */
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u32 slot, u32 site);
+                u64 record);
 
 #endif

@@ -71,8 +71,13 @@ void atomicity_forget(u64 addr, u64 size)
     u32 *counts = large ? large_generations : generations, n = large ? LARGE_GENERATIONS : GENERATIONS,
         bits = large ? LARGE_BITS : GENERATION_BITS;
     u64 first = addr >> bits, last = (addr + size - 1) >> bits;
-    for (u64 i = 0; i <= last - first && i < n; i++)
-        counts[(first + i) % n]++;
+    for (u64 i = 0, left = last - first < n ? last - first + 1 : n; left; i++) {
+        u32 *part = counts + (i ? 0 : first % n);
+        u64 room = (u64)(counts + n - part), now = left < room ? left : room;
+        for (u64 k = 0; k < now; k++)
+            part[k]++;
+        left -= now;
+    }
 }
 
 void atomicity_forked(void)
@@ -109,7 +114,9 @@ void atomicity_acquired(struct thread *t, struct accesses *a, struct lock_rec *l
     k->validated = 0;
     k->first = 0;
     k->more = false;
-    __builtin_memcpy(k->known, a->clock.times, sizeof k->known);
+    k->lanes = a->clock.lanes < TAKEN_LANES ? a->clock.lanes : TAKEN_LANES;
+    for (u32 i = 0; i < k->lanes; i++)
+        k->known[i] = a->clock.times[i];
 }
 
 static struct taken *taken_at(struct pairs *p, u32 n)
@@ -275,7 +282,7 @@ static u32 reads_end(struct pairs *p, struct pair_reads *set, u64 key, bool othe
 /* The write by w was not known to the thread before it took the lock at this acquire. */
 static bool unknown_before(const struct taken *k, const struct writer *w)
 {
-    return w->lane < TAKEN_LANES && k->known[w->lane] < w->time;
+    return w->lane < TAKEN_LANES && (w->lane < k->lanes ? k->known[w->lane] : 0) < w->time;
 }
 
 /* Bits of the locks whose taking has told of the other thread's write. */

@@ -56,7 +56,9 @@ struct taken {
     u32 validated; /* section of the same lock of which something that others write was read again in this one */
     u64 first;     /* key of the first such thing that was touched in this section */
     bool more;     /* another one, too */
-    u64 known[TAKEN_LANES]; /* of the thread's clock, before it learned what the lock's last holder has left */
+    /* Of the thread's clock, before it learned what the lock's last holder has left: the first lanes; nothing of others. */
+    u32 lanes;
+    u64 known[TAKEN_LANES];
 };
 
 /* A pair whose write has not been made yet. */

@@ -1,18 +1,20 @@
 /* What the shadow keeps of eight bytes of memory (a granule): the encoding. Pure.
  *
- * A slot is one access that still matters: 32 bits, 0 = none.
+ * A record is one access that still matters: 64 bits, 0 = none.
  *
- *     31                  10 9      8     7       0
- *    | epoch (epoch.h)      | atomic write | byte mask |
+ *     63   57   56   55      32 31             10 9      8     7       0
+ *    |   0    | more | site     | epoch (epoch.h) | atomic write | byte mask |
+ *                               |<-------------- the slot ------------------>|
  *
- * A cell is two slots, the newer one first (low half). What needs more than two goes to a record of its own
- * (crowd.h); the cell then holds CELL_CROWD in its low half, which no slot can be (its mask is empty), and the record's
- * number in the high half, where the mask is empty, too.
+ * The slot says who, when and what; the site (site.h) where in the program.
  *
- * Beside each cell stand two sites (site.h), in the same order: where those accesses were made.
+ * A granule has up to two records. Its cell is the newer one; with the flag `more` there is an older one, in another
+ * plane of the shadow (shadow.h). What needs more than two goes to a record of its own (crowd.h); the cell then has
+ * CELL_CROWD in the place of a slot, which no slot can be (its mask is empty), and the crowd's number in that of a site.
+ * Crowd 0 stands for: another thread is writing both records (granule.h).
  *
  * FastTrack (Flanagan & Freund 2009) keeps the last write and the last reads of a variable; here that is done for bytes:
- * a new access drops from older slots the bytes for which it says more than they do. */
+ * a new access drops from older records the bytes for which it says more than they do. */
 #ifndef SNARL_ANALYZE_CELL_H
 #define SNARL_ANALYZE_CELL_H
 
@@ -27,7 +29,12 @@
 #define SLOT_EPOCH_SHIFT 10
 #define SLOT_SAME_EPOCH (~0u << SLOT_EPOCH_SHIFT)
 
+#define SITE_SHIFT 32
+#define SITE_BITS 24
+#define SITES (1u << SITE_BITS)
+#define CELL_MORE (1ULL << 56)
 #define CELL_CROWD SLOT_WRITE
+#define CELL_BUSY ((u64)CELL_CROWD)
 
 static inline u32 slot_make(u32 epoch, u32 kind, u32 mask)
 {
@@ -37,13 +44,26 @@ static inline u32 slot_epoch(u32 slot)
 {
     return slot >> SLOT_EPOCH_SHIFT;
 }
-static inline u64 cell_make(u32 newer, u32 older)
+static inline u32 slot_kind(u32 slot)
 {
-    return newer | (u64)older << 32;
+    return slot >> SLOT_KIND_SHIFT & (ACCESS_WRITE | ACCESS_ATOMIC);
+}
+static inline u64 record_make(u32 slot, u32 site)
+{
+    return slot | (u64)site << SITE_SHIFT;
+}
+static inline u32 record_site(u64 record)
+{
+    return record >> SITE_SHIFT & (SITES - 1);
 }
 static inline bool cell_is_crowd(u64 cell)
 {
     return (u32)cell == CELL_CROWD;
+}
+/* By the same thread, in the same epoch, of the same kind: one record can stand for both. */
+static inline bool slots_join(u32 slot, u32 other)
+{
+    return slot >> SLOT_KIND_SHIFT == other >> SLOT_KIND_SHIFT;
 }
 
 /* Two accesses of which at least one is a plain one and at least one writes. */

@@ -1,4 +1,4 @@
-/* Crowds: what the shadow keeps of a granule when two slots are not enough (many readers; bytes with different pasts).
+/* Crowds: what the shadow keeps of a granule when two records are not enough (many readers; bytes with different pasts).
  *
  * A record, or a chain of them, per granule, from a pool of this process; the cell refers to it by number. Only the
  * holder of the first record's guard may look at it, and only after checking that the cell still refers to it: a record
@@ -10,7 +10,7 @@
 #include "base/types.h"
 
 #define CROWD_BITS 24
-#define CROWD_SLOTS 6u
+#define CROWD_RECORDS 6u
 #define CROWD_MAX 4096u /* accesses of one granule; older ones beyond are dropped, counted */
 #define CROWD_SPARES 64u
 
@@ -19,10 +19,7 @@ struct crowd {
     u32 n; /* used in this record */
     u32 next;
     u32 reserved;
-    struct crowd_slot {
-        _Alignas(8) u32 slot;
-        u32 site;
-    } slots[CROWD_SLOTS];
+    u64 records[CROWD_RECORDS];
 };
 
 struct crowd_spares {
@@ -36,14 +33,13 @@ struct crowd *crowd_at(u32 number);
 u32 crowd_take(struct crowd_spares *s);
 /* The record and those chained to it. */
 void crowd_give(struct crowd_spares *s, u32 number);
-/* The number stands where a slot has all but its mask: neither half of the cell says that any byte was touched. */
 static inline u64 crowd_cell(u32 number)
 {
-    return CELL_CROWD | (u64)number << 40;
+    return CELL_CROWD | (u64)number << SITE_SHIFT;
 }
 static inline u32 crowd_number(u64 cell)
 {
-    return (u32)(cell >> 40);
+    return record_site(cell);
 }
 /* Takes the guard. False: the cell refers to something else by now (nothing is held). */
 bool crowd_enter(const u64 *cell, u64 seen);

@@ -33,6 +33,10 @@ struct engine_hooks {
     /* A deadlock, stuck or blocking relock was reported and --on-deadlock=abort: end these processes (refs), the
      * caller's last. Does not return in a live run. */
     void (*end_processes)(const ref_t *processes, u32 n);
+    /* Does the call whose frame is fp count as an access of its caller's? fp NULL: of code at pc. */
+    bool (*watches)(u64 pc, const u64 *fp);
+    /* A race for this byte does no harm, and cannot be mended by who writes the program. */
+    bool (*harmless)(u64 addr);
     /* True when threads exist in this process that the engine does not know. */
     bool (*unknown_threads)(void);
 };

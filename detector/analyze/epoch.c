@@ -9,7 +9,7 @@
 struct epoch *epochs;
 u32 epoch_owner[EPOCHS / EPOCH_BLOCK];
 struct epoch_block epoch_blocks[EPOCH_BLOCKS];
-u32 epoch_limit = EPOCH_BLOCKS;
+u32 epoch_limit = EPOCH_BLOCKS_FIRST, epoch_most = EPOCH_BLOCKS;
 static u32 taken, last, ages; /* how many blocks are not free; where the last one was found */
 
 int epoch_start(void)
@@ -27,23 +27,40 @@ static bool claim(u32 b)
                                        __ATOMIC_RELAXED);
 }
 
-/* In turn, so that a number that was in use lately stays out of use for long. */
-u32 epoch_block_take(u32 number)
+void epoch_limit_raise(void)
 {
-    if (!epoch_blocks_free())
-        return 0;
-    u32 b = __atomic_load_n(&last, __ATOMIC_RELAXED);
-    for (u32 i = 0; i < epoch_limit; i++) {
-        b = b + 1 < epoch_limit ? b + 1 : 1;
+    u32 limit = __atomic_load_n(&epoch_limit, __ATOMIC_RELAXED), more = limit + limit / 4 + 1;
+    more = more < epoch_most ? more : epoch_most;
+    __atomic_compare_exchange_n(&epoch_limit, &limit, more, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* In turn, so that a number that was in use lately stays out of use for long. */
+static u32 block_find(void)
+{
+    u32 b = __atomic_load_n(&last, __ATOMIC_RELAXED), limit = __atomic_load_n(&epoch_limit, __ATOMIC_RELAXED);
+    for (u32 i = 0; i < limit && epoch_blocks_free(); i++) {
+        b = b + 1 < limit ? b + 1 : 1;
         if (!claim(b))
             continue;
         __atomic_store_n(&last, b, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED);
-        epoch_blocks[b].age = __atomic_add_fetch(&ages, 1, __ATOMIC_RELAXED);
-        epoch_owner[b] = number;
         return b;
     }
     return 0;
+}
+
+u32 epoch_block_take(u32 number)
+{
+    u32 b = block_find();
+    while (!b && __atomic_load_n(&epoch_limit, __ATOMIC_RELAXED) < epoch_most) {
+        epoch_limit_raise();
+        b = block_find();
+    }
+    if (!b)
+        return 0;
+    __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED);
+    epoch_blocks[b].age = __atomic_add_fetch(&ages, 1, __ATOMIC_RELAXED);
+    epoch_owner[b] = number;
+    return b;
 }
 
 void epoch_block_give(u32 b)
@@ -55,8 +72,8 @@ void epoch_block_give(u32 b)
 
 u32 epoch_blocks_free(void)
 {
-    u32 n = __atomic_load_n(&taken, __ATOMIC_RELAXED);
-    return n < epoch_limit - 1 ? epoch_limit - 1 - n : 0;
+    u32 n = __atomic_load_n(&taken, __ATOMIC_RELAXED), all = __atomic_load_n(&epoch_limit, __ATOMIC_RELAXED) - 1;
+    return n < all ? all - n : 0;
 }
 
 void epoch_reset(void)
@@ -64,4 +81,5 @@ void epoch_reset(void)
     __builtin_memset(epoch_owner, 0, sizeof epoch_owner);
     __builtin_memset(epoch_blocks, 0, sizeof epoch_blocks);
     taken = last = ages = 0;
+    epoch_limit = epoch_most < EPOCH_BLOCKS_FIRST ? epoch_most : EPOCH_BLOCKS_FIRST;
 }

@@ -37,12 +37,18 @@ struct epoch_block {
 extern struct epoch *epochs __attribute__((visibility("hidden")));
 extern u32 epoch_owner[EPOCHS / EPOCH_BLOCK] __attribute__((visibility("hidden"))); /* thread number by block */
 extern struct epoch_block epoch_blocks[EPOCH_BLOCKS] __attribute__((visibility("hidden")));
-extern u32 epoch_limit __attribute__((visibility("hidden"))); /* blocks in use; tests lower it */
+/* Blocks that serve at present: few at first, so that their table stays small; more as recycling finds most of them in
+ * use, or too much memory to look through for so few. */
+extern u32 epoch_limit __attribute__((visibility("hidden")));
+extern u32 epoch_most __attribute__((visibility("hidden"))); /* tests lower it */
+#define EPOCH_BLOCKS_FIRST 1024u
 
 int epoch_start(void);
 /* A free block for the thread of that number, 0: there is none. Block 0 is never one: number 0 is "no access". */
 u32 epoch_block_take(u32 number);
 void epoch_block_give(u32 block);
+/* A quarter more serve from now on, if there are. */
+void epoch_limit_raise(void);
 u32 epoch_blocks_free(void);
 static inline void epoch_block_full(u32 block)
 {

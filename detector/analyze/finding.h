@@ -55,7 +55,8 @@ enum finding_verdict {
 #define EVENT_ACTIONS(X)                                                                                               \
     X(ACQUIRE, "acquire") X(HOLD, "hold") X(WAIT, "wait") X(RELEASE, "release") X(DESTROY, "destroy")                  \
     X(INIT, "init") X(EXIT, "exit") X(FORK, "fork") X(SIGNAL, "signal") X(JOIN, "join") X(CREATE, "create")            \
-    X(READ, "read") X(WRITE, "write") X(ATOMIC_READ, "atomic-read") X(ATOMIC_WRITE, "atomic-write") X(FREE, "free")
+    X(READ, "read") X(WRITE, "write") X(ATOMIC_READ, "atomic-read") X(ATOMIC_WRITE, "atomic-write") X(FREE, "free")            \
+    X(USE, "use") X(CLOSE, "close")
 /* clang-format on */
 enum event_action {
 #define X(e, s) EVENT_##e,

@@ -8,16 +8,14 @@
 #include <sys/mman.h>
 
 #include "analyze/atomicity.h"
+#include "analyze/hb_table.h"
 #include "base/hash.h"
 #include "base/reserve.h"
 
-#define BUCKETS (1u << 20)
 #define ENTRIES (1u << 26)
-#define SPINS 100
 #define LINE_SHIFT 6
 #define LINES (1u << 20)
-#define PAGE_SHIFT 12
-#define PAGES (1u << 16)
+#define PAGES (1u << HB_PAGE_BITS)
 #define MANY_PAGES 4096u
 /* Beside the spaces of enum hb_space. */
 #define KEY_READERS (8ULL << 60)
@@ -25,95 +23,55 @@
 #define KEY_THREAD (10ULL << 60)
 #define KEY_SEMAPHORE (11ULL << 60)
 
-struct hb_entry {
-    u64 key;
-    struct sync_clock clock;
-    u32 next;
-    u32 reserved;
-};
-
-struct hb_bucket {
-    u32 guard;
-    u32 first;
-};
-
 u32 hb_limit = ENTRIES;
-static struct hb_bucket *buckets;
-static struct hb_entry *entries;
+struct hb_bucket *hb_buckets;
+struct hb_entry *hb_entries;
 static u32 used = 1;
-/* How many entries there are of addresses in a line, and in a page, of memory, by hash: what ends with the memory. */
-static u32 *lines, *pages;
-/* What is left when there are no more entries: nothing less than was, so no race is invented. */
+/* How many hb_entries there are of addresses in a line, and in a page, of memory, by hash: what ends with the memory. */
+static u32 *lines;
+u32 *hb_pages;
+/* What is left when there are no more hb_entries: nothing less than was, so no race is invented. */
 static struct {
     struct hb_bucket bucket;
     struct sync_clock clock;
-    bool used;
 } spill;
+bool hb_spilled;
 static u64 free_list; /* number, and above it a count against ABA; linked through `next` */
 
 int hb_start(void)
 {
-    if (!buckets)
-        buckets = reserve_map(BUCKETS * sizeof *buckets);
-    if (!entries)
-        entries = reserve_map((u64)ENTRIES * sizeof *entries);
+    if (!hb_buckets)
+        hb_buckets = reserve_map(HB_BUCKETS * sizeof *hb_buckets);
+    if (!hb_entries)
+        hb_entries = reserve_map((u64)ENTRIES * sizeof *hb_entries);
     if (!lines)
         lines = reserve_map(LINES * sizeof *lines);
-    if (!pages)
-        pages = reserve_map(PAGES * sizeof *pages);
-    return buckets && entries && lines && pages ? 0 : -ENOMEM;
+    if (!hb_pages)
+        hb_pages = reserve_map(PAGES * sizeof *hb_pages);
+    return hb_buckets && hb_entries && lines && hb_pages ? 0 : -ENOMEM;
 }
 
 /* What was left here was for threads of the parent, whose accesses the child's shadow does not have. The counted parts
  * are the parent's to give back. */
 void hb_forked(void)
 {
-    if (!buckets || !entries)
+    if (!hb_buckets || !hb_entries)
         return;
-    sys_call3(SYS_madvise, buckets, BUCKETS * sizeof *buckets, MADV_DONTNEED);
-    sys_call3(SYS_madvise, entries, (u64)used * sizeof *entries, MADV_DONTNEED);
+    sys_call3(SYS_madvise, hb_buckets, HB_BUCKETS * sizeof *hb_buckets, MADV_DONTNEED);
+    sys_call3(SYS_madvise, hb_entries, (u64)used * sizeof *hb_entries, MADV_DONTNEED);
     sys_call3(SYS_madvise, lines, LINES * sizeof *lines, MADV_DONTNEED);
-    sys_call3(SYS_madvise, pages, PAGES * sizeof *pages, MADV_DONTNEED);
+    sys_call3(SYS_madvise, hb_pages, PAGES * sizeof *hb_pages, MADV_DONTNEED);
     __builtin_memset(&spill, 0, sizeof spill);
+    hb_spilled = false;
     used = 1;
     free_list = 0;
-}
-
-static void bucket_guard(struct hb_bucket *b)
-{
-    for (u32 i = 0; __atomic_exchange_n(&b->guard, 1, __ATOMIC_ACQUIRE); i++) {
-        if (i < SPINS)
-            __builtin_ia32_pause();
-        else
-            sys_call3(SYS_sched_yield, 0, 0, 0);
-    }
-}
-
-static struct hb_bucket *bucket_enter(u64 key)
-{
-    struct hb_bucket *b = &buckets[hash_mix64(key) & (BUCKETS - 1)];
-    bucket_guard(b);
-    return b;
-}
-
-static void bucket_leave(struct hb_bucket *b)
-{
-    __atomic_store_n(&b->guard, 0, __ATOMIC_RELEASE);
-}
-
-static struct hb_entry *entry_find(const struct hb_bucket *b, u64 key)
-{
-    for (u32 i = b->first; i; i = entries[i].next)
-        if (entries[i].key == key)
-            return &entries[i];
-    return NULL;
 }
 
 static u32 entry_take(void)
 {
     u64 head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
     while ((u32)head) {
-        u64 next = ((head >> 32) + 1) << 32 | __atomic_load_n(&entries[(u32)head].next, __ATOMIC_RELAXED);
+        u64 next = ((head >> 32) + 1) << 32 | __atomic_load_n(&hb_entries[(u32)head].next, __ATOMIC_RELAXED);
         if (__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
             return (u32)head;
     }
@@ -127,7 +85,7 @@ static void entry_give(u32 i)
 {
     u64 head = __atomic_load_n(&free_list, __ATOMIC_RELAXED), next;
     do {
-        __atomic_store_n(&entries[i].next, (u32)head, __ATOMIC_RELAXED);
+        __atomic_store_n(&hb_entries[i].next, (u32)head, __ATOMIC_RELAXED);
         next = ((head >> 32) + 1) << 32 | i;
     } while (!__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
@@ -136,29 +94,25 @@ static u32 *line_of(u64 addr)
 {
     return &lines[hash_mix64(addr >> LINE_SHIFT) & (LINES - 1)];
 }
-static u32 *page_of(u64 addr)
-{
-    return &pages[hash_mix64(addr >> PAGE_SHIFT) & (PAGES - 1)];
-}
 
 static void entry_count(u64 key, u32 change)
 {
     if (key >> 60 != HB_ADDRESS)
         return;
     __atomic_fetch_add(line_of(key), change, __ATOMIC_RELAXED);
-    __atomic_fetch_add(page_of(key), change, __ATOMIC_RELAXED);
+    __atomic_fetch_add(hb_page(key), change, __ATOMIC_RELAXED);
 }
 
-static struct hb_entry *entry_make(struct hb_bucket *b, u64 key)
+struct hb_entry *hb_entry_make(struct hb_bucket *b, u64 key)
 {
-    struct hb_entry *e = entry_find(b, key);
+    struct hb_entry *e = hb_entry_find(b, key);
     u32 i = e ? 0 : entry_take();
     if (!i)
         return e;
     entry_count(key, 1);
-    entries[i] = (struct hb_entry){.key = key, .next = b->first};
+    hb_entries[i] = (struct hb_entry){.key = key, .next = b->first};
     b->first = i;
-    return &entries[i];
+    return &hb_entries[i];
 }
 
 /* The state of a thread whose accesses are watched, ready for its clock to change; else NULL. */
@@ -171,7 +125,7 @@ static struct accesses *watched(struct thread *t)
 }
 
 /* The same; but what sensors tell may be ignored now (access_ignore). The engine's own keys never are. */
-static struct accesses *listening(struct thread *t, u64 key)
+struct accesses *hb_listening(struct thread *t, u64 key)
 {
     struct accesses *a = watched(t);
     return a && snarl_unlikely(a->ignored_order) && key < KEY_READERS ? NULL : a;
@@ -179,34 +133,34 @@ static struct accesses *listening(struct thread *t, u64 key)
 
 /* ---- by key ---- */
 
-static SNARL_COLD void leave_spilled(struct accesses *a)
+SNARL_COLD void hb_leave_spilled(struct accesses *a)
 {
     run_lost(LOSS_releases_joined);
-    bucket_guard(&spill.bucket);
+    hb_bucket_take(&spill.bucket);
     clock_release_join(&a->clock, &spill.clock);
-    __atomic_store_n(&spill.used, true, __ATOMIC_SEQ_CST);
-    bucket_leave(&spill.bucket);
+    __atomic_store_n(&hb_spilled, true, __ATOMIC_SEQ_CST);
+    hb_bucket_leave(&spill.bucket);
 }
 
-static SNARL_COLD void acquire_spilled(struct accesses *a)
+SNARL_COLD void hb_acquire_spilled(struct accesses *a)
 {
-    bucket_guard(&spill.bucket);
+    hb_bucket_take(&spill.bucket);
     if (clock_acquire(&a->clock, &spill.clock))
         accesses_learned(a);
-    bucket_leave(&spill.bucket);
+    hb_bucket_leave(&spill.bucket);
 }
 
 static void leave(struct accesses *a, u64 key, bool replace)
 {
-    struct hb_bucket *b = bucket_enter(key);
-    struct hb_entry *e = entry_make(b, key);
+    struct hb_bucket *b = hb_bucket_enter(key);
+    struct hb_entry *e = hb_entry_make(b, key);
     if (e && replace)
         clock_release(&a->clock, &e->clock);
     else if (e)
         clock_release_join(&a->clock, &e->clock);
-    bucket_leave(b);
+    hb_bucket_leave(b);
     if (snarl_unlikely(!e))
-        leave_spilled(a);
+        hb_leave_spilled(a);
 }
 
 static void release(struct accesses *a, u64 key, bool replace)
@@ -218,51 +172,59 @@ static void release(struct accesses *a, u64 key, bool replace)
 
 void hb_release(struct thread *t, u64 key)
 {
-    struct accesses *a = listening(t, key);
+    struct accesses *a = hb_listening(t, key);
     if (a)
         release(a, key, false);
 }
 
 void hb_release_store(struct thread *t, u64 key)
 {
-    struct accesses *a = listening(t, key);
+    struct accesses *a = hb_listening(t, key);
     if (a)
         release(a, key, true);
 }
 
+/* True: there was something that the thread did not know. */
+static bool acquire(struct accesses *a, u64 key)
+{
+    if (hb_has_nothing(key))
+        return false;
+    struct hb_bucket *b = hb_bucket_enter(key);
+    const struct hb_entry *e = hb_entry_find(b, key);
+    bool learned = e && clock_acquire(&a->clock, &e->clock);
+    if (learned)
+        accesses_learned(a);
+    hb_bucket_leave(b);
+    return learned;
+}
+
 void hb_acquire(struct thread *t, u64 key)
 {
-    struct accesses *a = listening(t, key);
-    if (a && snarl_unlikely(__atomic_load_n(&spill.used, __ATOMIC_RELAXED)))
-        acquire_spilled(a);
-    if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+    struct accesses *a = hb_listening(t, key);
+    if (!a)
         return;
-    struct hb_bucket *b = bucket_enter(key);
-    const struct hb_entry *e = entry_find(b, key);
-    if (e && clock_acquire(&a->clock, &e->clock)) {
-        accesses_learned(a);
-        if (key >> 60 == HB_PIPE || key >> 60 == HB_FILE)
-            atomicity_new_task(t); /* input */
-    }
-    bucket_leave(b);
+    if (snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
+        hb_acquire_spilled(a);
+    if (acquire(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
+        atomicity_new_task(t); /* input */
 }
 
 static void forget(struct accesses *a, u64 key)
 {
-    if (!__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
+    if (hb_has_nothing(key))
         return;
-    struct hb_bucket *b = bucket_enter(key);
-    for (u32 *at = &b->first; *at; at = &entries[*at].next) {
-        if (entries[*at].key != key)
+    struct hb_bucket *b = hb_bucket_enter(key);
+    for (u32 *at = &b->first; *at; at = &hb_entries[*at].next) {
+        if (hb_entries[*at].key != key)
             continue;
         u32 i = *at;
-        *at = entries[i].next;
-        sync_clock_clear(&a->clock, &entries[i].clock);
+        *at = hb_entries[i].next;
+        sync_clock_clear(&a->clock, &hb_entries[i].clock);
         entry_give(i);
         entry_count(key, ~0u);
         break;
     }
-    bucket_leave(b);
+    hb_bucket_leave(b);
 }
 
 void hb_forget(struct thread *t, u64 key)
@@ -288,22 +250,22 @@ static void page_ends(struct accesses *a, u64 lo, u64 hi)
 static void much_ends(struct accesses *a, u64 lo, u64 hi)
 {
     for (u32 i = 1, n = __atomic_load_n(&used, __ATOMIC_RELAXED); i < n; i++) {
-        u64 key = __atomic_load_n(&entries[i].key, __ATOMIC_RELAXED); /* not guarded: forget looks again */
+        u64 key = __atomic_load_n(&hb_entries[i].key, __ATOMIC_RELAXED); /* not guarded: forget looks again */
         if (key >= lo && key < hi)
             forget(a, key);
     }
 }
 
-void hb_memory_gone(struct accesses *a, u64 addr, u64 size)
+void hb_memory_gone_slow(struct accesses *a, u64 addr, u64 size)
 {
     u64 end = addr + size;
-    if (((end - 1) >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) >= MANY_PAGES) {
+    if (((end - 1) >> HB_PAGE_SHIFT) - (addr >> HB_PAGE_SHIFT) >= MANY_PAGES) {
         much_ends(a, addr, end);
         return;
     }
     for (u64 at = addr, next; at < end; at = next) {
-        next = ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
-        if (snarl_unlikely(__atomic_load_n(page_of(at), __ATOMIC_RELAXED)))
+        next = ((at >> HB_PAGE_SHIFT) + 1) << HB_PAGE_SHIFT;
+        if (snarl_unlikely(__atomic_load_n(hb_page(at), __ATOMIC_RELAXED)))
             page_ends(a, at, next < end ? next : end);
     }
 }
@@ -312,10 +274,11 @@ void hb_memory_gone(struct accesses *a, u64 addr, u64 size)
 
 void hb_fence_release(struct thread *t)
 {
-    struct accesses *a = listening(t, 0);
+    struct accesses *a = hb_listening(t, 0);
     if (!a)
         return;
     clock_release(&a->clock, &a->fence);
+    a->frames.fenced = true;
     clock_tick(&a->clock);
     accesses_new_epoch(a, true);
 }
@@ -323,34 +286,40 @@ void hb_fence_release(struct thread *t)
 /* What the fence has seen; what another thread left there before is kept, by leaving somewhat more. */
 void hb_relaxed_write(struct thread *t, u64 key)
 {
-    struct accesses *a = listening(t, key);
+    struct accesses *a = hb_listening(t, key);
     if (!a || !a->fence.time)
         return;
-    struct hb_bucket *b = bucket_enter(key);
-    struct hb_entry *e = entry_make(b, key);
+    struct hb_bucket *b = hb_bucket_enter(key);
+    struct hb_entry *e = hb_entry_make(b, key);
     bool fresh = e && !e->clock.time;
     if (fresh)
         sync_clock_copy(&a->clock, &e->clock, &a->fence);
-    bucket_leave(b);
+    hb_bucket_leave(b);
     if (!fresh)
         release(a, key, false);
 }
 
+void hb_note_read(struct accesses *a, u64 key)
+{
+    u32 i = (u32)(key * 0x9e3779b97f4a7c15ULL >> 58) % RELAXED_READS;
+    if (a->reads[i].key == key && a->reads[i].n < a->nread && a->read[a->reads[i].n % RELAXED_READS] == key)
+        return;
+    a->reads[i].key = key;
+    a->reads[i].n = a->nread;
+    a->read[a->nread++ % RELAXED_READS] = key;
+}
+
 void hb_relaxed_read(struct thread *t, u64 key)
 {
-    struct accesses *a = listening(t, key);
-    if (!a || !__atomic_load_n(&buckets[hash_mix64(key) & (BUCKETS - 1)].first, __ATOMIC_ACQUIRE))
-        return;
-    for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
-        if (a->read[i] == key)
-            return;
-    a->read[a->nread++ % RELAXED_READS] = key;
+    struct accesses *a = hb_listening(t, key);
+    if (a && !hb_has_nothing(key))
+        hb_note_read(a, key);
 }
 
 /* What was there when those reads were made, or more. */
 void hb_fence_acquire(struct thread *t)
 {
-    struct accesses *a = listening(t, 0);
+    struct accesses *a = hb_listening(t, 0);
     if (!a)
         return;
     for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
@@ -388,6 +357,16 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     accesses_new_epoch(a, true);
 }
 
+/* An acquire that learns nothing finds everything known. */
+bool hb_lock_unknown(struct thread *t, struct lock_rec *l)
+{
+    struct accesses *a = watched(t);
+    bool learned = a && clock_acquire(&a->clock, &l->clock);
+    if (learned)
+        accesses_learned(a);
+    return (a && object_has_readers(&l->head) && acquire(a, KEY_READERS | arena_ref(l))) || learned;
+}
+
 void hb_lock_gone(struct thread *t, struct lock_rec *l)
 {
     struct accesses *a = watched(t);
@@ -403,7 +382,7 @@ void hb_barrier_arrive(struct thread *t, const struct sync_rec *b)
     struct accesses *a = watched(t);
     if (!a)
         return;
-    /* Two entries in turn: nobody can arrive for the next round but one before all have left this one. */
+    /* Two hb_entries in turn: nobody can arrive for the next round but one before all have left this one. */
     a->barrier = KEY_BARRIER | (u64)arena_ref(b) << 1 | (b->round & 1);
     release(a, a->barrier, false);
 }

@@ -170,6 +170,7 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     }
     if (!stack && (l->nodes || l->acquisitions <= CAPTURE_FIRST))
         stack = capture(t, fp);
+    lock_used(t, l, fp);
     t->rec->operations++; /* together with nheld: is_unpublished compares them */
     struct held_entry *h =
         held_push(t, lock, mode, (how & ~(u32)HOW_PHANTOM) | (access_on ? HOW_CLOCKED : 0), stack, fp);
@@ -255,6 +256,7 @@ int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp)
     if (--h->depth)
         return 0;
     enum lock_mode mode = h->mode;
+    lock_left(t, l, h);
     hb_lock_release(t, l, mode);
     if (mode == MODE_EXCLUSIVE)
         __atomic_store_n(&l->owner, 0, __ATOMIC_RELEASE);

@@ -203,7 +203,8 @@ void engine_lock_destroy_refused(struct thread *t, struct lock_rec *l, const u64
                       EVENT_DESTROY);
 }
 
-static void end_checked(struct thread *t, struct object_head *o, bool keep_address, const u64 *fp)
+static void end_checked(struct thread *t, struct object_head *o, bool keep_address, enum event_action how,
+                        const u64 *fp)
 {
     if (object_is_lock(o) && o->state == OBJECT_LIVE) {
         struct lock_rec *l = (struct lock_rec *)o;
@@ -214,6 +215,8 @@ static void end_checked(struct thread *t, struct object_head *o, bool keep_addre
                 misuse_report(t, RULE_DESTROY_LOCKED, VERDICT_OBSERVED, o, 0, owner, capture(t, fp), EVENT_DESTROY);
             if (i >= 0)
                 held_remove(t, (u32)i);
+        } else if (access_on) {
+            lock_ends(t, l, how, fp);
         }
     }
     object_end(t, o, keep_address);
@@ -225,7 +228,7 @@ void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 att
     if (interpreter_hides(addr))
         return;
     if (o && o->state == OBJECT_LIVE && !(o->attrs & ATTR_TOLD))
-        end_checked(t, o, false, fp);
+        end_checked(t, o, false, EVENT_INIT, fp);
     else if (o && o->state == OBJECT_DEAD)
         objects_kill(o, false, false);
     if (kind == OBJ_SEM && sem_value == 1)
@@ -235,6 +238,8 @@ void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 att
         struct lock_rec *s = (struct lock_rec *)o;
         s->sem_initial = sem_value;
         s->sem_posts = s->sem_takes = 0;
+    } else if (o && access_on) {
+        lock_begins(t, (struct lock_rec *)o, fp);
     }
 }
 
@@ -250,7 +255,7 @@ void engine_lock_destroy(struct thread *t, u64 addr, enum object_kind kind, cons
             told_destroyed(t, o, fp);
         return;
     }
-    end_checked(t, o, true, fp);
+    end_checked(t, o, true, EVENT_DESTROY, fp);
 }
 
 void engine_lock_name(struct lock_rec *l, const char *name)
@@ -289,7 +294,7 @@ static void gone_one(struct object_head *o, void *arg)
     if (o->state == OBJECT_DEAD)
         objects_kill(o, false, false);
     else
-        end_checked(g->t, o, false, g->fp);
+        end_checked(g->t, o, false, EVENT_FREE, g->fp);
 }
 
 void engine_memory_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)

@@ -74,24 +74,39 @@ static ref_t node_child(ref_t parent, ref_t lock, u32 mode)
     return r;
 }
 
-static ref_t hold_intern(ref_t outer, const struct held_entry *e)
+/* The chain of holds that this one is in, if at all; NULL before the first. */
+static ref_t *hold_chain(ref_t outer, const struct held_entry *e)
 {
-    struct run_state *rs = run();
-    if (!rs->hold_table) {
-        rs->hold_table = arena_blob(HOLD_BUCKETS * sizeof(ref_t));
-        rs->hold_table_size = HOLD_BUCKETS;
-        if (!rs->hold_table)
-            return 0;
-    }
+    ref_t table = __atomic_load_n(&run()->hold_table, __ATOMIC_ACQUIRE);
     u64 hash = hash_combine(hash_combine(outer, e->lock), (u64)e->stack << 8 ^ e->mode);
-    ref_t *head = (ref_t *)arena_at(rs->hold_table) + hash % HOLD_BUCKETS;
-    for (ref_t r = *head; r; r = HOLD_AT(r)->hash_next) {
+    return table ? (ref_t *)arena_at(table) + hash % HOLD_BUCKETS : NULL;
+}
+
+/* Without the lock, too: holds are never changed and never go away. */
+static ref_t hold_find(ref_t *chain, ref_t outer, const struct held_entry *e)
+{
+    for (ref_t r = __atomic_load_n(chain, __ATOMIC_ACQUIRE); r; r = HOLD_AT(r)->hash_next) {
         const struct hold_rec *h = HOLD_AT(r);
         if (h->outer == outer && h->lock == e->lock && h->stack == e->stack && h->mode == e->mode &&
             h->how == (u8)e->how && (e->stack || h->site_pc == e->site_pc))
             return r;
     }
-    ref_t r = arena_alloc(POOL_HOLD, sizeof(struct hold_rec));
+    return 0;
+}
+
+static ref_t hold_intern(ref_t outer, const struct held_entry *e)
+{
+    struct run_state *rs = run();
+    if (!rs->hold_table) {
+        __atomic_store_n(&rs->hold_table, arena_blob(HOLD_BUCKETS * sizeof(ref_t)), __ATOMIC_RELEASE);
+        rs->hold_table_size = HOLD_BUCKETS;
+        if (!rs->hold_table)
+            return 0;
+    }
+    ref_t *head = hold_chain(outer, e), r = hold_find(head, outer, e);
+    if (r)
+        return r;
+    r = arena_alloc(POOL_HOLD, sizeof(struct hold_rec));
     if (!r) {
         run_lost(LOSS_arena_full);
         return 0;
@@ -105,15 +120,18 @@ static ref_t hold_intern(ref_t outer, const struct held_entry *e)
     h->how = (u8)e->how;
     h->hash_next = *head;
     rs->nholds++;
-    *head = r;
+    __atomic_store_n(head, r, __ATOMIC_RELEASE);
     return r;
 }
 
 ref_t order_hold(ref_t outer, const struct held_entry *e)
 {
     struct run_state *rs = run();
+    ref_t *chain = hold_chain(outer, e), r = chain ? hold_find(chain, outer, e) : 0;
+    if (r)
+        return r;
     u64 mask = ilock_acquire(&rs->graph_lock);
-    ref_t r = hold_intern(outer, e);
+    r = hold_intern(outer, e);
     ilock_release(&rs->graph_lock, mask);
     return r;
 }

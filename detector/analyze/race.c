@@ -116,6 +116,10 @@ static enum event_action action_of(u32 kind)
 {
     if (kind & ACCESS_FREE)
         return EVENT_FREE;
+    if (kind & (ACCESS_BEGIN | ACCESS_END))
+        return kind & ACCESS_BEGIN ? EVENT_INIT : EVENT_DESTROY;
+    if (kind & ACCESS_USE)
+        return EVENT_USE;
     if (kind & ACCESS_ATOMIC)
         return kind & ACCESS_WRITE ? EVENT_ATOMIC_WRITE : EVENT_ATOMIC_READ;
     return kind & ACCESS_WRITE ? EVENT_WRITE : EVENT_READ;
@@ -154,13 +158,16 @@ static bool told(struct accesses *a, u64 addr, ref_t stack, u32 site)
 }
 
 void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u32 slot, u32 site)
+                u64 record)
 {
+    u32 slot = (u32)record, site = record_site(record);
     const struct epoch then = epochs[slot_epoch(slot)];
     u64 first = addr + (u32)__builtin_ctz(mask);
     u32 size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
     a->races++;
     if (!detects(DETECT_RACE) || told(a, first, stack, site) || access_is_intended(first, size))
+        return;
+    if (engine_hooks.harmless && engine_hooks.harmless(first))
         return;
     struct object_birth memory = {.init_stack = stack};
     if (engine_hooks.locate_access)
@@ -179,8 +186,11 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     pin_thread(memory.thread);
     access_event_fill(&f->events[0], t->ref, kind, addr, mask, stack);
     f->events[0].held = held_snapshot(t->rec, &f->events[0].nheld);
-    u32 then_kind = (slot >> SLOT_KIND_SHIFT & 3) | (other && (other->flags & SITE_FREE) ? ACCESS_FREE : 0);
+    u32 then_kind = (slot >> SLOT_KIND_SHIFT & 3) | (other ? other->flags : 0);
     access_event_fill(&f->events[1], thread_then(&then), then_kind, addr, slot & SLOT_MASK, there);
+    for (u32 i = 0; i < 2 && memory.region == REGION_DESCRIPTOR; i++)
+        if (f->events[i].action == EVENT_DESTROY)
+            f->events[i].action = EVENT_CLOSE;
     f->events[1].held = holds_snapshot(then.hold, &f->events[1].nheld);
     finding_publish(r, false);
 }

@@ -48,18 +48,18 @@ const struct readers *readers_at(u32 number)
     return set_of(number - READERS_FIRST);
 }
 
-static void sort(struct crowd_slot *m, u32 n)
+static void sort(u64 *m, u32 n)
 {
     for (u32 i = 1; i < n; i++) {
-        struct crowd_slot x = m[i];
+        u64 x = m[i];
         u32 k = i;
-        for (; k > 0 && m[k - 1].slot > x.slot; k--)
+        for (; k > 0 && m[k - 1] > x; k--)
             m[k] = m[k - 1];
         m[k] = x;
     }
 }
 
-static u32 find(u32 first, const struct crowd_slot *m, u32 n)
+static u32 find(u32 first, const u64 *m, u32 n)
 {
     for (u32 i = first; i; i = set_of(i)->next)
         if (set_of(i)->n == n && !__builtin_memcmp(set_of(i)->member, m, n * sizeof *m))
@@ -67,7 +67,7 @@ static u32 find(u32 first, const struct crowd_slot *m, u32 n)
     return 0;
 }
 
-static u32 add(struct half *h, const struct crowd_slot *m, u32 n)
+static u32 add(struct half *h, const u64 *m, u32 n)
 {
     u32 units = (u32)((sizeof(struct readers) + n * sizeof *m + UNIT - 1) / UNIT), which = (u32)(h - halves);
     u32 spare = readers_limit / 16 < 64 ? readers_limit / 16 : 64; /* threads that come here at once */
@@ -83,30 +83,29 @@ static u32 add(struct half *h, const struct crowd_slot *m, u32 n)
     return i;
 }
 
-struct crowd_slot readers_intern(struct crowd_slot *m, u32 n)
+u64 readers_intern(u64 *m, u32 n)
 {
     struct half *h = &halves[__atomic_load_n(&serving, __ATOMIC_ACQUIRE)];
     sort(m, n);
     u32 mask = 0, *bucket = &h->buckets[hash_bytes(m, n * sizeof *m, n) * 0x9e3779b97f4a7c15ULL >> 48];
     for (u32 i = 0; i < n; i++)
-        mask |= m[i].slot & SLOT_MASK;
+        mask |= m[i] & SLOT_MASK;
     u32 first = __atomic_load_n(bucket, __ATOMIC_ACQUIRE), i = find(first, m, n);
     if (!i) {
         i = add(h, m, n);
         if (!i)
-            return (struct crowd_slot){0, 0};
+            return 0;
         /* Two threads may make the same one at once: each uses its own. */
         set_of(i)->next = first;
         while (!__atomic_compare_exchange_n(bucket, &set_of(i)->next, i, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
             ;
     }
-    return (struct crowd_slot){
-        (READERS_FIRST + i) << SLOT_EPOCH_SHIFT | (m[0].slot & (SLOT_WRITE | SLOT_ATOMIC)) | mask, 0};
+    return (READERS_FIRST + i) << SLOT_EPOCH_SHIFT | (m[0] & (SLOT_WRITE | SLOT_ATOMIC)) | mask;
 }
 
-struct crowd_slot readers_make(struct crowd_slot *m, u32 n)
+u64 readers_make(u64 *m, u32 n)
 {
-    return n > 1 ? readers_intern(m, n) : n ? m[0] : (struct crowd_slot){0, 0};
+    return n > 1 ? readers_intern(m, n) : n ? m[0] : 0;
 }
 
 /* ---- recycling ---- */

@@ -1,12 +1,12 @@
-/* Sets of readers: many threads that read the same bytes, none forgotten, in one slot.
+/* Sets of readers: many threads that read the same bytes, none forgotten, in one record.
  *
- * Where three threads and more read a granule, its slots say so by the number of a set: an immutable, interned list of
- * slots of one kind (plain reads, or atomic reads) with their sites. Whole arrays that are read by the same threads share
+ * Where three threads and more read a granule, a slot says so by the number of a set: an immutable, interned list of
+ * records of one kind (plain reads, or atomic reads). Whole arrays that are read by the same threads share
  * one set, so read-shared data costs no memory per reader; and a thread can remember what a set becomes with its own
  * read added, which is one look for each granule instead of a search through the readers.
  *
  * A slot of a set has its number (from READERS_FIRST on) in the place of an epoch; its mask is the union of the members';
- * its site word is not used. */
+ * it has no site of its own. */
 #ifndef SNARL_ANALYZE_READERS_H
 #define SNARL_ANALYZE_READERS_H
 
@@ -18,18 +18,18 @@
 #define READERS_MAX 1024u /* members */
 
 struct readers {
-    u32 n, next; /* in the hash bucket */
-    struct crowd_slot member[];
+    u32 n, next;  /* in the hash bucket */
+    u64 member[]; /* records */
 };
 
 extern u32 readers_limit __attribute__((visibility("hidden"))); /* sets in a half; tests lower it */
 
 int readers_start(void);
-/* One slot for these reads (of one kind, n <= READERS_MAX, order does not matter): the read itself for one, a set for
- * more. A slot of 0 when the table is full. Sorts them. Lock-free. */
-struct crowd_slot readers_make(struct crowd_slot *members, u32 n);
+/* One record for these reads (of one kind, n <= READERS_MAX, order does not matter): the read itself for one, a set for
+ * more. 0 when the table is full. Sorts them. Lock-free. */
+u64 readers_make(u64 *members, u32 n);
 /* A set also for one. */
-struct crowd_slot readers_intern(struct crowd_slot *members, u32 n);
+u64 readers_intern(u64 *members, u32 n);
 const struct readers *readers_at(u32 number);
 void readers_reset(void);
 

@@ -1,5 +1,5 @@
 /* The course of a recycling cycle (recycle.h): who does it, and waiting for the other threads. Called by the slow path of
- * accesses. The cycle's lock is only ever tried; its holder has all signals blocked. Maps its tables at the first
+ * accesses. The cycle's lock is only ever tried; its holder is in a section (base/ilock.h). Maps its tables at the first
  * cycle.
  *
  * Threads say by `inside` (thread.h) that they are in the engine, without a fence; the kernel's membarrier makes up for
@@ -54,9 +54,8 @@ static struct accesses *states_first(void)
 
 void recycle_notice(struct accesses *a)
 {
-    __builtin_memset(a->known, 0, sizeof a->known);
+    __builtin_memset(a->past, 0, sizeof a->past);
     __builtin_memset(a->sets, 0, sizeof a->sets);
-    __builtin_memset(a->steps, 0, sizeof a->steps);
     a->concurrent = 0;
     if (a->pairs)
         a->pairs->epoch = 0;
@@ -76,12 +75,18 @@ static bool barrier(void)
            sys_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
+/* It waits for another thread, and will not look at the shadow before it has. */
+static bool is_waiting(const struct thread *t)
+{
+    return __atomic_load_n(&t->rec->wait.seq, __ATOMIC_ACQUIRE) & 1;
+}
+
 /* The thread is outside, or has come in during this cycle. */
 static bool has_left(const struct accesses *a, u32 cycle)
 {
     for (u32 i = 0; i < SPINS + YIELDS; i++) {
         if (!__atomic_load_n(&a->number, __ATOMIC_ACQUIRE) || !__atomic_load_n(&a->owner->inside, __ATOMIC_ACQUIRE) ||
-            __atomic_load_n(&a->cycle, __ATOMIC_ACQUIRE) == cycle)
+            __atomic_load_n(&a->cycle, __ATOMIC_ACQUIRE) == cycle || is_waiting(a->owner))
             return true;
         if (i < SPINS)
             __builtin_ia32_pause();
@@ -153,6 +158,8 @@ static bool start(void)
 
 static void mark_set(void)
 {
+    if (epoch_blocks_free() < epoch_limit / 2 || move_costs_much())
+        epoch_limit_raise();
     u32 free = epoch_blocks_free(), most = epoch_limit / 4;
     mark = free * 3ULL / 4 < most ? free / 4 * 3 + free % 4 * 3 / 4 : most;
 }
@@ -211,12 +218,12 @@ bool recycle_wanted(void)
 
 void recycle_try(struct accesses *a)
 {
-    u64 mask = sys_signals_block();
+    u64 mask = ilock_guard();
     if (!__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE)) {
         advance(a);
         __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
     }
-    sys_signals_restore(mask);
+    ilock_unguard(mask);
 }
 
 void recycle_forked(void)

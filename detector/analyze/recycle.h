@@ -29,16 +29,8 @@ static inline void recycle_visit(struct accesses *a)
 void recycle_try(struct accesses *a);
 bool recycle_wanted(void);
 
-/* What this slot, met in the shadow, is called now; 0: it no longer matters. Only while a->cycle is odd. */
-u32 recycle_slot(struct accesses *a, u32 slot, u32 *site);
-/* Both of a cell. */
-static inline u64 recycle_cell(struct accesses *a, u64 cell, u64 *sites)
-{
-    u32 newer_site = (u32)*sites, older_site = (u32)(*sites >> 32);
-    u32 newer = recycle_slot(a, (u32)cell, &newer_site), older = recycle_slot(a, (u32)(cell >> 32), &older_site);
-    *sites = newer_site | (u64)older_site << 32;
-    return cell_make(newer, older);
-}
+/* What this record, met in the shadow, is called now; 0: it no longer matters. Only while a->cycle is odd. */
+u64 recycle_record(struct accesses *a, u64 record);
 
 /* The state is that of a living thread. */
 void recycle_join(struct accesses *a);
@@ -56,6 +48,8 @@ void move_condemn(void);
 /* All over the shadow. */
 void move_all(struct accesses *a);
 void move_finish(void);
+/* There is so much memory in use that cycles are to be rare. */
+bool move_costs_much(void);
 void move_forked(void);
 /* Up to which time of a lane all living threads know, by lane; recycle.c. */
 extern u64 *recycle_floor __attribute__((visibility("hidden")));

@@ -1,8 +1,8 @@
 /* What a recycling cycle condemns, and what becomes of it (recycle.h). Called by recycle.c under the cycle's lock;
- * recycle_slot by every visitor while a cycle is under way. Lock-free; maps its tables at the first cycle. */
+ * recycle_record by every visitor while a cycle is under way. Lock-free; maps its tables at the first cycle. */
 #include "analyze/recycle.h"
 
-#include "analyze/shadow.h"
+#include "analyze/granule.h"
 #include "analyze/site.h"
 #include "base/sys.h"
 #include "model/run.h"
@@ -20,6 +20,8 @@ static struct block {
     u16 alive;
 } blocks[EPOCH_BLOCKS];
 static u32 dest[EPOCH_BLOCKS], ndest, dest_next; /* blocks for new numbers */
+static u32 limit;                                /* epoch_limit when the cycle began */
+static u32 pages;                                /* of the shadow, in use */
 
 bool move_start(void)
 {
@@ -65,38 +67,42 @@ static void count_slot(u32 slot)
         return;
     const struct readers *r = readers_at(epoch);
     for (u32 i = 0; i < r->n; i++)
-        count_epoch(slot_epoch(r->member[i].slot));
+        count_epoch(slot_epoch((u32)r->member[i]));
 }
 
-static void count_page(u64 *cells, u64 *sites, u32 n, void *arg)
+static void count_page(u64 addr, u32 n, void *arg)
 {
+    const u64 *cells = shadow_cell(addr);
     u64 last = 0;
-    (void)sites, (void)arg;
+    (void)arg;
+    pages++;
     for (u32 i = 0; i < n; i++) {
         u64 cell = __atomic_load_n(&cells[i], __ATOMIC_RELAXED);
-        if (cell == last || cell_is_crowd(cell))
+        if (cell & CELL_MORE)
+            count_slot((u32)__atomic_load_n(shadow_older(addr + i * GRANULE), __ATOMIC_RELAXED));
+        if ((u32)cell == (u32)last || cell_is_crowd(cell))
             continue;
         last = cell;
         count_slot((u32)cell);
-        count_slot((u32)(cell >> 32));
     }
 }
 
 static void count_all(void)
 {
+    pages = 0;
     shadow_each_page(count_page, NULL);
     for (u32 c = 1, used = crowd_used(); c < used; c++)
-        for (u32 i = 0; i < CROWD_SLOTS && i < __atomic_load_n(&crowd_at(c)->n, __ATOMIC_RELAXED); i++)
-            count_slot(__atomic_load_n(&crowd_at(c)->slots[i].slot, __ATOMIC_RELAXED));
+        for (u32 i = 0; i < CROWD_RECORDS && i < __atomic_load_n(&crowd_at(c)->n, __ATOMIC_RELAXED); i++)
+            count_slot((u32)__atomic_load_n(&crowd_at(c)->records[i], __ATOMIC_RELAXED));
 }
 
 /* ---- the choice ---- */
 
 static void candidates_find(void)
 {
-    __builtin_memset(tables.met, 0, epoch_limit * EPOCH_BLOCK / 8);
+    __builtin_memset(tables.met, 0, limit * EPOCH_BLOCK / 8);
     __builtin_memset(tables.met_sets, 0, READERS_SETS / 8);
-    for (u32 b = 1; b < epoch_limit; b++)
+    for (u32 b = 1; b < limit; b++)
         blocks[b] =
             (struct block){.candidate = __atomic_load_n(&epoch_blocks[b].state, __ATOMIC_ACQUIRE) == BLOCK_FULL};
 }
@@ -107,7 +113,7 @@ static u32 oldest(u32 n)
     u32 lo = 0, hi = ~0u;
     while (lo < hi) {
         u32 mid = lo + (hi - lo) / 2, older = 0;
-        for (u32 b = 1; b < epoch_limit; b++)
+        for (u32 b = 1; b < limit; b++)
             older += blocks[b].candidate && epoch_blocks[b].age <= mid;
         if (older >= n)
             hi = mid;
@@ -127,7 +133,7 @@ static void condemn(u32 b, bool evicted)
 static u32 choose_oldest(u32 n)
 {
     u32 age = oldest(n), chosen = 0;
-    for (u32 b = 1; b < epoch_limit && chosen < n; b++) {
+    for (u32 b = 1; b < limit && chosen < n; b++) {
         if (!blocks[b].candidate || epoch_blocks[b].age > age)
             continue;
         condemn(b, true);
@@ -140,11 +146,11 @@ static u32 choose_oldest(u32 n)
 static u32 choose_emptiest(u32 room)
 {
     u32 with[EPOCH_BLOCK + 1] = {0}, most = 0, chosen = 0;
-    for (u32 b = 1; b < epoch_limit; b++)
+    for (u32 b = 1; b < limit; b++)
         with[blocks[b].alive] += blocks[b].candidate;
     for (u32 left = room; most < EPOCH_BLOCK && with[most] * most <= left; most++)
         left -= with[most] * most;
-    for (u32 b = 1; b < epoch_limit; b++) {
+    for (u32 b = 1; b < limit; b++) {
         if (!blocks[b].candidate || blocks[b].alive > most || blocks[b].alive == EPOCH_BLOCK || blocks[b].alive > room)
             continue;
         room -= blocks[b].alive;
@@ -158,14 +164,15 @@ bool move_choose(struct accesses *a)
 {
     u32 free = epoch_blocks_free(), want = free - free / 4;
     (void)a;
+    limit = epoch_limit;
     candidates_find();
     count_all();
     for (ndest = dest_next = 0; ndest < want; ndest++)
         if (!(dest[ndest] = epoch_block_take(EPOCH_MIXED)))
             break;
     u32 capacity = ndest * EPOCH_BLOCK, chosen = 0;
-    if (free <= epoch_limit / 64)
-        chosen = choose_oldest(epoch_limit / 16 ? epoch_limit / 16 : 1);
+    if (free <= limit / 64 && limit == epoch_most)
+        chosen = choose_oldest(limit / 16 ? limit / 16 : 1);
     chosen += choose_emptiest(capacity - capacity / 16); /* visitors may take some in vain */
     if (chosen || readers_wanted())
         return true;
@@ -213,71 +220,63 @@ static u32 epoch_move(u32 epoch)
 static u32 set_move(struct accesses *a, u32 slot)
 {
     const struct readers *r = readers_at(slot_epoch(slot));
-    struct crowd_slot *m = a->moved;
+    u64 *m = a->moved;
     u32 n = 0;
     for (u32 i = 0; i < r->n; i++) {
-        u32 site = r->member[i].site, now = recycle_slot(a, r->member[i].slot, &site);
+        u64 now = recycle_record(a, r->member[i]);
         if (now)
-            m[n++] = (struct crowd_slot){now, site};
+            m[n++] = now;
     }
-    u32 now = n ? readers_intern(m, n).slot : GONE;
+    u32 now = n ? (u32)readers_intern(m, n) : GONE;
     if (!now)
         run_lost(LOSS_epochs_reused);
     return publish(&tables.moved_sets[slot_epoch(slot) - READERS_FIRST], now ? now : GONE);
 }
 
-static u32 set_slot(struct accesses *a, u32 slot)
+static u64 set_record(struct accesses *a, u64 record)
 {
-    if (!readers_condemned(slot_epoch(slot)))
-        return slot;
-    u32 now = __atomic_load_n(&tables.moved_sets[slot_epoch(slot) - READERS_FIRST], __ATOMIC_ACQUIRE);
-    now = now ? now : set_move(a, slot);
+    u32 epoch = slot_epoch((u32)record);
+    if (!readers_condemned(epoch))
+        return record;
+    u32 now = __atomic_load_n(&tables.moved_sets[epoch - READERS_FIRST], __ATOMIC_ACQUIRE);
+    now = now ? now : set_move(a, (u32)record);
     return now == GONE ? 0 : now;
 }
 
-u32 recycle_slot(struct accesses *a, u32 slot, u32 *site)
+u64 recycle_record(struct accesses *a, u64 record)
 {
-    u32 epoch = slot_epoch(slot);
+    u32 epoch = slot_epoch((u32)record);
     if (epoch >= READERS_FIRST)
-        return set_slot(a, slot);
+        return set_record(a, record);
     if (__atomic_load_n(&epoch_blocks[epoch / EPOCH_BLOCK].state, __ATOMIC_RELAXED) != BLOCK_CONDEMNED)
-        return slot;
+        return record;
     u32 now = __atomic_load_n(&tables.moved[epoch], __ATOMIC_ACQUIRE);
     now = now ? now : epoch_move(epoch);
-    if (now == epoch)
-        return slot;
-    u32 known = site_in(*site, slot);
-    slot = now == GONE ? 0 : now << SLOT_EPOCH_SHIFT | (slot & ~SLOT_SAME_EPOCH);
-    *site = slot && known ? site_word(known, slot) : 0;
-    return slot;
+    return now == GONE ? 0 : (record & ~(u64)SLOT_SAME_EPOCH) | now << SLOT_EPOCH_SHIFT;
 }
 
 /* ---- all over the shadow ---- */
 
-static void pair_move(struct accesses *a, struct crowd_slot *place)
+static void crowd_record_move(struct accesses *a, u64 *place)
 {
-    u64 *pair = (u64 *)place, seen = __atomic_load_n(pair, __ATOMIC_RELAXED);
+    u64 seen = __atomic_load_n(place, __ATOMIC_RELAXED), fresh;
     do {
-        u32 site = (u32)(seen >> 32), slot = recycle_slot(a, (u32)seen, &site);
-        u64 fresh = slot | (u64)site << 32;
-        if (slot == (u32)seen ||
-            __atomic_compare_exchange_n(pair, &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-            return;
-    } while (true);
+        fresh = recycle_record(a, seen);
+    } while (fresh != seen &&
+             !__atomic_compare_exchange_n(place, &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
-static void cell_move(struct accesses *a, u64 *cell, u64 *sites)
+static void granule_move(struct accesses *a, u64 addr)
 {
-    u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
-    while (!cell_is_crowd(seen)) {
-        u64 words = __atomic_load_n(sites, __ATOMIC_RELAXED), was = words, fresh = recycle_cell(a, seen, &words);
-        if (fresh == seen)
+    for (;;) {
+        struct granule g = granule_load(addr);
+        if (cell_is_crowd(g.seen))
             return;
-        if (!__atomic_compare_exchange_n(cell, &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-            continue;
-        /* Whoever has written another site meanwhile has one that fits. */
-        __atomic_compare_exchange_n(sites, &was, words, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-        return;
+        u64 newer = recycle_record(a, g.newer), older = g.older ? recycle_record(a, g.older) : 0;
+        if (newer == g.newer && older == g.older)
+            return;
+        if (granule_store(addr, &g, newer ? newer : older, newer ? older : 0))
+            return;
     }
 }
 
@@ -288,17 +287,21 @@ static bool is_condemned(u32 slot)
                                   : epoch_blocks[epoch / EPOCH_BLOCK].state == BLOCK_CONDEMNED;
 }
 
-static void page_move(u64 *cells, u64 *sites, u32 n, void *a)
+static void page_move(u64 addr, u32 n, void *a)
 {
-    u64 clean = 0;
+    const u64 *cells = shadow_cell(addr);
+    u32 clean = 0;
     for (u32 i = 0; i < n; i++) {
         u64 cell = __atomic_load_n(&cells[i], __ATOMIC_RELAXED);
-        if (cell == clean || cell_is_crowd(cell))
+        if (cell & CELL_MORE || cell == CELL_BUSY) {
+            granule_move(a, addr + i * GRANULE);
+        } else if ((u32)cell == clean || cell_is_crowd(cell)) {
             continue;
-        if (is_condemned((u32)cell) || is_condemned((u32)(cell >> 32)))
-            cell_move(a, &cells[i], &sites[i]);
-        else
-            clean = cell;
+        } else if (is_condemned((u32)cell)) {
+            granule_move(a, addr + i * GRANULE);
+        } else {
+            clean = (u32)cell;
+        }
     }
 }
 
@@ -306,14 +309,20 @@ void move_all(struct accesses *a)
 {
     shadow_each_page(page_move, a);
     for (u32 c = 1, used = crowd_used(); c < used; c++)
-        for (u32 i = 0; i < CROWD_SLOTS && i < __atomic_load_n(&crowd_at(c)->n, __ATOMIC_RELAXED); i++)
-            pair_move(a, &crowd_at(c)->slots[i]);
+        for (u32 i = 0; i < CROWD_RECORDS && i < __atomic_load_n(&crowd_at(c)->n, __ATOMIC_RELAXED); i++)
+            crowd_record_move(a, &crowd_at(c)->records[i]);
+}
+
+/* A look through the shadow takes about a microsecond for a page, a block of epochs lasts 25 at the least. */
+bool move_costs_much(void)
+{
+    return pages * 2ULL > limit;
 }
 
 void move_finish(void)
 {
     u32 used = (dest_next + EPOCH_BLOCK - 1) / EPOCH_BLOCK, age = ~0u;
-    for (u32 b = 1; b < epoch_limit; b++) {
+    for (u32 b = 1; b < limit; b++) {
         if (epoch_blocks[b].state != BLOCK_CONDEMNED)
             continue;
         __builtin_memset(&tables.moved[b * EPOCH_BLOCK], 0, EPOCH_BLOCK * sizeof *tables.moved);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "analyze/cell.h"
 #include "base/reserve.h"
 #include "base/sys.h"
 
@@ -21,7 +22,7 @@
 #define GROWTH (BLOCK_BYTES / 2)
 
 static bool watched[BLOCKS]; /* in the planes */
-u64 shadow_cells, shadow_sites;
+u64 shadow_cells, shadow_olders;
 u8 shadow_touched[SHADOW_REGIONS];
 u32 shadow_ntouched;
 
@@ -132,14 +133,14 @@ int shadow_start(void)
         return -ENOMEM;
     __builtin_memcpy(taken, blocks, sizeof taken);
     u32 cells = plane_place(blocks, taken);
-    u32 sites = cells ? plane_place(blocks, taken) : 0;
-    if (!sites) {
+    u32 olders = cells ? plane_place(blocks, taken) : 0;
+    if (!olders) {
         if (cells)
             unreserve(blocks, BLOCKS, cells);
         return -ENOMEM;
     }
     shadow_cells = (u64)cells << BLOCK_SHIFT;
-    shadow_sites = (u64)sites << BLOCK_SHIFT;
+    shadow_olders = (u64)olders << BLOCK_SHIFT;
     __builtin_memcpy(watched, blocks, sizeof watched);
     return 0;
 }
@@ -158,10 +159,10 @@ static bool watches(u64 lo, u64 hi)
 
 static bool block_add(u32 b)
 {
-    u64 cells = (u64)b << BLOCK_SHIFT ^ shadow_cells, sites = (u64)b << BLOCK_SHIFT ^ shadow_sites;
+    u64 cells = (u64)b << BLOCK_SHIFT ^ shadow_cells, olders = (u64)b << BLOCK_SHIFT ^ shadow_olders;
     if (!reserve_at(cells, BLOCK_BYTES))
         return false;
-    if (reserve_at(sites, BLOCK_BYTES))
+    if (reserve_at(olders, BLOCK_BYTES))
         return true;
     reserve_undo(cells, BLOCK_BYTES);
     return false;
@@ -199,8 +200,8 @@ static void plane_clear(u64 lo, u64 hi)
     __builtin_memset((void *)last, 0, hi - last);
 }
 
-/* Sites need not be cleared with their cells, but large ones are to be given back. */
-static void sites_give_back(u64 lo, u64 hi)
+/* Older records need not be cleared with their cells, but large ones are to be given back. */
+static void olders_give_back(u64 lo, u64 hi)
 {
     u64 first = (lo + 4095) & ~4095ULL, last = hi & ~4095ULL;
     if (hi - lo >= CLEAR_BY_STORE && first < last)
@@ -215,7 +216,7 @@ void shadow_clear(u64 addr, u64 size)
         end = end < hi ? end : hi;
         if (watches(lo, end)) {
             plane_clear(lo ^ shadow_cells, ((end - 1) ^ shadow_cells) + 1);
-            sites_give_back(lo ^ shadow_sites, ((end - 1) ^ shadow_sites) + 1);
+            olders_give_back(lo ^ shadow_olders, ((end - 1) ^ shadow_olders) + 1);
         }
         lo = end;
     }
@@ -250,7 +251,7 @@ static void region_pages(int pagemap, u64 lo, shadow_page_fn *fn, void *arg)
         pages_ask(pagemap, addr ^ shadow_cells, entry, PAGES_AT_ONCE);
         for (u32 i = 0; i < PAGES_AT_ONCE; i++, addr += PAGE)
             if (entry[i] & PAGE_USED)
-                fn(shadow_cell(addr), shadow_site(addr), PAGE / 8, arg);
+                fn(addr, PAGE / GRANULE, arg);
     }
 }
 
@@ -280,6 +281,6 @@ void shadow_clear_all(void)
             if (shadow_touched[r]) /* most of its pages have never been */
                 shadow_touched[r] = 0;
         sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_cells, BLOCK_BYTES, MADV_DONTNEED);
-        sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_sites, BLOCK_BYTES, MADV_DONTNEED);
+        sys_call3(SYS_madvise, b << BLOCK_SHIFT ^ shadow_olders, BLOCK_BYTES, MADV_DONTNEED);
     }
 }

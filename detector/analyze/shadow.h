@@ -1,5 +1,5 @@
-/* Shadow memory: for every eight bytes of the program, eight bytes of cells (cell.h) and eight bytes of sites, each at
- * the same address with some of its high bits flipped: a constant of this process.
+/* Shadow memory: for every eight bytes of the program a cell of eight bytes, and room for an older record (cell.h),
+ * each at the same address with some of its high bits flipped: a constant of this process.
  *
  * The constants are chosen when watching begins, by where this process's memory lies: every ASLR setting, position
  * independent or not, legacy layouts. Reserved is what the program's regions can grow to; only what is touched costs
@@ -10,7 +10,7 @@
 #include "base/types.h"
 
 extern u64 shadow_cells __attribute__((visibility("hidden"))); /* what to flip in an address */
-extern u64 shadow_sites __attribute__((visibility("hidden")));
+extern u64 shadow_olders __attribute__((visibility("hidden")));
 
 /* Regions of the program's memory in whose cells something may have been written: set before that is, by who knows that
  * they are covered. */
@@ -34,21 +34,27 @@ static inline void shadow_touch(u64 addr)
 int shadow_start(void);
 /* True when all of [addr, addr + size) is watched. Reserves for new regions where it can. */
 bool shadow_covers(u64 addr, u64 size);
+/* False: shadow_covers tells. */
+static inline bool shadow_surely_covers(u64 addr, u64 size)
+{
+    u64 last = addr + size - 1;
+    return size <= SHADOW_REGION && last >> 47 == 0 && shadow_is_touched(addr) && shadow_is_touched(last);
+}
 /* As if nothing had ever been accessed there. */
 void shadow_clear(u64 addr, u64 size);
 /* Everywhere. For a forked child. */
 void shadow_clear_all(void);
-/* Every page of cells that may have something. `sites` belong to the cells. */
-typedef void shadow_page_fn(u64 *cells, u64 *sites, u32 n, void *arg);
+/* Every page of cells that may have something. `addr`: of the memory of the first of n granules. */
+typedef void shadow_page_fn(u64 addr, u32 n, void *arg);
 void shadow_each_page(shadow_page_fn *fn, void *arg);
 
 static inline u64 *shadow_cell(u64 addr)
 {
     return (u64 *)(uintptr_t)((addr & ~7ULL) ^ shadow_cells);
 }
-static inline u64 *shadow_site(u64 addr)
+static inline u64 *shadow_older(u64 addr)
 {
-    return (u64 *)(uintptr_t)((addr & ~7ULL) ^ shadow_sites);
+    return (u64 *)(uintptr_t)((addr & ~7ULL) ^ shadow_olders);
 }
 
 #endif

@@ -1,26 +1,19 @@
-/* Sites: where an access was made, as a number of 24 bits that a cell's neighbour word can hold.
+/* Sites: where an access was made, as a number of 24 bits that a record of the shadow has room for.
  *
  * A site is a stack, or several with the bytes that each is for: a thread that touches two fields of one granule in one
  * epoch needs one slot for both, and no stack is lost. Sites hold no time and no address, so a program has few. They are
- * this process's, immutable, and never go away.
- *
- * A site word has in its upper 8 bits the low bits of the epoch it belongs to: cell and sites are stored one after the
- * other, and a word that does not fit its slot is not believed. */
+ * this process's, immutable, and never go away. */
 #ifndef SNARL_ANALYZE_SITE_H
 #define SNARL_ANALYZE_SITE_H
 
 #include "analyze/cell.h"
 #include "base/types.h"
 
-#define SITE_BITS 24
-#define SITES (1u << SITE_BITS)
-#define SITE_FREE 1u /* flag: the access was the end of a heap block */
-
 struct site {
     ref_t stack;
     u32 rest; /* next site of a list, 0 at its end */
     u8 mask;  /* bytes that the stack is for; 0: all that the slot has */
-    u8 flags;
+    u8 flags; /* of ACCESS_FLAGS */
     u16 reserved;
     u32 next; /* in the hash bucket */
 };
@@ -32,15 +25,5 @@ u32 site_make(ref_t stack, u32 mask, u32 flags, u32 rest);
 u32 site_merge(u32 old, u32 old_mask, ref_t stack, u32 mask);
 /* What stands for byte 0..7, or NULL. */
 const struct site *site_at(u32 site, u32 byte);
-
-static inline u32 site_word(u32 site, u32 slot)
-{
-    return site | (slot_epoch(slot) & 0xff) << SITE_BITS;
-}
-/* The site in a word, 0 if the word does not belong to this slot. */
-static inline u32 site_in(u32 word, u32 slot)
-{
-    return word >> SITE_BITS == (slot_epoch(slot) & 0xff) ? word & (SITES - 1) : 0;
-}
 
 #endif

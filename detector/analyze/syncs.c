@@ -7,6 +7,10 @@
 
 #include "base/hash.h"
 
+#define SYNC_USE (ACCESS_READ | ACCESS_ATOMIC | ACCESS_USE)
+#define SYNC_BEGIN (ACCESS_WRITE | ACCESS_BEGIN)
+#define SYNC_END (ACCESS_WRITE | ACCESS_END)
+
 /* ---- conditions ---- */
 
 /* The thread that waits for c with this mutex, 0 if it has gone on meanwhile. */
@@ -80,6 +84,7 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
     bool refused = i < 0 && (m->head.attrs & ATTRS_OWNER_CHECKED);
     check_wait_mutexes(t, c, m, refused, stack);
     u32 depth = 0;
+    sync_access(t, cond, SYNC_USE, fp);
     __atomic_store_n(&c->mutex, mutex, __ATOMIC_RELAXED);
     __atomic_fetch_add(&c->waiters, 1, __ATOMIC_SEQ_CST);
     /* The wait is published before the mutex is let go, so a signal sent as soon as it is free finds a waiter. */
@@ -89,6 +94,7 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
     atomicity_new_task(t);
     if (i >= 0) {
         depth = t->held[i].depth;
+        lock_left(t, m, &t->held[i]);
         hb_lock_release(t, m, MODE_EXCLUSIVE);
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST);
         held_remove(t, (u32)i);
@@ -131,10 +137,13 @@ void engine_cond_init(struct thread *t, u64 cond, u32 attrs, const u64 *fp)
     if (o)
         objects_kill(o, false, false);
     object_find(t, cond, OBJ_COND, attrs | ATTR_INITIALISED, fp);
+    sync_access(t, cond, SYNC_BEGIN, fp);
 }
 
 void engine_cond_signal(struct thread *t, u64 cond, bool all, const u64 *fp)
 {
+    if (!interpreter_hides(cond))
+        sync_access(t, cond, SYNC_USE, fp);
     struct object_head *o = objects_get(cond);
     if (!o || o->kind != OBJ_COND || o->state != OBJECT_LIVE) {
         if (o && o->kind == OBJ_COND && o->state == OBJECT_DEAD)
@@ -155,7 +164,8 @@ void engine_cond_signal(struct thread *t, u64 cond, bool all, const u64 *fp)
 void engine_cond_destroy(struct thread *t, u64 cond, const u64 *fp)
 {
     struct object_head *o = objects_get(cond);
-    (void)t, (void)fp;
+    if (!interpreter_hides(cond))
+        sync_access(t, cond, SYNC_END, fp);
     if (o && o->kind == OBJ_COND && o->state == OBJECT_LIVE)
         objects_kill(o, true, ((struct sync_rec *)o)->waiters != 0);
 }
@@ -170,6 +180,7 @@ void engine_barrier_init(struct thread *t, u64 barrier, u32 needed, u32 attrs, c
     struct sync_rec *b = sync_find(t, barrier, OBJ_BARRIER, attrs | ATTR_INITIALISED, fp);
     if (b)
         b->needed = needed;
+    sync_access(t, barrier, SYNC_BEGIN, fp);
 }
 
 /* The round's parties are ordered before everything after it. Nothing to record when no order was noted since the last
@@ -178,6 +189,7 @@ void engine_barrier_arrive(struct thread *t, u64 barrier, const u64 *fp)
 {
     struct run_state *rs = run();
     struct sync_rec *b = sync_find(t, barrier, OBJ_BARRIER, 0, fp);
+    sync_access(t, barrier, SYNC_USE, fp);
     if (!b || !b->needed)
         return;
     ref_t stack = capture(t, fp);
@@ -206,9 +218,9 @@ void engine_barrier_leave(struct thread *t, u64 barrier, const u64 *fp)
 {
     struct run_state *rs = run();
     struct object_head *o = objects_get(barrier);
-    (void)fp;
     wait_withdraw(t);
     hb_barrier_leave(t);
+    sync_access(t, barrier, SYNC_USE, fp); /* it is in use until all have left it */
     if (!o || o->kind != OBJ_BARRIER)
         return;
     struct sync_rec *b = (struct sync_rec *)o;
@@ -221,7 +233,7 @@ void engine_barrier_leave(struct thread *t, u64 barrier, const u64 *fp)
 void engine_barrier_destroy(struct thread *t, u64 barrier, const u64 *fp)
 {
     struct object_head *o = objects_get(barrier);
-    (void)t, (void)fp;
+    sync_access(t, barrier, SYNC_END, fp);
     if (o && o->kind == OBJ_BARRIER && o->state == OBJECT_LIVE)
         objects_kill(o, false, false);
 }

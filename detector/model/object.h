@@ -72,13 +72,14 @@ enum object_region {
     REGION_STACK,
     REGION_SHARED,
     REGION_FILE,
-    REGION_TLS
+    REGION_TLS,
+    REGION_DESCRIPTOR /* no memory of the program's: what stands for a file descriptor */
 };
 
 /* Where an object was born; everything that detector/symbol needs to name its class. */
 struct object_birth {
     ref_t init_stack; /* stack of the init call, or of the first use seen */
-    /* heap: stack (or the one call site known) of the allocation. stack: when the frame is not in init_stack, the one
+    /* heap: stack (or the one call site known) of the allocation. descriptor: of what made it. stack: when the frame is not in init_stack, the one
      * it is in */
     ref_t alloc_stack;
     u8 region; /* enum object_region */
@@ -88,9 +89,10 @@ struct object_birth {
     /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. tls:
      * in the module's TLS segment. */
     u64 offset;
-    u64 alloc_size; /* heap: size as asked for. stack: the return address in that frame, 0 if unknown */
-    ref_t name;     /* arena string, with ATTR_NAMED */
-    ref_t thread;   /* thread that was there */
+    /* heap: size as asked for. stack: the return address in that frame, 0 if unknown. descriptor: its number */
+    u64 alloc_size;
+    ref_t name;   /* arena string, with ATTR_NAMED */
+    ref_t thread; /* thread that was there */
 };
 
 /* Common head of lock_rec and sync_rec. 32 bytes. */
@@ -138,6 +140,13 @@ struct lock_rec {
     struct object_birth birth;
     struct sync_clock clock; /* left by its last exclusive holder; protected by the lock itself */
     u32 section;             /* exclusive acquires since accesses are watched; protected by the lock itself */
+    /* While accesses are watched (lock_life.c): */
+    u32 begun_lane; /* its initialisation, as a time of that lane; */
+    u64 begun_time; /* 0: not seen */
+    ref_t user;     /* the last to let it go, and where it was taken */
+    ref_t user_stack;
+    u64 user_pc;
+    u32 user_number; /* of that thread */
     u32 reserved;
 };
 

@@ -23,12 +23,25 @@ void advice_lost(const json_t *finding, struct advice *a);
 /* One side of a finding about memory. */
 struct advice_access {
     const json_t *event;
-    bool write, atomic, free, allocation; /* a free is a write, too, and so is an allocation */
+    enum advice_verb {
+        VERB_READ,
+        VERB_WRITE,
+        VERB_FREE,
+        VERB_ALLOCATE,
+        /* of a thing that is more than its bytes, a lock or a descriptor: */
+        VERB_USE,
+        VERB_INIT,
+        VERB_CLOSE,
+        VERB_DESTROY,
+        ADVICE_VERBS
+    } verb;
+    bool write, atomic, free, allocation; /* of the verb: all but reads and uses write */
 };
 /* The earlier access, then the later one. Returns how many there are. */
 size_t advice_accesses(const json_t *finding, struct advice_access out[2]);
-/* 0 it reads, 1 writes, 2 frees, 3 allocates. */
-int advice_verb(const struct advice_access *a);
+/* Of a race for a lock or a descriptor: what it leads to, and what to do. False: it is no such race. */
+bool advice_thing_why(const json_t *finding, const struct advice_access a[2], struct buffer *b);
+bool advice_thing_fix(const json_t *finding, const struct advice_access a[2], struct buffer *b);
 /* Is code of this language in the stacks? */
 bool advice_speaks(const json_t *finding, const char *language);
 void advice_stuck(const json_t *finding, struct advice *a);

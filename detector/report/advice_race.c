@@ -5,18 +5,40 @@
 #include <string.h>
 
 #include "advice.h"
+#include "base/types.h"
 #include "label.h"
+
+/* False: the event is no access. */
+static bool access_of(const json_t *event, struct advice_access *a)
+{
+    static const struct {
+        const char *action;
+        enum advice_verb verb;
+    } actions[] = {{"read", VERB_READ},          {"write", VERB_WRITE}, {"atomic-read", VERB_READ},
+                   {"atomic-write", VERB_WRITE}, {"free", VERB_FREE},   {"use", VERB_USE},
+                   {"init", VERB_INIT},          {"close", VERB_CLOSE}, {"destroy", VERB_DESTROY}};
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+        if (!label_is(event, "action", actions[i].action))
+            continue;
+        bool allocation = json_is_true(json_object_get(event, "allocation"));
+        *a = (struct advice_access){.event = event,
+                                    .verb = allocation ? VERB_ALLOCATE : actions[i].verb,
+                                    .atomic = strncmp(actions[i].action, "atomic", 6) == 0,
+                                    .allocation = allocation};
+        a->free = a->verb == VERB_FREE;
+        a->write = a->verb != VERB_READ && a->verb != VERB_USE;
+        return true;
+    }
+    return false;
+}
 
 size_t advice_accesses(const json_t *finding, struct advice_access out[2])
 {
     const json_t *e;
     size_t i, n = 0;
     json_array_foreach (json_object_get(finding, "events"), i, e) {
-        bool free = label_is(e, "action", "free"),
-             atomic = label_is(e, "action", "atomic-read") || label_is(e, "action", "atomic-write"),
-             write = label_is(e, "action", "write") || label_is(e, "action", "atomic-write") || free;
-        if (n < 2 && (write || atomic || label_is(e, "action", "read")))
-            out[n++] = (struct advice_access){e, write, atomic, free, json_is_true(json_object_get(e, "allocation"))};
+        if (n < 2 && access_of(e, &out[n]))
+            n++;
     }
     if (n == 2) { /* results have the later one first */
         struct advice_access later = out[0];
@@ -24,11 +46,6 @@ size_t advice_accesses(const json_t *finding, struct advice_access out[2])
         out[1] = later;
     }
     return n;
-}
-
-int advice_verb(const struct advice_access *a)
-{
-    return a->free ? 2 : a->allocation ? 3 : a->write;
 }
 
 /* What a data race consists of. */
@@ -137,11 +154,11 @@ static void race_of(const json_t *finding, struct race *r)
 
 static const char *participle(const struct advice_access *a)
 {
-    if (a->free || a->allocation)
-        return a->free ? "freed" : "allocated";
-    if (a->write)
-        return a->atomic ? "atomically written" : "written";
-    return a->atomic ? "atomically read" : "read";
+    static const char *const words[ADVICE_VERBS] = {"read", "written",     "freed",  "allocated",
+                                                    "used", "initialised", "closed", "destroyed"};
+    if (a->atomic)
+        return a->write ? "atomically written" : "atomically read";
+    return words[a->verb];
 }
 
 /* "in add()", or "by T2 (worker)" */
@@ -186,8 +203,10 @@ static void race_title(const struct race *r, struct buffer *b)
 
 static void why_sides(const struct race *r, struct buffer *b)
 {
-    static const char *const past[4] = {"read", "wrote", "freed", "allocated"}, *const now[4] = {"reads", "writes",
-                                                                                                 "frees", "allocates"};
+    static const char *const past[ADVICE_VERBS] = {"read", "wrote",       "freed",  "allocated",
+                                                   "used", "initialised", "closed", "destroyed"};
+    static const char *const now[ADVICE_VERBS] = {"reads", "writes",      "frees",  "allocates",
+                                                  "uses",  "initialises", "closes", "destroys"};
     const struct advice_access *x = &r->a[0], *y = &r->a[1];
     put_thread(b, r, x);
     if (r->same_line) {
@@ -198,13 +217,13 @@ static void why_sides(const struct race *r, struct buffer *b)
         buffer_put(b, ".");
         return;
     }
-    buffer_print(b, " %s ", past[advice_verb(x)]);
+    buffer_print(b, " %s ", past[x->verb]);
     put_memory(b, r);
     buffer_put(b, " in ");
     put_place(b, x);
     buffer_put(b, "; ");
     put_thread(b, r, y);
-    buffer_print(b, " %s it in ", now[advice_verb(y)]);
+    buffer_print(b, " %s it in ", now[y->verb]);
     put_place(b, y);
     buffer_put(b, ".");
 }
@@ -249,6 +268,8 @@ static bool on_anothers_stack(const struct race *r)
 static void why_harm(const struct race *r, struct buffer *b)
 {
     const char *name = label_text(r->memory, "name"), *brace = strchr(name, '{');
+    if (advice_thing_why(r->finding, r->a, b))
+        return;
     if (r->freed == &r->a[0])
         buffer_put(b, " This is a use after free: the block may belong to somebody else by then.");
     else if (r->freed)
@@ -389,6 +410,8 @@ static void fix_lives(const struct race *r, struct buffer *b)
 
 static void race_fix(const struct race *r, struct buffer *b)
 {
+    if (advice_thing_fix(r->finding, r->a, b))
+        return;
     if (r->freed || r->a[0].free) {
         buffer_put(b, "Free it only when nobody can use it any more: join the threads that use it first, or count its "
                       "users and let the last one free it. A lock around the use alone does not help: what finds the "

@@ -47,7 +47,8 @@ json_t *collect_memory(struct names *n, const struct finding_rec *f, const struc
     snprintf(address, sizeof address, "0x%llx", (unsigned long long)f->mem_address);
     json_object_set_new(j, "address", json_string(address));
     bool stack = birth.region == REGION_STACK || birth.region == REGION_TLS;
-    *thread = birth.region == REGION_HEAP ? birth.thread : stack ? owner : 0;
+    bool made = birth.region == REGION_HEAP || birth.region == REGION_DESCRIPTOR;
+    *thread = made ? birth.thread : stack ? owner : 0;
     struct thread_rec r;
     if (*thread && view_get(*thread, &r, sizeof r) && r.number)
         json_object_set_new(j, "thread", json_integer(r.number));

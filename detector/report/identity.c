@@ -182,6 +182,8 @@ static char *side_word(const json_t *stack, int most)
 static bool asks(const json_t *finding, const json_t *event)
 {
     static const char *const telling[] = {"hold", "init", "create"};
+    if (strcmp(text_at(finding, "kind"), "data-race") == 0)
+        return true;
     for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
         if (strcmp(text_at(event, "action"), telling[i]) == 0)
             return false;

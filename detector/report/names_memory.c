@@ -4,6 +4,7 @@
 
 #include "buffer.h"
 #include "escape.h"
+#include "label.h"
 #include "names_internal.h"
 
 #define MAX_SITES 16u
@@ -19,6 +20,8 @@ static const char *region_name(u32 region)
     case REGION_SHARED:
     case REGION_FILE:
         return "shared";
+    case REGION_DESCRIPTOR:
+        return "descriptor";
     default: /* also what the program has mapped itself */
         return "heap";
     }
@@ -128,8 +131,30 @@ static void name_stack(struct names *n, struct symbol_site site, int64_t offset,
         d->name.class_name = d->name.local = "stack";
 }
 
+/* A file descriptor, named by who made it. */
+static json_t *descriptor(struct names *n, const struct object_birth *b, u64 size)
+{
+    json_t *stack = b->alloc_stack ? names_stack(n, b->alloc_stack, 0, 0) : json_array();
+    const json_t *frame = label_frame(stack);
+    const char *function = label_text(frame, "function");
+    struct buffer name = {0}, shown = {0};
+    buffer_print(&name, *function ? "%s:descriptor" : "descriptor", function);
+    buffer_print(&shown, "file descriptor %llu", (unsigned long long)b->alloc_size);
+    char *name_text = buffer_take(&name), *shown_text = buffer_take(&shown);
+    json_t *j = json_pack("{s:I,s:s,s:o,s:I}", "size", (json_int_t)(size & INT64_MAX), "region", "descriptor", "born",
+                          stack, "descriptor", (json_int_t)(b->alloc_size & INT64_MAX));
+    set_text(j, "name", name_text);
+    set_text(j, "function", function);
+    set_text(j, "shown", shown_text);
+    free(name_text);
+    free(shown_text);
+    return j;
+}
+
 json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, const ref_t *use, u32 nuse)
 {
+    if (b->region == REGION_DESCRIPTOR)
+        return descriptor(n, b, size);
     struct data_name d = {0};
     json_t *j = json_object();
     ref_t frame_stack = b->alloc_stack ? b->alloc_stack : b->init_stack ? b->init_stack : nuse ? use[0] : 0;

@@ -56,7 +56,7 @@ static void put_access(struct text *t, const json_t *f, const struct advice_acce
     text_label(t, STYLE_STRONG, label_thread(f, label_number(a->event, "thread")));
     buffer_put(&t->out, verb);
     text_label(t, STYLE_STRONG, label_memory(f));
-    if (size > 0 && advice_verb(a) < 2)
+    if (size > 0 && a->verb <= VERB_WRITE)
         buffer_print(&t->out, " (%lld byte%s)", (long long)size, size == 1 ? "" : "s");
     if (a->atomic)
         buffer_put(&t->out, ", atomically");
@@ -83,17 +83,19 @@ static void put_pair(struct text *t, const json_t *f)
     const json_t *event;
     size_t i;
     json_array_foreach (json_object_get(f, "events"), i, event) {
-        struct advice_access a = {.event = event, .write = i > 0};
+        struct advice_access a = {.event = event, .verb = i > 0 ? VERB_WRITE : VERB_READ, .write = i > 0};
         put_access(t, f, &a, verbs[i < 3 ? i : 2]);
     }
 }
 
 void text_accesses(struct text *t, const json_t *f)
 {
-    static const char *const verbs[4][2] = {{" reads ", " earlier read "},
-                                            {" writes ", " earlier wrote "},
-                                            {" frees ", " earlier freed "},
-                                            {" allocates ", " earlier allocated "}};
+    static const char *const verbs[ADVICE_VERBS][2] = {
+        {" reads ", " earlier read "},    {" writes ", " earlier wrote "},
+        {" frees ", " earlier freed "},   {" allocates ", " earlier allocated "},
+        {" uses ", " earlier used "},     {" initialises ", " earlier initialised "},
+        {" closes ", " earlier closed "}, {" destroys ", " earlier destroyed "},
+    };
     if (label_is(f, "kind", "atomicity")) {
         put_pair(t, f);
         return;
@@ -101,7 +103,7 @@ void text_accesses(struct text *t, const json_t *f)
     struct advice_access a[2];
     size_t n = advice_accesses(f, a);
     for (size_t i = n; i-- > 0;) /* the later one first: that is where it was noticed */
-        put_access(t, f, &a[i], verbs[advice_verb(&a[i])][i + 1 < n]);
+        put_access(t, f, &a[i], verbs[a[i].verb][i + 1 < n]);
 }
 
 static void put_bytes(struct text *t, json_int_t n, const char *before)
@@ -144,6 +146,19 @@ static void put_region(struct text *t, const json_t *f, const json_t *memory)
     }
 }
 
+/* Where it was made; what: the word for that, NULL for none. */
+static void put_origin(struct text *t, const json_t *f, const json_t *memory, const char *what)
+{
+    const json_t *born = json_object_get(memory, "born");
+    if (what && json_array_size(born)) {
+        buffer_put(&t->out, what);
+        put_owner(t, f, memory, " by ");
+    }
+    buffer_put(&t->out, "\n");
+    if (what && json_array_size(born))
+        text_stack(t, born, 6);
+}
+
 void text_memory(struct text *t, const json_t *f)
 {
     const json_t *memory = json_object_get(f, "memory"), *declared = json_object_get(memory, "declared"),
@@ -152,6 +167,10 @@ void text_memory(struct text *t, const json_t *f)
     json_int_t size = label_number(memory, "object_size");
     buffer_put(&t->out, "  ");
     text_label(t, STYLE_STRONG, label_memory(f));
+    if (label_is(memory, "region", "descriptor")) {
+        put_origin(t, f, memory, ", opened");
+        return;
+    }
     if (*type && escape_columns(type) <= MOST_TYPE) {
         buffer_print(&t->out, ": %s", type);
         between = ", ";
@@ -165,12 +184,5 @@ void text_memory(struct text *t, const json_t *f)
             buffer_print(&t->out, ":%lld", (long long)label_number(declared, "line"));
     }
     bool allocated = label_is(memory, "region", "heap") || label_is(memory, "region", "shared");
-    if (allocated && json_array_size(born)) {
-        buffer_put(&t->out, "\n    allocated");
-        put_owner(t, f, memory, " by ");
-        buffer_put(&t->out, "\n");
-        text_stack(t, born, 6);
-        return;
-    }
-    buffer_put(&t->out, "\n");
+    put_origin(t, f, memory, allocated && json_array_size(born) ? "\n    allocated" : NULL);
 }

@@ -24,7 +24,6 @@ static __attribute__((noinline)) void access_miss(u64 addr, u64 size, u32 kind)
 {
     const u64 *fp = INTERCEPTOR_FP();
     struct thread *t = snarl_thread;
-    __builtin_prefetch(shadow_site(addr), 1);
     if (snarl_likely((uintptr_t)t > 1) && snarl_likely(!t->inside) &&
         snarl_likely(access_quick(t, addr, granule_mask(addr, (u32)size), kind, fp)))
         return;
@@ -56,7 +55,7 @@ static __attribute__((noinline)) void range_miss(u64 addr, u64 size, u32 kind)
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
-    access_range(t, addr, size, kind, fp);
+    access_range_by_call(t, addr, size, kind, fp);
     interceptor_leave(t);
 }
 
@@ -64,7 +63,13 @@ static SNARL_HOT bool known(u64 addr, u32 size, u32 kind)
 {
     if (size > GRANULE)
         return access_is_known(addr, SLOT_MASK, kind) && access_is_known(addr + GRANULE, SLOT_MASK, kind);
-    return access_is_known(addr, granule_mask(addr, size), kind);
+    return access_is_known(addr, size == GRANULE ? SLOT_MASK : granule_mask(addr, size), kind);
+}
+
+/* Compilers say that it is; pointers that were cast may say otherwise. */
+static SNARL_HOT bool aligned(u64 addr, u32 size)
+{
+    return !(addr % (size < GRANULE ? size : GRANULE));
 }
 
 static SNARL_HOT bool inside_granules(u64 addr, u32 size)
@@ -76,7 +81,9 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
     EXPORT void name(void *p);                                                                                         \
     EXPORT void name(void *p)                                                                                          \
     {                                                                                                                  \
-        if (snarl_unlikely(!known((u64)p, size, kind)))                                                                \
+        if (snarl_unlikely(!aligned((u64)p, size)))                                                                    \
+            access_miss_wide((u64)p, size, kind);                                                                      \
+        else if (snarl_unlikely(!known((u64)p, size, kind)))                                                           \
             (size > GRANULE ? access_miss_wide : access_miss)((u64)p, size, kind);                                     \
     }
 #define HOOK_UNALIGNED(name, size, kind)                                                                               \
@@ -92,7 +99,9 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
     EXPORT void name(void *p, void *pc)                                                                                \
     {                                                                                                                  \
         (void)pc;                                                                                                      \
-        if (snarl_unlikely(!known((u64)p, size, kind)))                                                                \
+        if (snarl_unlikely(!aligned((u64)p, size)))                                                                    \
+            access_miss_wide((u64)p, size, kind);                                                                      \
+        else if (snarl_unlikely(!known((u64)p, size, kind)))                                                           \
             (size > GRANULE ? access_miss_wide : access_miss)((u64)p, size, kind);                                     \
     }
 
@@ -148,7 +157,7 @@ static SNARL_HOT void range_seen(u64 addr, u64 size, u32 kind, const u64 *fp)
     struct thread *t = access_now ? interceptor_enter(fp) : NULL;
     if (!t)
         return;
-    access_range(t, addr, size, kind, fp);
+    access_range_by_call(t, addr, size, kind, fp);
     interceptor_leave(t);
 }
 

@@ -1,15 +1,15 @@
 /* __tsan_atomic*: the atomic operations of programs that a compiler has instrumented (gcc's and clang's thread
- * sanitizer). Called by such code instead of the operation. May wait for a stripe; the engine's locks in slow paths;
- * allocates only what the engine does.
+ * sanitizer). Called by such code instead of the operation. May wait for a guard of the engine's (hb_hold_take); takes
+ * its locks in slow paths; allocates only what the engine does.
  *
- * Each function does the operation with at least the order that it was asked for, and tells the engine in this order:
- * the access, for what another thread does after it has seen the operation is later; what the order releases; the
- * operation; what it acquires. Release and acquire are in one step with the operation (stripe.h).
+ * Each function does the operation with at least the order that it was asked for, and tells the engine before: the
+ * access, for what another thread does after it has seen the operation is later; what the order acquires and releases,
+ * in one step with the operation. What is known already, relaxed or not yet released by anybody, needs no guard and
+ * enters nothing.
  *
  * A faulting address faults before anything is entered: the program's handler then runs watched. */
 #include "analyze/access_hot.h"
 #include "interceptor.h"
-#include "stripe.h"
 
 typedef u8 atomic8;
 typedef u16 atomic16;
@@ -117,12 +117,17 @@ struct site {
     u64 addr;
     u32 size;
     const u64 *fp;
-    struct stripe_hold hold;
+    struct hb_hold hold;
 };
 
 static SNARL_HOT void touch(u64 addr)
 {
     (void)*(const volatile u8 *)addr;
+}
+
+static SNARL_HOT u64 key_of(u64 addr)
+{
+    return hb_key(HB_ADDRESS, addr);
 }
 
 /* False: nobody watches, or not this thread now; then only the operation is to be done. */
@@ -135,80 +140,74 @@ static SNARL_HOT bool enter(struct site *s, u64 addr, u32 size, const u64 *fp)
     s->addr = addr;
     s->size = size;
     s->fp = fp;
-    s->hold.stripe = NULL;
+    s->hold.bucket = NULL;
     return s->t != NULL;
 }
 static SNARL_HOT void leave(struct site *s)
 {
-    if (s->hold.stripe)
-        stripe_give(&s->hold);
+    if (s->hold.bucket)
+        hb_hold_give(&s->hold);
     interceptor_leave(s->t);
+}
+
+static SNARL_HOT bool in_granule(u64 addr, u32 size)
+{
+    return addr % GRANULE + size <= GRANULE;
 }
 
 static SNARL_HOT void tell_access(struct site *s, u32 write)
 {
     u32 kind = ACCESS_ATOMIC | write, mask = granule_mask(s->addr, s->size);
-    if (snarl_unlikely(s->addr % GRANULE + s->size > GRANULE))
+    if (snarl_unlikely(access_now == ACCESS_NO_EPOCH))
+        access_epoch_begin(s->t);
+    if (snarl_unlikely(!in_granule(s->addr, s->size)))
         access_range(s->t, s->addr, s->size, kind, s->fp);
     else if (!access_is_known(s->addr, mask, kind) && !access_quick(s->t, s->addr, mask, kind, s->fp))
         access_seen(s->t, s->addr, s->size, kind, s->fp);
 }
-static SNARL_HOT void tell_read(struct site *s, int order)
+
+/* What the order means for the clock. */
+static SNARL_HOT u32 meaning(int order, bool reads, bool writes)
 {
-    if (acquires(order))
-        hb_acquire(s->t, hb_key(HB_ADDRESS, s->addr));
-    else
-        hb_relaxed_read(s->t, hb_key(HB_ADDRESS, s->addr));
-}
-/* The write of a read-modify-write: what earlier releases have left stays. */
-static SNARL_HOT void tell_write(struct site *s, int order)
-{
-    if (releases(order))
-        hb_release(s->t, hb_key(HB_ADDRESS, s->addr));
-    else
-        hb_relaxed_write(s->t, hb_key(HB_ADDRESS, s->addr));
+    u32 what = 0;
+    if (reads)
+        what |= acquires(order) ? HB_ACQUIRE : HB_READ;
+    if (writes)
+        what |= releases(order) ? HB_RELEASE : HB_WRITE;
+    return what;
 }
 
-static void before_store(struct site *s, int order)
+/* A relaxed operation that has happened in this epoch, or none is to be looked at, and that tells nothing of order. */
+static SNARL_HOT bool plain_read(u64 addr, u32 size)
+{
+    return in_granule(addr, size) && access_is_known(addr, granule_mask(addr, size), ACCESS_ATOMIC) &&
+           hb_has_nothing(key_of(addr));
+}
+static SNARL_HOT bool plain_write(u64 addr, u32 size)
+{
+    const struct access_frames *f = access_frames;
+    return f && !f->fenced && in_granule(addr, size) &&
+           access_is_known(addr, granule_mask(addr, size), ACCESS_ATOMIC | ACCESS_WRITE);
+}
+
+/* Relaxed: no clock has to belong to the value. */
+static SNARL_HOT void tell_relaxed(struct site *s, bool reads, bool writes)
+{
+    if (writes)
+        hb_relaxed_write(s->t, key_of(s->addr));
+    if (reads)
+        hb_relaxed_read(s->t, key_of(s->addr));
+}
+
+static SNARL_HOT void before_write(struct site *s, int order, bool reads)
 {
     tell_access(s, ACCESS_WRITE);
-    if (releases(order))
-        stripe_take(&s->hold, s->addr);
-    if (releases(order) && snarl_likely(!s->hold.overruled))
-        hb_release_store(s->t, hb_key(HB_ADDRESS, s->addr));
-    else
-        tell_write(s, order);
-}
-
-static void before_update(struct site *s, int order)
-{
-    tell_access(s, ACCESS_WRITE);
-    if (order != __ATOMIC_RELAXED)
-        stripe_take(&s->hold, s->addr);
-    tell_write(s, order);
-}
-
-/* The word of a stripe that nobody holds. After a while any: its holder waits for a processor, or for ever. */
-static u32 settled(const struct stripe *s)
-{
-    u32 word;
-    for (u32 n = 0; ((word = __atomic_load_n(&s->word, __ATOMIC_ACQUIRE)) & 1) && n < 1000; n++)
-        __builtin_ia32_pause();
-    return word;
-}
-
-/* After a load, and the acquire that belongs to it: true when nobody came between. The last try holds the stripe. */
-#define LOAD_TRIES 4
-static SNARL_HOT bool load_settled(struct site *s, u32 *word, u32 *tries)
-{
-    const struct stripe *stripe = stripe_of(s->addr);
-    if (s->hold.stripe || (snarl_likely(!(*word & 1)) && __atomic_load_n(&stripe->word, __ATOMIC_ACQUIRE) == *word))
-        return true;
-    if (++*tries < LOAD_TRIES)
-        *word = settled(stripe);
-    else
-        stripe_take(&s->hold, s->addr);
-    return false;
+    if (order == __ATOMIC_RELAXED) {
+        tell_relaxed(s, reads, true);
+        return;
+    }
+    hb_hold_take(&s->hold, s->t, key_of(s->addr));
+    hb_hold_tell(&s->hold, meaning(order, reads, true) | (reads ? 0 : HB_REPLACE));
 }
 
 /* ---- the interface ---- */
@@ -218,16 +217,21 @@ static SNARL_HOT bool load_settled(struct site *s, u32 *word, u32 *tries)
     EXPORT atomic##bits __tsan_atomic##bits##_load(const volatile atomic##bits *a, int order)                          \
     {                                                                                                                  \
         struct site s;                                                                                                 \
-        if (!enter(&s, (u64)a, sizeof *a, INTERCEPTOR_FP()))                                                           \
-            return load_##bits(a);                                                                                     \
-        atomic##bits value;                                                                                            \
-        u32 word = __atomic_load_n(&stripe_of(s.addr)->word, __ATOMIC_ACQUIRE), tries = 0;                             \
+        atomic##bits value = load_##bits(a);                                                                           \
         order = order_of(order);                                                                                       \
+        if (!access_on || (!hb_spilled && plain_read((u64)a, sizeof *a)) ||                                            \
+            !enter(&s, (u64)a, sizeof *a, INTERCEPTOR_FP()))                                                           \
+            return value;                                                                                              \
         tell_access(&s, 0);                                                                                            \
-        do {                                                                                                           \
+        u32 word = hb_look(key_of(s.addr));                                                                            \
+        value = load_##bits(a);                                                                                        \
+        if (!acquires(order)) {                                                                                        \
+            tell_relaxed(&s, true, false);                                                                             \
+        } else if (!hb_knew(s.t, key_of(s.addr), word)) {                                                              \
+            hb_hold_take(&s.hold, s.t, key_of(s.addr));                                                                \
+            hb_hold_tell(&s.hold, HB_ACQUIRE);                                                                         \
             value = load_##bits(a);                                                                                    \
-            tell_read(&s, order);                                                                                      \
-        } while (!load_settled(&s, &word, &tries));                                                                    \
+        }                                                                                                              \
         leave(&s);                                                                                                     \
         return value;                                                                                                  \
     }
@@ -238,11 +242,12 @@ static SNARL_HOT bool load_settled(struct site *s, u32 *word, u32 *tries)
     {                                                                                                                  \
         struct site s;                                                                                                 \
         order = order_of(order);                                                                                       \
-        if (!enter(&s, (u64)a, sizeof *a, INTERCEPTOR_FP())) {                                                         \
+        if ((order == __ATOMIC_RELAXED && plain_write((u64)a, sizeof *a)) ||                                           \
+            !enter(&s, (u64)a, sizeof *a, INTERCEPTOR_FP())) {                                                         \
             store_##bits(a, v, order);                                                                                 \
             return;                                                                                                    \
         }                                                                                                              \
-        before_store(&s, order);                                                                                       \
+        before_write(&s, order, false);                                                                                \
         store_##bits(a, v, order);                                                                                     \
         leave(&s);                                                                                                     \
     }
@@ -252,17 +257,17 @@ static SNARL_HOT bool load_settled(struct site *s, u32 *word, u32 *tries)
     EXPORT atomic##bits __tsan_atomic##bits##_##name(volatile atomic##bits *a, atomic##bits v, int order)              \
     {                                                                                                                  \
         struct site s;                                                                                                 \
-        if (!enter(&s, (u64)a, sizeof *a, INTERCEPTOR_FP()))                                                           \
-            return name##_##bits(a, v);                                                                                \
         order = order_of(order);                                                                                       \
-        before_update(&s, order);                                                                                      \
+        if ((order == __ATOMIC_RELAXED && plain_write((u64)a, sizeof *a) && hb_has_nothing(key_of((u64)a))) ||         \
+            !enter(&s, (u64)a, sizeof *a, INTERCEPTOR_FP()))                                                           \
+            return name##_##bits(a, v);                                                                                \
+        before_write(&s, order, true);                                                                                 \
         atomic##bits old = name##_##bits(a, v);                                                                        \
-        tell_read(&s, order);                                                                                          \
         leave(&s);                                                                                                     \
         return old;                                                                                                    \
     }
 
-/* A comparison that is about to fail is a read only: it must not leave the thread's clock there. Under the stripe
+/* A comparison that is about to fail is a read only: it must not leave the thread's clock there. Under the guard
  * hardly anything can come between the look and the operation; and then the write was announced in vain. */
 #define COMPARE(bits)                                                                                                  \
     static bool compare_##bits(volatile atomic##bits *a, atomic##bits *expected, atomic##bits desired, int order,      \
@@ -273,18 +278,22 @@ static SNARL_HOT bool load_settled(struct site *s, u32 *word, u32 *tries)
             return cas_##bits(a, expected, desired);                                                                   \
         order = order_of(order);                                                                                       \
         failure = order_of(failure);                                                                                   \
+        bool told = load_##bits(a) == *expected;                                                                       \
+        tell_access(&s, told ? ACCESS_WRITE : 0);                                                                      \
         if ((order | failure) != __ATOMIC_RELAXED)                                                                     \
-            stripe_take(&s.hold, s.addr);                                                                              \
+            hb_hold_take(&s.hold, s.t, key_of(s.addr));                                                                \
         atomic##bits seen = load_##bits(a);                                                                            \
         bool done = seen == *expected;                                                                                 \
-        tell_access(&s, done ? ACCESS_WRITE : 0);                                                                      \
-        if (done) {                                                                                                    \
-            tell_write(&s, order);                                                                                     \
+        if (done && !told)                                                                                             \
+            tell_access(&s, ACCESS_WRITE);                                                                             \
+        if ((order | failure) == __ATOMIC_RELAXED)                                                                     \
+            tell_relaxed(&s, true, done);                                                                              \
+        else                                                                                                           \
+            hb_hold_tell(&s.hold, meaning(done ? order : failure, true, done));                                        \
+        if (done)                                                                                                      \
             done = cas_##bits(a, expected, desired);                                                                   \
-        } else {                                                                                                       \
+        else                                                                                                           \
             *expected = seen;                                                                                          \
-        }                                                                                                              \
-        tell_read(&s, done ? order : failure);                                                                         \
         leave(&s);                                                                                                     \
         return done;                                                                                                   \
     }                                                                                                                  \

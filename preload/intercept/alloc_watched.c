@@ -24,6 +24,11 @@ static u64 bytes_of(void *p, u64 asked)
     return usable > asked ? usable : asked;
 }
 
+static ref_t capture(struct thread *t, const u64 *fp)
+{
+    return engine_hooks.capture ? engine_hooks.capture(t, fp) : 0;
+}
+
 /* ---- the beginning ---- */
 
 void alloc_watched_new(void *p, u64 n, const u64 *fp, bool or_runtime)
@@ -34,16 +39,17 @@ void alloc_watched_new(void *p, u64 n, const u64 *fp, bool or_runtime)
         hooks_update(); /* the loader and new modules allocate */
     struct thread *t = interceptor_enter(fp);
     struct block b = {.base = (u64)p, .size = n};
+    bool direct = t && watched_directly(fp);
     if (t) {
-        b.stack = engine_hooks.capture ? engine_hooks.capture(t, fp) : 0;
+        b.stack = direct ? access_call_stack(t, fp) : capture(t, fp);
         b.thread = t->rec->number;
     }
     if (!blocks_put(&b, t != NULL))
         run_lost(LOSS_heap_blocks);
     if (!t)
         return;
-    if (watched_call(fp, or_runtime))
-        access_block_new(t, (u64)p, bytes_of(p, n), fp);
+    if (direct || watched_call(fp, or_runtime))
+        access_block_new(t, (u64)p, bytes_of(p, n), b.stack, fp);
     else
         access_forget(t, (u64)p, bytes_of(p, n));
     interceptor_leave(t);
@@ -68,8 +74,11 @@ static bool ends(struct thread *t, void *p, struct block *b, const u64 *fp, bool
     u64 n = bytes_of(p, known ? b->size : 1);
     if (t && engine_memory_has_objects(addr, n))
         engine_memory_gone(t, addr, n, fp);
-    if (t && watched_call(fp, or_runtime))
-        access_block_gone(t, addr, n, fp);
+    bool direct = t && watched_directly(fp);
+    blocks_ending = addr;
+    if (direct || (t && watched_call(fp, or_runtime)))
+        access_block_gone(t, addr, n, direct, fp);
+    blocks_ending = 0;
     b->size = n;
     return known && n <= QUARANTINE_LARGEST;
 }
@@ -86,13 +95,12 @@ void alloc_watched_gone(void *p, const u64 *fp, bool or_runtime)
 
 static void release(void *p, const u64 *fp, bool or_runtime)
 {
-    u64 out[QUARANTINE_OUT];
     struct block b = {0};
     if (!p)
         return;
     struct thread *t = interceptor_enter(fp);
     bool waits = ends(t, p, &b, fp, or_runtime);
-    u32 n = waits ? quarantine_put((u64)p, b.size, out) : 0;
+    u64 over = waits ? quarantine_put((u64)p, b.size) : 0;
     if (t)
         interceptor_leave(t);
     /* Freed twice: the real allocator is to see both, as it would without us. */
@@ -100,8 +108,8 @@ static void release(void *p, const u64 *fp, bool or_runtime)
         REAL(free)(p);
     if (!waits)
         free_really((u64)p, t != NULL);
-    while (n)
-        free_really(out[--n], t != NULL);
+    if (over)
+        REAL(free)((void *)over);
 }
 
 void alloc_watched_free(void *p, const u64 *fp)
@@ -120,7 +128,7 @@ static bool make_room(void)
     u64 addr;
     bool any = false;
     while ((addr = quarantine_any())) {
-        free_really(addr, false);
+        REAL(free)((void *)addr);
         any = true;
     }
     return any;

@@ -136,13 +136,13 @@ static void objects_end(struct thread *t, u64 addr, u64 size, const u64 *fp)
 void own_block_new(struct thread *t, u64 addr, u64 size, const u64 *fp)
 {
     objects_end(t, addr, size, fp);
-    access_block_new(t, addr, size, fp);
+    access_block_new(t, addr, size, 0, fp);
 }
 
 void own_block_gone(struct thread *t, u64 addr, u64 size, const u64 *fp)
 {
     objects_end(t, addr, size, fp);
-    access_block_gone(t, addr, size, fp);
+    access_block_gone(t, addr, size, false, fp);
 }
 
 void intended_race(struct thread *t, u64 addr, u64 size, const char *why)

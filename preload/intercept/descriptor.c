@@ -5,41 +5,113 @@
  * are not seen (closedir). A vfork child has descriptors of its own, but shares the table: it changes nothing. */
 #include "descriptor.h"
 
+#include "base/sys.h"
 #include "start.h"
 #include "transfer.h"
 
-/* fd is new; made: it belongs to something that no other descriptor leads to. */
-static int fresh(int fd, bool made)
+/* ---- the descriptor itself, as data: its use is a read, its end a write (docs/decisions/0011) ---- */
+
+static bool is_open(int fd)
 {
+    return sys_call3(SYS_fcntl, fd, F_GETFD, 0) >= 0;
+}
+
+/* What was done with the number before has nothing to do with what it stands for now. */
+static void begins(struct thread *t, int fd, u64 cell)
+{
+    fd_set_closed(fd, false);
+    access_forget(t, cell, GRANULE);
+}
+
+void descriptor_opened(struct thread *t, int fd, const u64 *fp)
+{
+    u64 cell = fd_cell(fd);
+    if (!cell)
+        return;
+    begins(t, fd, cell);
+    fd_set_origin(fd, engine_hooks.capture ? engine_hooks.capture(t, fp) : 0, t->rec->number);
+}
+
+/* It was closed, and something that is not seen has opened it since. */
+static SNARL_COLD void opened_unseen(struct thread *t, int fd, u64 cell)
+{
+    fd_set_origin(fd, 0, 0);
+    begins(t, fd, cell);
+}
+
+void descriptor_used(struct thread *t, int fd, const u64 *fp)
+{
+    u64 cell = fd_cell(fd);
+    if (!cell)
+        return;
+    if (snarl_unlikely(fd_is_closed(fd)) && is_open(fd))
+        opened_unseen(t, fd, cell);
+    if (!touch_known(cell, GRANULE, ACCESS_READ))
+        access_range(t, cell, GRANULE, ACCESS_READ | ACCESS_USE, fp);
+}
+
+/* Also of a number that has been closed already. */
+static void ends(struct thread *t, int fd, const u64 *fp)
+{
+    u64 cell = fd_cell(fd);
+    bool again = fd_is_closed(fd), open = is_open(fd);
+    if (!cell || !(open || again))
+        return;
+    if (again && open)
+        opened_unseen(t, fd, cell);
+    if (watched_call(fp, false))
+        access_range(t, cell, GRANULE, ACCESS_WRITE | ACCESS_END, fp);
+    else
+        access_forget(t, cell, GRANULE);
+    fd_set_closed(fd, true);
+}
+
+/* fd is new; made: it belongs to something that no other descriptor leads to. */
+static int fresh(int fd, bool made, const u64 *fp)
+{
+    struct thread *t = fd >= 0 && start_same_process() ? touch_enter(fp) : NULL;
     if (fd < 0 || !start_same_process())
         return fd;
     if (made)
         fd_made(fd);
     else
         fd_forget(fd);
+    if (t) {
+        descriptor_opened(t, fd, fp);
+        interceptor_leave(t);
+    }
     return fd;
+}
+
+void descriptor_came(int fd, const u64 *fp)
+{
+    fresh(fd, false, fp);
 }
 
 void descriptor_closing(int fd, const u64 *fp)
 {
-    u64 key = fd_key(fd);
-    struct thread *t = key ? touch_enter(fp) : NULL;
-    if (!start_same_process()) {
-        if (t)
-            interceptor_leave(t);
+    struct thread *t = start_same_process() ? touch_enter(fp) : NULL;
+    u64 key = t ? fd_key(fd) : 0;
+    if (!start_same_process())
         return;
-    }
     fd_forget(fd);
     if (t) {
-        hb_release(t, key);
+        ends(t, fd, fp);
+        RELEASE(key);
         interceptor_leave(t);
     }
 }
 
-void descriptor_copied(int from, int to)
+void descriptor_copied(int from, int to, const u64 *fp)
 {
-    if (to >= 0 && start_same_process())
-        fd_copied(from, to);
+    struct thread *t = to >= 0 && start_same_process() ? touch_enter(fp) : NULL;
+    if (to < 0 || !start_same_process())
+        return;
+    fd_copied(from, to);
+    if (t) {
+        descriptor_opened(t, to, fp);
+        interceptor_leave(t);
+    }
 }
 
 /* ---- made ---- */
@@ -47,7 +119,7 @@ void descriptor_copied(int from, int to)
 #define MAKES(name, made, parameters, arguments)                                                                       \
     int hook_##name parameters                                                                                         \
     {                                                                                                                  \
-        return fresh(HOOKED(name) arguments, made);                                                                    \
+        return fresh(HOOKED(name) arguments, made, INTERCEPTOR_FP());                                                  \
     }
 MAKES(eventfd, true, (unsigned value, int flags), (value, flags))
 MAKES(timerfd_create, true, (clockid_t clock, int flags), (clock, flags))
@@ -71,7 +143,7 @@ MAKES(__openat64_2, false, (int at, const char *path, int flags), (at, path, fla
         va_start(ap, flags);                                                                                           \
         mode_t mode = va_arg(ap, mode_t);                                                                              \
         va_end(ap);                                                                                                    \
-        return fresh(HOOKED(name)(__VA_ARGS__, flags, mode), false);                                                   \
+        return fresh(HOOKED(name)(__VA_ARGS__, flags, mode), false, INTERCEPTOR_FP());                                 \
     }
 OPENS(open, (const char *path, int flags, ...), path)
 OPENS(open64, (const char *path, int flags, ...), path)
@@ -81,8 +153,11 @@ OPENS(openat64, (int at, const char *path, int flags, ...), at, path)
 int hook_signalfd(int fd, const sigset_t *signals, int flags)
 {
     int r = HOOKED(signalfd)(fd, signals, flags);
-    if (r >= 0 && start_same_process())
+    if (r >= 0 && start_same_process()) {
+        if (fd < 0)
+            TOUCH(descriptor_opened(t, r, fp));
         fd_made_for_signals(r);
+    }
     return r;
 }
 
@@ -92,6 +167,8 @@ int hook_signalfd(int fd, const sigset_t *signals, int flags)
         int r = HOOKED(name) arguments;                                                                                \
         if (!r && start_same_process())                                                                                \
             note;                                                                                                      \
+        if (!r && start_same_process())                                                                                \
+            TOUCH(descriptor_opened(t, ends[0], fp), descriptor_opened(t, ends[1], fp));                               \
         if (!r)                                                                                                        \
             TOUCH(COUNTED(WRITES(ends, 2 * sizeof *ends)));                                                            \
         return r;                                                                                                      \
@@ -105,21 +182,45 @@ MAKES_TWO(socketpair, (int domain, int type, int protocol, int ends[2]), (domain
 
 int hook_dup(int from)
 {
+    TOUCH(COUNTED(USES(from)));
     int r = HOOKED(dup)(from);
-    descriptor_copied(from, r);
+    descriptor_copied(from, r, INTERCEPTOR_FP());
     return r;
 }
 
-/* What `to` led to is closed inside, unless it is the same. */
+/* What `to` led to is closed inside, unless it is the same. The number never is free meanwhile, so that counts as a
+ * use. */
+static void onto_begin(int from, int to, const u64 *fp)
+{
+    u64 key = from != to ? fd_key(to) : 0;
+    struct thread *t = touch_enter(fp);
+    if (!t)
+        return;
+    COUNTED(USES(from), USES(to));
+    RELEASE(key);
+    interceptor_leave(t);
+}
+
+static void onto_done(int from, int to, bool was_open, const u64 *fp)
+{
+    if (!was_open) {
+        descriptor_copied(from, to, fp);
+        return;
+    }
+    if (!start_same_process())
+        return;
+    fd_copied(from, to);
+    TOUCH(fd_set_origin(to, engine_hooks.capture ? engine_hooks.capture(t, fp) : 0, t->rec->number));
+}
+
 #define ONTO(name, parameters, arguments)                                                                              \
     int hook_##name parameters                                                                                         \
     {                                                                                                                  \
-        u64 key = from != to ? fd_key(to) : 0;                                                                         \
-        if (key)                                                                                                       \
-            TOUCH(hb_release(t, key));                                                                                 \
+        bool was_open = is_open(to);                                                                                   \
+        onto_begin(from, to, INTERCEPTOR_FP());                                                                        \
         int r = HOOKED(name) arguments;                                                                                \
-        if (from != to)                                                                                                \
-            descriptor_copied(from, r);                                                                                \
+        if (r >= 0 && from != to)                                                                                      \
+            onto_done(from, to, was_open, INTERCEPTOR_FP());                                                           \
         return r;                                                                                                      \
     }
 ONTO(dup2, (int from, int to), (from, to))
@@ -145,7 +246,7 @@ void hook_closefrom(int first)
 
 int hook_connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 {
-    TOUCH(COUNTED(READS(address.__sockaddr__, length)), hb_release(t, fd_key_connecting()));
+    TOUCH(COUNTED(USES(fd), READS(address.__sockaddr__, length)), hb_release(t, fd_key_connecting()));
     int r = HOOKED(connect)(fd, address, length);
     if (start_same_process())
         fd_forget(fd);
@@ -163,7 +264,8 @@ static void address_written(struct thread *t, __SOCKADDR_ARG address, socklen_t 
 #define ACCEPTS(name, parameters, arguments)                                                                           \
     int hook_##name parameters                                                                                         \
     {                                                                                                                  \
-        int r = fresh(HOOKED(name) arguments, false);                                                                  \
+        TOUCH(COUNTED(USES(fd)));                                                                                      \
+        int r = fresh(HOOKED(name) arguments, false, INTERCEPTOR_FP());                                                \
         if (r >= 0)                                                                                                    \
             TOUCH(hb_acquire(t, fd_key_connecting()), COUNTED(address_written(t, address, length, fp)));               \
         return r;                                                                                                      \

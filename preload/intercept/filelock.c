@@ -393,10 +393,10 @@ static bool record_call(int fd, int cmd, void *arg, int *result, const u64 *fp)
     return true;
 }
 
-static SNARL_HOT int duplicated(int fd, int cmd, int r)
+static SNARL_HOT int duplicated(int fd, int cmd, int r, const u64 *fp)
 {
     if (snarl_unlikely(access_on) && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
-        descriptor_copied(fd, r);
+        descriptor_copied(fd, r, fp);
     return r;
 }
 
@@ -408,7 +408,9 @@ EXPORT int fcntl(int fd, int cmd, ...)
     void *arg = va_arg(ap, void *);
     va_end(ap);
     int r;
-    return record_call(fd, cmd, arg, &r, INTERCEPTOR_FP()) ? r : duplicated(fd, cmd, REAL(fcntl)(fd, cmd, arg));
+    return record_call(fd, cmd, arg, &r, INTERCEPTOR_FP())
+               ? r
+               : duplicated(fd, cmd, REAL(fcntl)(fd, cmd, arg), INTERCEPTOR_FP());
 }
 EXPORT_ALIAS(__fcntl, fcntl);
 
@@ -421,7 +423,8 @@ EXPORT int fcntl64(int fd, int cmd, ...)
     int r;
     if (record_call(fd, cmd, arg, &r, INTERCEPTOR_FP()))
         return r;
-    return duplicated(fd, cmd, REAL(fcntl64) ? REAL(fcntl64)(fd, cmd, arg) : REAL(fcntl)(fd, cmd, arg));
+    return duplicated(fd, cmd, REAL(fcntl64) ? REAL(fcntl64)(fd, cmd, arg) : REAL(fcntl)(fd, cmd, arg),
+                      INTERCEPTOR_FP());
 }
 
 static SNARL_HOT int lockf_call(int fd, int cmd, off_t len, const u64 *fp)

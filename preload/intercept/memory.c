@@ -1,8 +1,8 @@
 /* Hooks of functions on memory of a given size: mem*, wmem*, b*, qsort. Called by watched code. Takes the engine's locks;
  * allocates nothing.
  *
- * memcmp counts as reading all it was given, as its result may depend on any of it. A search counts as reading up to
- * what it has found. memcpy goes to memmove: old programs were linked to a memcpy that allowed overlap, and today's are
+ * A comparison counts as reading up to the first difference, a search up to what it has found: the rest has no part in
+ * the result. memcpy goes to memmove: old programs were linked to a memcpy that allowed overlap, and today's are
  * equally fast. */
 #include "touch.h"
 
@@ -24,8 +24,18 @@ TOUCHING(void *, mempcpy, (void *restrict to, const void *restrict from, size_t 
 TOUCHING(void *, __mempcpy, (void *restrict to, const void *restrict from, size_t n), (to, from, n), READS(from, n),
          WRITES(to, n))
 TOUCHING(void *, memset, (void *to, int c, size_t n), (to, c, n), WRITES(to, n))
-TOUCHED(int, memcmp, (const void *a, const void *b, size_t n), (a, b, n), READS(a, n), READS(b, n))
-TOUCHED(int, bcmp, (const void *a, const void *b, size_t n), (a, b, n), READS(a, n), READS(b, n))
+/* Of n bytes: how many have been looked at when they compare with result r? */
+static size_t compared(const void *a, const void *b, size_t n, int r)
+{
+    const char *x = a, *y = b;
+    size_t i = r ? 0 : n;
+    while (i < n && x[i] == y[i])
+        i++;
+    return i < n ? i + 1 : n;
+}
+#define COMPARED(n) READS(a, compared(a, b, n, r)), READS(b, compared(a, b, n, r))
+TOUCHED(int, memcmp, (const void *a, const void *b, size_t n), (a, b, n), COMPARED(n))
+TOUCHED(int, bcmp, (const void *a, const void *b, size_t n), (a, b, n), COMPARED(n))
 TOUCHED(void *, memchr, (const void *s, int c, size_t n), (s, c, n), READS(s, up_to(s, r, n, 1)))
 TOUCHED(void *, rawmemchr, (const void *s, int c), (s, c), READS(s, up_to(s, r, 0, 1)))
 TOUCHED(void *, memrchr, (const void *s, int c, size_t n), (s, c, n),
@@ -62,7 +72,7 @@ TOUCHING(wchar_t *, wmemmove, (wchar_t * to, const wchar_t *from, size_t n), (to
 TOUCHING(wchar_t *, wmempcpy, (wchar_t *restrict to, const wchar_t *restrict from, size_t n), (to, from, n),
          READS(from, WIDE(n)), WRITES(to, WIDE(n)))
 TOUCHING(wchar_t *, wmemset, (wchar_t * to, wchar_t c, size_t n), (to, c, n), WRITES(to, WIDE(n)))
-TOUCHED(int, wmemcmp, (const wchar_t *a, const wchar_t *b, size_t n), (a, b, n), READS(a, WIDE(n)), READS(b, WIDE(n)))
+TOUCHED(int, wmemcmp, (const wchar_t *a, const wchar_t *b, size_t n), (a, b, n), COMPARED(WIDE(n)))
 TOUCHED(wchar_t *, wmemchr, (const wchar_t *s, wchar_t c, size_t n), (s, c, n),
         READS(s, up_to(s, r, WIDE(n), sizeof c)))
 TOUCHING(wchar_t *, __wmemcpy_chk, (wchar_t * to, const wchar_t *from, size_t n, size_t room), (to, from, n, room),

@@ -4,70 +4,18 @@
  * only; allocates nothing: what a region or task needs lies on the stack of who makes it, or in front of the task's
  * arguments, where libgomp copies it.
  *
- * Every region and task has a number, from which the keys of its edges are made. `task` is what the thread is running.
+ * `task` is what the thread is running.
  * Not told: doacross loops (their waits take any number of arguments), tasks that are detached or reduce, and a libgomp
  * that is loaded later than the first watched module. */
-#include "touch.h"
-
-/* The edges of a region, or of a task. */
-enum edge {
-    EDGE_START, /* from the maker to whoever runs it */
-    EDGE_END,   /* from the members of a region to who goes on behind it */
-    EDGE_ROUND, /* a barrier; and the next one, for nobody arrives there before all have left this one */
-    EDGE_ROUND_2,
-    EDGE_ORDERED,  /* from one ordered section to the next */
-    EDGE_TASKS,    /* from a region's tasks to its barriers */
-    EDGE_CHILDREN, /* from a task's tasks to its taskwait */
-    EDGE_GROUP,    /* from all tasks of a taskgroup to its end; the number is that of the task that began it */
-};
-#define NUMBERED (1ULL << 59) /* no address looks like that */
-#define DEPENDS (3ULL << 58)
-#define DEPENDS_MAX 64u
+#include "openmp_edges.h"
 
 struct omp_task {
     u64 number, team, group, outer_group;
     u32 round, groups;
 };
+
+u64 openmp_last_number;
 static __thread struct omp_task *task __attribute__((tls_model("initial-exec")));
-static u64 last_number;
-
-static u64 new_number(void)
-{
-    return __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
-}
-
-static u64 edge(u64 number, enum edge e)
-{
-    return number ? hb_key(HB_ADDRESS, NUMBERED | number << 3 | e) : 0;
-}
-
-static void acquire(u64 key, const u64 *fp)
-{
-    struct thread *t = key ? touch_enter(fp) : NULL;
-    if (!t)
-        return;
-    hb_acquire(t, key);
-    interceptor_leave(t);
-}
-
-static void release(u64 key, const u64 *fp)
-{
-    struct thread *t = key ? touch_enter(fp) : NULL;
-    if (!t)
-        return;
-    hb_release(t, key);
-    interceptor_leave(t);
-}
-
-static void forget(u64 number, const u64 *fp)
-{
-    struct thread *t = touch_enter(fp);
-    if (!t)
-        return;
-    for (enum edge e = EDGE_START; e <= EDGE_GROUP; e++)
-        hb_forget(t, edge(number, e));
-    interceptor_leave(t);
-}
 
 /* ---- parallel regions ---- */
 
@@ -215,12 +163,12 @@ void hook_GOMP_ordered_end(void)
 void hook_GOMP_atomic_start(void)
 {
     HOOKED(GOMP_atomic_start)();
-    acquire(hb_key(HB_ADDRESS, (u64)&last_number), INTERCEPTOR_FP());
+    acquire(hb_key(HB_ADDRESS, (u64)&openmp_last_number), INTERCEPTOR_FP());
 }
 
 void hook_GOMP_atomic_end(void)
 {
-    release(hb_key(HB_ADDRESS, (u64)&last_number), INTERCEPTOR_FP());
+    release(hb_key(HB_ADDRESS, (u64)&openmp_last_number), INTERCEPTOR_FP());
     HOOKED(GOMP_atomic_end)();
 }
 
@@ -249,14 +197,6 @@ static void head_copy(void *to, void *from)
         h->copy((char *)to + h->offset, (void *)(uintptr_t)h->data);
     else
         __builtin_memcpy((char *)to + h->offset, h->data, h->size);
-}
-
-/* A reader comes behind writers, a writer behind all. */
-static void depend_acquire(u64 depend, const u64 *fp)
-{
-    acquire(hb_key(HB_ADDRESS, DEPENDS | depend | 1), fp);
-    if (depend & 1)
-        acquire(hb_key(HB_ADDRESS, DEPENDS | (depend & ~1ULL)), fp);
 }
 
 static void task_ended(const struct task_head *h, const u64 *fp)

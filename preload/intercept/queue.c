@@ -7,7 +7,8 @@
 int hook_epoll_ctl(int fd, int operation, int target, struct epoll_event *event)
 {
     u64 key = fd_key(fd);
-    TOUCH(event ? COUNTED(READS(event, sizeof *event)) : (void)0, operation != EPOLL_CTL_DEL ? RELEASE(key) : (void)0);
+    TOUCH(COUNTED(USES(fd), USES(target), event ? READS(event, sizeof *event) : (void)0),
+          operation != EPOLL_CTL_DEL ? RELEASE(key) : (void)0);
     return HOOKED(epoll_ctl)(fd, operation, target, event);
 }
 
@@ -24,7 +25,7 @@ RECEIVED(int, epoll_pwait2,
 int hook_timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
 {
     u64 key = fd_key(fd);
-    TOUCH(COUNTED(READS(new, sizeof *new)), RELEASE(key));
+    TOUCH(COUNTED(USES(fd), READS(new, sizeof *new)), RELEASE(key));
     int r = HOOKED(timerfd_settime)(fd, flags, new, old);
     if (!r && old)
         TOUCH(COUNTED(WRITES(old, sizeof *old)));

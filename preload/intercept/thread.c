@@ -22,6 +22,7 @@
 #include "fiber.h"
 #include "locate.h"
 #include "notice.h"
+#include "ready.h"
 #include "start.h"
 #include "thread_map.h"
 
@@ -168,6 +169,8 @@ static void thread_end(void)
 static void end_round(void *round)
 {
     uintptr_t n = (uintptr_t)round;
+    if (n == 1 && snarl_unlikely(access_on))
+        ready_thread_ends();
     if (n >= PTHREAD_DESTRUCTOR_ITERATIONS || pthread_setspecific(end_key, (void *)(n + 1)))
         thread_end();
 }

@@ -11,6 +11,7 @@
 #include "analyze/access_hot.h"
 #include "hooks.h"
 #include "interceptor.h"
+#include "watched.h"
 
 #define TOUCH_SHORT 128u
 
@@ -30,7 +31,7 @@ static SNARL_HOT bool touch_known(u64 addr, u64 size, u32 kind)
 static SNARL_HOT void touch(struct thread *t, u64 addr, u64 size, u32 kind, const u64 *fp)
 {
     if (!touch_known(addr, size, kind))
-        access_range(t, addr, size, kind, fp);
+        (watched_directly(fp) ? access_range_by_call : access_range)(t, addr, size, kind, fp);
 }
 
 /* Inside: these bytes are read, or written. */

@@ -102,7 +102,7 @@ static void message_written(struct thread *t, struct msghdr *m, u64 n, const u64
 }
 
 /* Descriptors that came with the message. */
-static void message_descriptors(struct msghdr *m)
+static void message_descriptors(struct msghdr *m, const u64 *fp)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); m->msg_control && c; c = CMSG_NXTHDR(m, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -110,7 +110,7 @@ static void message_descriptors(struct msghdr *m)
         for (u64 i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
             int fd;
             __builtin_memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            fd_forget(fd);
+            descriptor_came(fd, fp);
         }
     }
 }
@@ -118,10 +118,11 @@ static void message_descriptors(struct msghdr *m)
 ssize_t hook_recvmsg(int fd, struct msghdr *m, int flags)
 {
     u64 key = fd_key(fd);
+    TOUCH(COUNTED(USES(fd)));
     ssize_t r = HOOKED(recvmsg)(fd, m, flags);
     if (r < 0)
         return r;
-    message_descriptors(m);
+    message_descriptors(m, INTERCEPTOR_FP());
     TOUCH(ACQUIRE(key), COUNTED(message_written(t, m, (u64)r, fp)));
     return r;
 }
@@ -144,9 +145,10 @@ static void messages_written(struct thread *t, struct mmsghdr *m, int n, const u
 int hook_recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, struct timespec *timeout)
 {
     u64 key = fd_key(fd);
+    TOUCH(COUNTED(USES(fd)));
     int r = HOOKED(recvmmsg)(fd, m, n, flags, timeout);
     for (int i = 0; i < r; i++)
-        message_descriptors(&m[i].msg_hdr);
+        message_descriptors(&m[i].msg_hdr, INTERCEPTOR_FP());
     if (r >= 0)
         TOUCH(ACQUIRE(key), COUNTED(messages_written(t, m, r, fp)));
     return r;
@@ -160,7 +162,7 @@ SENDING(int, sendmmsg, (int fd, struct mmsghdr *m, unsigned n, int flags), (fd, 
     ssize_t hook_##name parameters                                                                                     \
     {                                                                                                                  \
         u64 source = fd_key(from), target = fd_key(to);                                                                \
-        TOUCH(RELEASE(target));                                                                                        \
+        TOUCH(COUNTED(USES(from), USES(to)), RELEASE(target));                                                         \
         ssize_t r = HOOKED(name) arguments;                                                                            \
         if (r >= 0)                                                                                                    \
             TOUCH(ACQUIRE(source));                                                                                    \

@@ -3,11 +3,13 @@
 #ifndef SNARL_INTERCEPT_TRANSFER_H
 #define SNARL_INTERCEPT_TRANSFER_H
 
+#include "descriptor.h"
 #include "fd_table.h"
 #include "touch.h"
 
 /* Inside: the access, if the caller is watched. */
 #define COUNTED(...) (watched_call(fp, false) ? (void)(__VA_ARGS__) : (void)0)
+#define USES(fd) descriptor_used(t, fd, fp)
 #define RELEASE(key) ((key) ? hb_release(t, key) : (void)0)
 #define ACQUIRE(key) ((key) ? hb_acquire(t, key) : (void)0)
 
@@ -16,13 +18,14 @@
     type hook_##name parameters                                                                                        \
     {                                                                                                                  \
         u64 key = fd_key(fd);                                                                                          \
-        TOUCH(COUNTED(__VA_ARGS__), RELEASE(key));                                                                     \
+        TOUCH(COUNTED(USES(fd), __VA_ARGS__), RELEASE(key));                                                           \
         return HOOKED(name) arguments;                                                                                 \
     }
 #define RECEIVED(type, name, parameters, arguments, fd, ...)                                                           \
     type hook_##name parameters                                                                                        \
     {                                                                                                                  \
         u64 key = fd_key(fd); /* before: fd may be another one afterwards */                                           \
+        TOUCH(COUNTED(USES(fd)));                                                                                      \
         type r = HOOKED(name) arguments;                                                                               \
         if (r >= 0)                                                                                                    \
             TOUCH(ACQUIRE(key), COUNTED(__VA_ARGS__));                                                                 \

@@ -126,6 +126,38 @@ class Builds(Case):
                     p = self.good(*command, self.path("atomics"))
                     self.assertRegex(p.stdout, r"^\d+ checked, 0 wrong\n$")
 
+    def test_surroundings(self):
+        """What libc's functions do for a module counts, however its constructor calls the library."""
+        for compiler in self.both():
+            for more in ([], ["-fplt"], ["-O0"]):
+                self.write("part.c", PART)
+                self.write("main.c", "int go(void);\nint main(void) { return go(); }\n")
+                flags = ["-g", "-O2", "-fno-builtin", "-pthread", *more]
+                self.cc(compiler, *flags, "-shared", "-fPIC", "part.c", "-o", "libpart.so")
+                for name, files in (("whole", ["part.c", "main.c"]), ("parts", ["main.c", "./libpart.so", "-Wl,-rpath," + self.folder])):
+                    self.cc(compiler, *flags, *files, "-o", name)
+                    p = run(SNARL, "run", "--json=result.json", "--", self.path(name), cwd=self.folder)
+                    with open(self.path("result.json"), encoding="utf-8") as f:
+                        found = json.load(f)["findings"]
+                    functions = {e["stack"][0]["function"] for f in found for e in f["events"]}
+                    self.assertEqual((p.returncode, [f["kind"] for f in found], functions), (66, ["data-race"], {"part"}))
+
+
+PART = """#include <pthread.h>
+#include <string.h>
+long buffer[1];
+void *part(void *arg) { memset(buffer, 1, *(int *)arg); return 0; }
+int go(void)
+{
+    int size = sizeof buffer;
+    pthread_t t[2];
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], 0, part, &size);
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], 0);
+    return 0;
+}
+"""
 
 SMALL = """#include <stdio.h>
 int value = 3;

@@ -272,7 +272,7 @@ def schema_faults(doc):
         if f.get("kind") in ("data-race", "atomicity"):
             memory = f.get("memory", {})
             need(memory.get("name") and isinstance(memory.get("size"), int), "no name or size of the memory")
-            need(memory.get("region") in ("global", "heap", "stack", "shared"), f"region {memory.get('region')!r}")
+            need(memory.get("region") in ("global", "heap", "stack", "shared", "descriptor"), f"region {memory.get('region')!r}")
             need(re.fullmatch(r"0x[0-9a-f]+", memory.get("address", "")), f"address {memory.get('address')!r}")
             need(isinstance(memory.get("born"), list), "memory without born")
             need(len(f["events"]) == (2 if f["kind"] == "data-race" else 3), "accesses are missing")

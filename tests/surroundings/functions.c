@@ -69,8 +69,9 @@ static int print_list(char *to, const char *format, ...)
     X(memccpy_to, 5, memccpy(p, source, ',', 100))                                                                     \
     X(memccpy_from, 5, memccpy(sink, p, ',', 100))                                                                     \
     X(memset_, 20, memset(p, 'x', 21))                                                                                 \
-    X(memcmp_, 30, kept = (long)memcmp(p, source + 1, 31))                                                             \
-    X(bcmp_, 30, kept = (long)bcmp(p, source + 1, 31))                                                                 \
+    X(memcmp_, 30, kept = (long)memcmp(p, source, 31))                                                                 \
+    X(memcmp_differs, 0, kept = (long)memcmp(p, source + 1, 31))                                                       \
+    X(bcmp_, 30, kept = (long)bcmp(p, source, 31))                                                                     \
     X(memchr_found, 5, kept = (long)memchr(p, ',', 100))                                                               \
     X(memchr_not, 9, kept = (long)memchr(p, '?', 10))                                                                  \
     X(memrchr_, 19, kept = (long)memrchr(p, ',', 20))                                                                  \

@@ -320,8 +320,8 @@ static void other_life(void)
         locked_read(1, x);
         takes(2, 0);
         if (lives > 1) {
-            access_block_gone(as(2), (u64)x, 64, (u64[2]){0, 5});
-            access_block_new(as(2), (u64)x, 64, (u64[2]){0, 6});
+            access_block_gone(as(2), (u64)x, 64, false, (u64[2]){0, 5});
+            access_block_new(as(2), (u64)x, 64, 0, (u64[2]){0, 6});
         }
         writes(2, x);
         gives(2, 0);

@@ -22,8 +22,18 @@ struct heap {
     struct block *block; /* base 0: none */
 };
 
+static bool held_always(u64 base)
+{
+    return base != 0;
+}
+static bool held_never(u64 base)
+{
+    return base == 0;
+}
+
 static void heap_new(struct heap *h, u64 base, u64 cell, u32 cells)
 {
+    blocks_held = held_always;
     *h = (struct heap){base, cell, cells, 1, calloc(cells, sizeof(struct block))};
     CU_ASSERT_FATAL(h->block != NULL);
 }
@@ -176,15 +186,45 @@ static void threads(void)
         heap_end(&h[i]);
 }
 
+/* What waits no longer is not found, gives its place away and hides nothing. */
+static void over(void)
+{
+    struct block b, found;
+    blocks_held = held_never;
+    for (u64 i = 0; i < 100000; i++) {
+        b = (struct block){BASE + i % 5000 * 64, 40, 1, 2, false};
+        CU_ASSERT_TRUE_FATAL(blocks_put(&b, true));
+        CU_ASSERT_TRUE_FATAL(blocks_find(b.base + 8, &found, true) && same(&found, &b));
+        CU_ASSERT_TRUE_FATAL(blocks_wait(b.base, &found, true));
+        CU_ASSERT_FALSE_FATAL(blocks_find(b.base + 8, &found, true));
+    }
+    b = (struct block){BASE, 300000, 3, 4, false};
+    CU_ASSERT_TRUE_FATAL(blocks_put(&b, true));
+    CU_ASSERT_TRUE(blocks_find(BASE + 64 * 100 + 8, &found, true) && same(&found, &b));
+    CU_ASSERT_TRUE(blocks_take(BASE, &found, true));
+    b = (struct block){BASE + 640, 40, 1, 2, false};
+    CU_ASSERT_TRUE(blocks_put(&b, true) && blocks_wait(b.base, &found, true));
+    blocks_ending = b.base;
+    CU_ASSERT_TRUE(blocks_find(BASE + 648, &found, true) && found.base == b.base && found.waiting);
+    blocks_ending = 0;
+    CU_ASSERT_FALSE(blocks_find(BASE + 648, &found, true));
+    for (u64 i = 0; i < 5000; i++)
+        blocks_take(BASE + i * 64, &found, true);
+}
+
 /* ---- quarantine ---- */
 
 static void first_in_first_out(void)
 {
-    u64 out[QUARANTINE_OUT];
     for (u64 i = 1; i <= 1000; i++) {
-        u32 n = quarantine_put(i * 16, 100, out);
-        CU_ASSERT_EQUAL_FATAL(n, i > 256);
-        CU_ASSERT(!n || out[0] == (i - 256) * 16);
+        u64 out = quarantine_put(i * 16, 100);
+        CU_ASSERT_EQUAL_FATAL(out, i > 256 ? (i - 256) * 16 : 0);
+    }
+    for (u64 i = 1; i <= 1000; i++) {
+        u64 filter[QUARANTINE_FILTER / 64];
+        quarantine_filter(filter);
+        CU_ASSERT_EQUAL(quarantine_holds(i * 16), i > 744);
+        CU_ASSERT_TRUE(i <= 744 || quarantine_may_hold(filter, i * 16));
     }
     CU_ASSERT_TRUE(quarantine_take(900 * 16));
     CU_ASSERT_FALSE(quarantine_take(900 * 16));
@@ -197,15 +237,15 @@ static void first_in_first_out(void)
 
 static void bytes_are_bounded(void)
 {
-    u64 out[QUARANTINE_OUT], inside = 0, seed = 1;
+    u64 out, inside = 0, seed = 1;
     for (u32 i = 1; i <= 5000; i++) {
-        u64 size = seed % (QUARANTINE_LARGEST + 1);
+        u64 size = seed >> 40 & 3 ? seed % 2048 : seed % (QUARANTINE_LARGEST + 1);
         seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
         /* the size is in the address, for the oracle */
         u64 addr = ((u64)i << 24 | size) << 4;
         inside += size;
-        for (u32 n = quarantine_put(addr, size, out); n > 0; n--)
-            inside -= out[n - 1] >> 4 & 0xffffff;
+        if ((out = quarantine_put(addr, size)))
+            inside -= out >> 4 & 0xffffff;
         CU_ASSERT_FATAL(inside <= (1u << 20));
     }
     for (u64 addr; (addr = quarantine_any());)
@@ -216,5 +256,5 @@ static void bytes_are_bounded(void)
 UNIT_TESTS("heap blocks", {"smallest_blocks", smallest_blocks}, {"small_blocks", small_blocks},
            {"equal_distances", equal_distances}, {"odd_distances", odd_distances},
            {"blocks_of_megabytes", blocks_of_megabytes}, {"around_the_limit_of_huge", around_the_limit_of_huge},
-           {"replaced", replaced}, {"refused", refused}, {"busy", busy}, {"threads", threads},
+           {"replaced", replaced}, {"refused", refused}, {"busy", busy}, {"threads", threads}, {"over", over},
            {"first_in_first_out", first_in_first_out}, {"bytes_are_bounded", bytes_are_bounded})

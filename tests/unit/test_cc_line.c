@@ -7,7 +7,11 @@
 #include "cli/cc_line.h"
 #include "unit.h"
 
-#define GCC "-B/l/cc/ -L/l/cc/ -fsanitize=thread -Wno-tsan -fno-plt"
+/* What calls of functions on bytes are to stay. */
+#define CALLS                                                                                                          \
+    " -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset -fno-builtin-memcmp -fno-builtin-strcpy "           \
+    "-fno-builtin-strncpy -fno-builtin-strcat -fno-builtin-strcmp -fno-builtin-strncmp"
+#define GCC "-B/l/cc/ -L/l/cc/ -fsanitize=thread -Wno-tsan -fno-plt" CALLS
 #define CLANG                                                                                                          \
     "--start-no-unused-arguments -Xclang -fsanitize=thread -mllvm -tsan-compound-read-before-write=1 "                 \
     "--end-no-unused-arguments"

@@ -1,8 +1,5 @@
-/* preload/access/tsan_atomic.c and stripe.c: what the engine is told of each atomic operation and in which order, and
- * that operation and clock are one step. The engine is played by this file. */
-#include "access/stripe.h"
-
-#include <pthread.h>
+/* preload/access/tsan_atomic.c: what the engine is told of each atomic operation and in which order. The engine is
+ * played by this file. */
 #include <stdlib.h>
 
 #include "analyze/access_hot.h"
@@ -21,6 +18,7 @@
 bool access_on;
 __thread u32 access_now __attribute__((tls_model("initial-exec"), visibility("hidden")));
 u64 shadow_cells; /* the object's cell is this one, which knows nothing */
+u64 shadow_olders;
 static u64 cell;
 __thread struct thread *snarl_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
 static struct thread states[8];
@@ -60,7 +58,14 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
     (void)t, (void)addr, (void)mask, (void)kind, (void)fp;
     return false;
 }
-static void (*interrupt)(void); /* comes between a clock and its operation */
+__thread struct access_frames *access_frames __attribute__((tls_model("initial-exec"), visibility("hidden")));
+struct hb_bucket *hb_buckets;
+bool hb_spilled;
+void access_epoch_begin(struct thread *t)
+{
+    (void)t;
+}
+static void (*interrupt)(void); /* comes between a load and its clock */
 static void tell_clock(char what, u64 key)
 {
     if (key == hb_key(HB_ADDRESS, (u64)&object))
@@ -70,18 +75,29 @@ static void tell_clock(char what, u64 key)
     if (now)
         now();
 }
-/* j: joined, s: stored, a: acquired, w and r: relaxed, f and g: fences. */
-void hb_release(struct thread *t, u64 key)
+/* (, ): the guard; j: joined, s: stored, a: acquired, w and r: relaxed, k: a load without guard; f and g: fences. */
+void hb_hold_take(struct hb_hold *h, struct thread *t, u64 key)
 {
-    (void)t, tell_clock('j', key);
+    (void)t, tell_clock('(', key);
+    h->bucket = hb_bucket(key);
 }
-void hb_release_store(struct thread *t, u64 key)
+void hb_hold_tell(struct hb_hold *h, u32 what)
 {
-    (void)t, tell_clock('s', key);
+    CU_ASSERT(h->bucket != NULL);
+    if (what & (HB_ACQUIRE | HB_READ))
+        tell(what & HB_ACQUIRE ? 'a' : 'r');
+    if (what & (HB_RELEASE | HB_WRITE))
+        tell(!(what & HB_RELEASE) ? 'w' : what & HB_REPLACE ? 's' : 'j');
 }
-void hb_acquire(struct thread *t, u64 key)
+void hb_hold_give(struct hb_hold *h)
 {
-    (void)t, tell_clock('a', key);
+    CU_ASSERT(h->bucket != NULL);
+    tell(')');
+}
+bool hb_knew(struct thread *t, u64 key, u32 word)
+{
+    (void)t, tell_clock('k', key);
+    return hb_look(key) == word;
 }
 void hb_relaxed_write(struct thread *t, u64 key)
 {
@@ -119,6 +135,8 @@ static void begin(void)
     shadow_cells = (u64)&object ^ (u64)&cell;
     snarl_thread = &states[0];
     told[0] = 0;
+    hb_buckets = hb_buckets ? hb_buckets : calloc(HB_BUCKETS, sizeof *hb_buckets);
+    hb_bucket(hb_key(HB_ADDRESS, (u64)&object))->first = 1;
 }
 #define TOLD(operation, expected)                                                                                      \
     do {                                                                                                               \
@@ -131,10 +149,10 @@ static void begin(void)
 static void loads(void)
 {
     TOLD(__tsan_atomic64_load(&object, RELAXED), "Rr");
-    TOLD(__tsan_atomic64_load(&object, CONSUME), "Ra");
-    TOLD(__tsan_atomic64_load(&object, ACQUIRE), "Ra");
-    TOLD(__tsan_atomic64_load(&object, SEQ_CST), "Ra");
-    TOLD(__tsan_atomic64_load(&object, ACQUIRE | 1 << 16), "Ra"); /* gcc's hints for lock elision */
+    TOLD(__tsan_atomic64_load(&object, CONSUME), "Rk");
+    TOLD(__tsan_atomic64_load(&object, ACQUIRE), "Rk");
+    TOLD(__tsan_atomic64_load(&object, SEQ_CST), "Rk");
+    TOLD(__tsan_atomic64_load(&object, ACQUIRE | 1 << 16), "Rk"); /* gcc's hints for lock elision */
 }
 
 #define STORED(order, expected)                                                                                        \
@@ -147,17 +165,17 @@ static void loads(void)
 static void stores(void)
 {
     STORED(RELAXED, "Ww");
-    STORED(RELEASE, "Ws");
-    STORED(SEQ_CST, "Ws");
+    STORED(RELEASE, "W(s)");
+    STORED(SEQ_CST, "W(s)");
 }
 
 static void updates(void)
 {
     TOLD(__tsan_atomic64_exchange(&object, 1, RELAXED), "Wwr");
-    TOLD(__tsan_atomic64_exchange(&object, 1, ACQUIRE), "Wwa");
-    TOLD(__tsan_atomic64_fetch_add(&object, 1, RELEASE), "Wjr");
-    TOLD(__tsan_atomic64_fetch_add(&object, 1, ACQ_REL), "Wja");
-    TOLD(__tsan_atomic64_fetch_add(&object, 1, SEQ_CST), "Wja");
+    TOLD(__tsan_atomic64_exchange(&object, 1, ACQUIRE), "W(aw)");
+    TOLD(__tsan_atomic64_fetch_add(&object, 1, RELEASE), "W(rj)");
+    TOLD(__tsan_atomic64_fetch_add(&object, 1, ACQ_REL), "W(aj)");
+    TOLD(__tsan_atomic64_fetch_add(&object, 1, SEQ_CST), "W(aj)");
 }
 
 /* A comparison that fails is a read with the order for that case, and leaves nothing. */
@@ -165,13 +183,13 @@ static void comparisons(void)
 {
     u64 expected = 0;
     object = 7;
-    TOLD(__tsan_atomic64_compare_exchange_strong(&object, &expected, 1, SEQ_CST, ACQUIRE), "Ra");
+    TOLD(__tsan_atomic64_compare_exchange_strong(&object, &expected, 1, SEQ_CST, ACQUIRE), "R(a)");
     CU_ASSERT(object == 7 && expected == 7);
-    TOLD(__tsan_atomic64_compare_exchange_strong(&object, &expected, 8, ACQ_REL, RELAXED), "Wja");
+    TOLD(__tsan_atomic64_compare_exchange_strong(&object, &expected, 8, ACQ_REL, RELAXED), "W(aj)");
     CU_ASSERT(object == 8 && expected == 7);
-    TOLD(__tsan_atomic64_compare_exchange_weak(&object, &expected, 9, SEQ_CST, RELAXED), "Rr");
+    TOLD(__tsan_atomic64_compare_exchange_weak(&object, &expected, 9, SEQ_CST, RELAXED), "R(r)");
     CU_ASSERT(object == 8 && expected == 8);
-    TOLD(__tsan_atomic64_compare_exchange_weak(&object, &expected, 9, RELEASE, RELAXED), "Wjr");
+    TOLD(__tsan_atomic64_compare_exchange_weak(&object, &expected, 9, RELEASE, RELAXED), "W(rj)");
     CU_ASSERT(object == 9);
     TOLD(__tsan_atomic64_compare_exchange_val(&object, 3, 10, RELAXED, RELAXED), "Rr");
     TOLD(__tsan_atomic64_compare_exchange_val(&object, 9, 10, RELAXED, RELAXED), "Wwr");
@@ -206,90 +224,48 @@ static void unwatched(void)
     }
 }
 
-/* ---- one step ---- */
-
-static void *store_of_another_thread(void *order)
+/* Relaxed operations on what is known, and loads of what nobody has released: nothing is told. */
+static void known(void)
 {
-    access_now = ACCESS_NO_EPOCH;
-    snarl_thread = &states[1];
-    __tsan_atomic64_store(&object, 22, *(int *)order);
-    return NULL;
+    static struct access_frames frames;
+    u64 expected = 0;
+    begin();
+    access_frames = &frames;
+    hb_bucket(hb_key(HB_ADDRESS, (u64)&object))->first = 0;
+    access_now = 5 << SLOT_EPOCH_SHIFT | SLOT_MASK;
+    cell = slot_make(5, ACCESS_ATOMIC | ACCESS_WRITE, SLOT_MASK);
+    __tsan_atomic64_store(&object, 1, RELAXED);
+    CU_ASSERT_EQUAL(__tsan_atomic64_fetch_add(&object, 1, RELAXED), 1);
+    CU_ASSERT_EQUAL(__tsan_atomic64_load(&object, RELAXED), 2);
+    CU_ASSERT_EQUAL(__tsan_atomic64_load(&object, SEQ_CST), 2);
+    CU_ASSERT_STRING_EQUAL(told, "");
+    hb_bucket(hb_key(HB_ADDRESS, (u64)&object))->first = 1;
+    CU_ASSERT_EQUAL(__tsan_atomic64_load(&object, RELAXED), 2);
+    CU_ASSERT_STRING_EQUAL(told, "r");
+    frames.fenced = true;
+    __tsan_atomic64_store(&object, 3, RELAXED);
+    CU_ASSERT_STRING_EQUAL(told, "rw");
+    CU_ASSERT(!__tsan_atomic64_compare_exchange_strong(&object, &expected, 1, RELAXED, RELAXED));
+    CU_ASSERT_STRING_EQUAL(told, "rwr");
+    access_frames = NULL;
+    cell = 0;
 }
-static pthread_t other;
-static int other_order;
-/* An acquire has loaded, and is about to look at the clock: another thread stores a value and its clock. */
+
+/* Between a load and the look at its clock another thread has stored both. */
 static void store_meanwhile(void)
 {
-    pthread_create(&other, NULL, store_of_another_thread, &other_order);
-    pthread_join(other, NULL);
+    object = 22;
+    hb_bucket(hb_key(HB_ADDRESS, (u64)&object))->word += HB_STEP;
 }
-
 static void a_load_belongs_to_its_clock(void)
 {
     begin();
     object = 1;
-    other_order = RELEASE;
     interrupt = store_meanwhile;
     CU_ASSERT_EQUAL(__tsan_atomic64_load(&object, ACQUIRE), 22);
-    CU_ASSERT_STRING_EQUAL(told, "Raa");
-    begin();
-    object = 1;
-    other_order = RELAXED; /* brings no clock: the first value will do */
-    interrupt = store_meanwhile;
-    CU_ASSERT_EQUAL(__tsan_atomic64_load(&object, ACQUIRE), 1);
-    CU_ASSERT_STRING_EQUAL(told, "Ra");
-}
-
-static u64 plain;
-static bool overruled; /* a thread got no processor for so long that another one gave it up */
-static void *count(void *unused)
-{
-    struct stripe_hold h;
-    for (int i = 0; i < 20000; i++) {
-        stripe_take(&h, (u64)&object);
-        __atomic_store_n(&plain, __atomic_load_n(&plain, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
-        if (h.overruled)
-            __atomic_store_n(&overruled, true, __ATOMIC_RELAXED);
-        stripe_give(&h);
-    }
-    return unused;
-}
-static void one_at_a_time(void)
-{
-    pthread_t threads[4];
-    plain = 0;
-    for (int i = 0; i < 4; i++)
-        pthread_create(&threads[i], NULL, count, NULL);
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
-    CU_ASSERT(plain == 80000 || overruled);
-    CU_ASSERT(!(stripe_of((u64)&object)->word & 1));
-}
-
-/* Whoever left an operation half done, or is not there in a forked child, keeps nobody out for ever. */
-static void left_behind(void)
-{
-    struct stripe_hold gone, next, third;
-    stripe_take(&gone, (u64)&object);
-    stripe_take(&next, (u64)&object);
-    CU_ASSERT(!gone.overruled && next.overruled);
-    stripe_give(&gone); /* comes back after all: the stripe is not its own any more */
-    CU_ASSERT(stripe_of((u64)&object)->word & 1);
-    stripe_give(&next);
-    stripe_take(&third, (u64)&object);
-    CU_ASSERT(!third.overruled);
-    stripe_after_fork();
-    CU_ASSERT(!(stripe_of((u64)&object)->word & 1));
-    stripe_take(&next, (u64)&object);
-    CU_ASSERT(!next.overruled);
-    stripe_give(&next);
-
-    stripe_take(&gone, (u64)&object);
-    TOLD((__tsan_atomic64_store(&object, 1, RELEASE), 0), "Wj"); /* joins what the other one may have left */
-    stripe_take(&gone, (u64)&object);
-    TOLD(__tsan_atomic64_load(&object, ACQUIRE), "Raaaaa"); /* tries, then overrules */
+    CU_ASSERT_STRING_EQUAL(told, "Rk(a)");
 }
 
 UNIT_TESTS("tsan_atomic", {"loads", loads}, {"stores", stores}, {"updates", updates}, {"comparisons", comparisons},
-           {"fences", fences}, {"unwatched", unwatched}, {"a_load_belongs_to_its_clock", a_load_belongs_to_its_clock},
-           {"one_at_a_time", one_at_a_time}, {"left_behind", left_behind})
+           {"fences", fences}, {"unwatched", unwatched}, {"known", known},
+           {"a_load_belongs_to_its_clock", a_load_belongs_to_its_clock})

@@ -39,7 +39,9 @@
  * @case omp_taskgroup taskgroup
  * @clean
  * Only children are waited for, not theirs.
+ * (LLVM's library may run the grandchild in the thread that waits.)
  * @case omp_taskwait_grandchild grandchild
+ * @skip-status 77
  * @finding data-race memory=shared max=4
  * @case omp_taskgroup_grandchild grandchild taskgroup
  * @clean
@@ -173,15 +175,19 @@ static void reduction(void)
 {
     long sum = 0;
     long double wide = 0;
+    (void)wide;
 #pragma omp parallel for reduction(+ : sum) num_threads(MEMBERS)
     for (int i = 0; i < 64; i++)
         sum += i;
+    CHECK(sum == 64 * 63 / 2);
+#ifndef __clang__ /* needs another library */
 #pragma omp parallel num_threads(MEMBERS)
     {
 #pragma omp atomic
         wide += 1;
     }
-    CHECK(sum == 64 * 63 / 2 && wide == MEMBERS);
+    CHECK(wide == MEMBERS);
+#endif
 }
 
 /* Tasks that run at the same time, in threads of their own. */
@@ -261,6 +267,9 @@ static void grandchildren(void)
 #pragma omp taskgroup
         grandchild(1);
     } else {
+#ifdef __clang__
+        _exit(77);
+#endif
         grandchild(0);
     }
     put(&shared);
