@@ -75,20 +75,27 @@ static u64 parallel_way(const struct paths *ps, u32 data, u32 lock)
     return 0;
 }
 
-/* One thread runs while its creator keeps a lock for it; the other holds that lock itself, and is not of that family. */
-static bool kept_apart(struct whole *w, const struct deed *x, const struct deed *y)
+/* Whether a lock of the one set surely is a lock of the other, and not both for reading. */
+static bool share_lock(struct whole *w, u32 one, u32 other)
 {
     const struct sets *sets = &w->a->sets;
-    const struct root *r = &w->roots.at[x->root];
-    if (!r->under || y->root == r->parent || y->root == x->root)
-        return false;
-    for (u32 i = 0, n = sets_count(sets, r->under); i < n; i++)
-        for (u32 k = 0, m = sets_count(sets, y->must); k < m; k++) {
-            u32 a = sets_item(sets, r->under, i), b = sets_item(sets, y->must, k);
+    for (u32 i = 0, n = sets_count(sets, one); i < n; i++)
+        for (u32 k = 0, m = sets_count(sets, other); k < m; k++) {
+            u32 a = sets_item(sets, one, i), b = sets_item(sets, other, k);
             if (!(LOCK_SHARED(a) && LOCK_SHARED(b)) && same_lock(w, LOCK_PATH(a), LOCK_PATH(b)))
                 return true;
         }
     return false;
+}
+
+/* One thread runs while another keeps a lock for it; the other holds that lock itself, and is not the one who keeps it. */
+static bool kept_apart(struct whole *w, const struct deed *x, const struct deed *y)
+{
+    const struct root *r = &w->roots.at[x->root], *s = &w->roots.at[y->root];
+    if (!r->under || y->root == x->root || y->root == r->holder)
+        return false;
+    return share_lock(w, r->under, y->must) ||
+           (s->under && s->holder != r->holder && share_lock(w, r->under, s->under));
 }
 
 bool same_guard(struct whole *w, const struct deed *x, const struct deed *y)

@@ -12,7 +12,8 @@ struct root {
     u32 parent;    /* root of the first creation */
     u32 context;   /* its first */
     bool many;     /* more than one at a time */
-    u32 under;     /* locks that its creator holds from before it is created until it has ended */
+    u32 under;     /* locks that `holder` holds from before it is created until it has ended */
+    u32 holder;    /* root: its creator, or whose lock its creator runs under */
     bool distinct; /* each of them is given memory, or a number, of its own */
 };
 
