@@ -8,6 +8,7 @@
 #include "analyze/readers.h"
 #include "analyze/recycle.h"
 #include "analyze/site.h"
+#include "analyze/weak.h"
 
 __thread u32 access_now;
 __thread struct access_frames *access_frames;
@@ -43,12 +44,14 @@ static SNARL_HOT u32 access_epoch(const struct access *x)
 static ref_t hold_of(struct accesses *a, ref_t outer, const struct held_entry *h)
 {
     u32 i = (outer * 31 + h->lock + h->stack * 7) % HOLD_MEMO;
-    if (a->holds[i].hold && a->holds[i].outer == outer && a->holds[i].lock == h->lock && a->holds[i].stack == h->stack)
+    if (a->holds[i].hold && a->holds[i].outer == outer && a->holds[i].lock == h->lock &&
+        a->holds[i].stack == h->stack && a->holds[i].mode == h->mode)
         return a->holds[i].hold;
     ref_t hold = order_hold(outer, h);
     a->holds[i].outer = outer;
     a->holds[i].lock = h->lock;
     a->holds[i].stack = h->stack;
+    a->holds[i].mode = h->mode;
     a->holds[i].hold = hold;
     return hold;
 }
@@ -57,7 +60,8 @@ static ref_t holds_of(struct thread *t, struct accesses *a)
 {
     ref_t outer = 0;
     for (u32 i = 0; i < t->rec->nheld; i++)
-        outer = hold_of(a, outer, &t->held[i]);
+        if (!(outer = hold_of(a, outer, &t->held[i])))
+            weak_forget();
     return outer;
 }
 
@@ -65,7 +69,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
 {
     if (a->block_end)
         epoch_block_full(a->block_first / EPOCH_BLOCK);
-    a->next = a->block_first = a->block_end = 0;
+    a->next = a->block_first = a->block_end = a->open_first = 0;
     a->first = ~0u;
     if (++a->blocks % CAP_PATIENCE == 0 && cap_near())
         cap_check(a);
@@ -73,7 +77,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
         recycle_try(a);
     u32 first = epoch_block_take(a->number) * EPOCH_BLOCK;
     if (!first) {
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
         return false;
     }
     a->next = a->first = a->block_first = first;
@@ -95,6 +99,8 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
                                .thread = t->ref,
                                .hold = t->rec->nheld ? holds_of(t, a) : 0};
     a->epoch = e;
+    a->open_first = !t->rec->nheld ? 0 : a->open_first ? a->open_first : e;
+    a->wrote = a->weak && t->rec->nheld ? 0 : e;
     a->locked = atomicity_epoch(t, a);
     access_sets_forget(&a->frames);
     access_now = e << SLOT_EPOCH_SHIFT | SLOT_MASK;
@@ -107,6 +113,10 @@ SNARL_COLD enum relation epoch_relation_slow(struct accesses *a, u32 epoch)
     if (clock_time(&a->clock, e->lane) < e->time) {
         a->concurrent = epoch;
         return UNORDERED;
+    }
+    if (a->weak && !weak_before(a, e)) {
+        a->concurrent = epoch;
+        return LUCKY;
     }
     a->known[epoch % KNOWN] = epoch;
     return BEFORE;
@@ -171,6 +181,13 @@ static SNARL_COLD u32 site_awaited(u64 addr, u32 slot)
     return 0;
 }
 
+static SNARL_COLD void slot_found(struct access *x, u64 addr, u32 mask, u32 slot, u32 word, found_fn *found)
+{
+    access_site(x);
+    found(x->t, x->a, addr, mask, x->kind | (x->flags & SITE_FREE ? ACCESS_FREE : 0), x->stack, x->fp, slot,
+          site_in(word, slot) ? site_in(word, slot) : site_awaited(addr, slot));
+}
+
 /* What one older slot has to say to an access of these bytes: races are reported. Returns what is left of it. *hit: the
  * access adds nothing to it. */
 static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u32 word, bool *hit)
@@ -183,12 +200,11 @@ static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u
         *hit = true;
         return slot;
     }
-    if (snarl_unlikely(r == UNORDERED)) {
+    if (snarl_unlikely(r >= LUCKY)) {
         if (!slot_conflicts(slot, x->kind))
             return slot;
-        access_site(x);
-        race_found(x->t, x->a, addr, overlap, x->kind | (x->flags & SITE_FREE ? ACCESS_FREE : 0), x->stack, x->fp, slot,
-                   site_in(word, slot) ? site_in(word, slot) : site_awaited(addr, slot));
+        if (r == UNORDERED || !weak_before_all(x->a, &epochs[slot_epoch(slot)]))
+            slot_found(x, addr, overlap, slot, word, r == UNORDERED ? race_found : unprotected_found);
     }
     if (!slot_outdone(slot, x->kind))
         return slot;
@@ -231,7 +247,7 @@ static bool crowd_begin(struct access *x, u64 *cell, u64 seen, const struct crow
 {
     u32 number = crowd_take(&x->a->crowds);
     if (!number) {
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
         return true;
     }
     struct crowd *c = crowd_at(number);
@@ -391,7 +407,7 @@ static void crowd_write(struct access *x, u32 number, const struct crowd_slot *s
         r->n = take;
         at += take;
         if (at < n && !r->next && !(r->next = crowd_take(&x->a->crowds))) {
-            run_lost(LOSS_epochs_reused);
+            accesses_lost();
             return;
         }
         if (at >= n) {
@@ -861,7 +877,7 @@ static __attribute__((noinline)) bool quick_step(const struct quick *q)
     return done;
 }
 
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
+static SNARL_HOT bool quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
@@ -889,6 +905,14 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
         return quick_step(&q);
     __atomic_store_n(cell, slot, __ATOMIC_RELAXED);
     __atomic_store_n(shadow_site(addr), word, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
+{
+    if (!quick(t, addr, mask, kind, fp))
+        return false;
+    weak_wrote(t, t->accesses, addr, kind);
     return true;
 }
 
@@ -939,4 +963,5 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
     if (snarl_unlikely(x.a->locked))
         pair_seen(&x, addr, size, kind, fp, true);
     granules(&x, addr, size);
+    weak_wrote(t, x.a, addr, kind);
 }

@@ -65,6 +65,7 @@ struct accesses {
     } merges[MERGE_MEMO];
     struct {
         ref_t outer, lock, stack, hold;
+        u32 mode;
     } holds[HOLD_MEMO];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
@@ -78,6 +79,9 @@ struct accesses {
     } pending[PENDING];
     struct crowd_spares crowds;
     bool locked;         /* locks are held in this epoch, and lost updates are looked for */
+    struct weak *weak;   /* weak.h; NULL: off */
+    u32 wrote, writes;   /* the last epoch with a write that counts for its sections, or without locks; how many */
+    u32 open_first;      /* the first epoch of this block since locks are held without a break; 0: none */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     /* What an access makes of a cell: in a loop the same for one granule after the other. */
     struct step_memo {
@@ -103,12 +107,13 @@ static inline struct accesses *accesses_of(struct thread *t)
     return snarl_likely(t->accesses && t->accesses->number) ? t->accesses : accesses_begin(t);
 }
 /* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
-struct accesses *accesses_start(struct thread *t, const struct clock *creator);
+struct accesses *accesses_start(struct thread *t, const struct accesses *creator);
 void accesses_end(struct accesses *a);
 /* Gives back the crowds of cells that are about to be cleared. */
 void crowds_end(struct accesses *a, u64 addr, u64 size);
 
-enum relation { SAME_EPOCH, BEFORE, UNORDERED };
+/* LUCKY: before, but only because locks happened to be taken in this order (weak.h). */
+enum relation { SAME_EPOCH, BEFORE, LUCKY, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);
 static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 {
@@ -154,7 +159,15 @@ void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
 u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other);
 bool access_is_intended(u64 addr, u32 size);
 /* `slot` of the granule at addr, made at site, and t's access now touch the same bytes in no order. */
-void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u32 slot, u32 site);
+typedef void found_fn(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
+                      u32 slot, u32 site);
+found_fn race_found;
+/* Nothing else is to be told of: another finding says so, or the program means it. */
+bool access_is_told(struct accesses *a, u64 addr, u32 mask, ref_t stack, u32 site);
+/* Where the memory is: equal for the same variable. */
+u64 memory_place(const struct object_birth *b);
+/* Fills what findings of two accesses have in common. */
+void accesses_fill(struct finding_rec *f, struct thread *t, const struct object_birth *memory, u64 addr, u32 mask,
+                   u32 kind, ref_t stack, u32 slot, u32 site);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "analyze/atomicity.h"
+#include "analyze/weak.h"
 #include "base/hash.h"
 #include "base/reserve.h"
 
@@ -27,7 +28,7 @@
 
 struct hb_entry {
     u64 key;
-    struct sync_clock clock;
+    struct sync_clock clock, weak; /* in both orders (weak.h) */
     u32 next;
     u32 reserved;
 };
@@ -177,6 +178,40 @@ static struct accesses *listening(struct thread *t, u64 key)
     return a && snarl_unlikely(a->ignored_order) && key < KEY_READERS ? NULL : a;
 }
 
+/* ---- in both orders ---- */
+
+static void tick(struct accesses *a)
+{
+    clock_tick(&a->clock);
+    if (a->weak)
+        clock_tick(&a->weak->clock);
+    accesses_new_epoch(a, true);
+}
+
+static void join_left(struct accesses *a, struct hb_entry *e)
+{
+    clock_release_join(&a->clock, &e->clock);
+    if (a->weak)
+        clock_release_join(weak_clock(a), &e->weak);
+}
+
+static void replace_left(struct accesses *a, struct sync_clock *s, struct sync_clock *weak)
+{
+    clock_release(&a->clock, s);
+    if (a->weak)
+        weak_leave(a, weak);
+}
+
+static bool take_left(struct accesses *a, const struct hb_entry *e)
+{
+    if (a->weak)
+        weak_learn(a, &e->weak);
+    if (!clock_acquire(&a->clock, &e->clock))
+        return false;
+    accesses_learned(a);
+    return true;
+}
+
 /* ---- by key ---- */
 
 static SNARL_COLD void leave_spilled(struct accesses *a)
@@ -193,6 +228,8 @@ static SNARL_COLD void acquire_spilled(struct accesses *a)
     bucket_guard(&spill.bucket);
     if (clock_acquire(&a->clock, &spill.clock))
         accesses_learned(a);
+    if (a->weak)
+        weak_learn(a, &spill.clock);
     bucket_leave(&spill.bucket);
 }
 
@@ -201,9 +238,9 @@ static void leave(struct accesses *a, u64 key, bool replace)
     struct hb_bucket *b = bucket_enter(key);
     struct hb_entry *e = entry_make(b, key);
     if (e && replace)
-        clock_release(&a->clock, &e->clock);
+        replace_left(a, &e->clock, &e->weak);
     else if (e)
-        clock_release_join(&a->clock, &e->clock);
+        join_left(a, e);
     bucket_leave(b);
     if (snarl_unlikely(!e))
         leave_spilled(a);
@@ -212,8 +249,7 @@ static void leave(struct accesses *a, u64 key, bool replace)
 static void release(struct accesses *a, u64 key, bool replace)
 {
     leave(a, key, replace);
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
+    tick(a);
 }
 
 void hb_release(struct thread *t, u64 key)
@@ -239,11 +275,8 @@ void hb_acquire(struct thread *t, u64 key)
         return;
     struct hb_bucket *b = bucket_enter(key);
     const struct hb_entry *e = entry_find(b, key);
-    if (e && clock_acquire(&a->clock, &e->clock)) {
-        accesses_learned(a);
-        if (key >> 60 == HB_PIPE || key >> 60 == HB_FILE)
-            atomicity_new_task(t); /* input */
-    }
+    if (e && take_left(a, e) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
+        atomicity_new_task(t); /* input */
     bucket_leave(b);
 }
 
@@ -258,6 +291,7 @@ static void forget(struct accesses *a, u64 key)
         u32 i = *at;
         *at = entries[i].next;
         sync_clock_clear(&a->clock, &entries[i].clock);
+        sync_clock_clear(&a->clock, &entries[i].weak);
         entry_give(i);
         entry_count(key, ~0u);
         break;
@@ -315,9 +349,8 @@ void hb_fence_release(struct thread *t)
     struct accesses *a = listening(t, 0);
     if (!a)
         return;
-    clock_release(&a->clock, &a->fence);
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
+    replace_left(a, &a->fence, a->weak ? &a->weak->fence : NULL);
+    tick(a);
 }
 
 /* What the fence has seen; what another thread left there before is kept, by leaving somewhat more. */
@@ -331,6 +364,8 @@ void hb_relaxed_write(struct thread *t, u64 key)
     bool fresh = e && !e->clock.time;
     if (fresh)
         sync_clock_copy(&a->clock, &e->clock, &a->fence);
+    if (fresh && a->weak)
+        sync_clock_copy(&a->clock, &e->weak, &a->weak->fence);
     bucket_leave(b);
     if (!fresh)
         release(a, key, false);
@@ -370,6 +405,8 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
         accesses_learned(a);
     if (mode == MODE_EXCLUSIVE && object_has_readers(&l->head))
         hb_acquire(t, KEY_READERS | arena_ref(l));
+    if (a->weak)
+        weak_acquired(a, l, mode);
     accesses_new_epoch(a, false);
 }
 
@@ -379,13 +416,23 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     if (!a)
         return;
     atomicity_release(t, a);
+    bool to_all = a->weak && weak_section_ends(t, a, l);
     if (mode == MODE_SHARED) {
         release(a, KEY_READERS | arena_ref(l), false);
         return;
     }
     clock_release(&a->clock, &l->clock);
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
+    if (a->weak)
+        weak_released(a, l, to_all);
+    tick(a);
+}
+
+/* Somebody has woken it, from whom it may learn what to do: as if the lock were for that. */
+void hb_condition_left_slow(struct thread *t, const struct lock_rec *l)
+{
+    struct accesses *a = watched(t);
+    if (a && a->weak)
+        weak_learn(a, &l->clock);
 }
 
 void hb_lock_gone(struct thread *t, struct lock_rec *l)
@@ -394,6 +441,7 @@ void hb_lock_gone(struct thread *t, struct lock_rec *l)
     if (!a)
         return;
     sync_clock_clear(&a->clock, &l->clock);
+    weak_lock_gone(a, l);
     if (object_has_readers(&l->head))
         hb_forget(t, KEY_READERS | arena_ref(l));
 }
@@ -420,10 +468,9 @@ void hb_thread_created(struct thread *creator, struct thread *child)
     struct accesses *a = watched(creator);
     if (!a)
         return;
-    accesses_start(child, &a->clock);
-    clock_tick(&a->clock);
+    accesses_start(child, a);
     access_now = ACCESS_NO_EPOCH; /* from the second thread on */
-    accesses_new_epoch(a, true);
+    tick(a);
 }
 
 void hb_thread_end(struct thread *t)
@@ -443,8 +490,7 @@ void hb_forked_parent(struct thread *t)
     struct accesses *a = watched(t);
     if (!a)
         return;
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
+    tick(a);
 }
 
 /* The lane may serve another process; the others' stay theirs, they may still run. */

@@ -4,6 +4,7 @@
 
 #include "analyze/shadow.h"
 #include "analyze/site.h"
+#include "analyze/weak.h"
 #include "base/sys.h"
 #include "model/run.h"
 
@@ -20,6 +21,7 @@ static struct block {
     u16 alive;
 } blocks[EPOCH_BLOCKS];
 static u32 dest[EPOCH_BLOCKS], ndest, dest_next; /* blocks for new numbers */
+static bool known_ends;                          /* what sections order is of interest (weak.h) */
 
 bool move_start(void)
 {
@@ -35,7 +37,8 @@ bool move_start(void)
 static bool is_dead(u32 epoch)
 {
     const struct epoch *e = &epochs[epoch];
-    return recycle_floor[e->lane] >= e->time;
+    u64 end = e->hold && known_ends ? __atomic_load_n(&e->end, __ATOMIC_ACQUIRE) : e->time;
+    return end && recycle_floor[e->lane] >= end;
 }
 
 /* ---- what is referred to ---- */
@@ -157,7 +160,7 @@ static u32 choose_emptiest(u32 room)
 bool move_choose(struct accesses *a)
 {
     u32 free = epoch_blocks_free(), want = free - free / 4;
-    (void)a;
+    known_ends = a->weak;
     candidates_find();
     count_all();
     for (ndest = dest_next = 0; ndest < want; ndest++)
@@ -194,7 +197,7 @@ static u32 epoch_move(u32 epoch)
     if (is_dead(epoch))
         return publish(place, GONE);
     if (b->evicted) {
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
         return publish(place, GONE);
     }
     i = __atomic_load_n(&dest_next, __ATOMIC_RELAXED) < ndest * EPOCH_BLOCK
@@ -222,7 +225,7 @@ static u32 set_move(struct accesses *a, u32 slot)
     }
     u32 now = n ? readers_intern(m, n).slot : GONE;
     if (!now)
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
     return publish(&tables.moved_sets[slot_epoch(slot) - READERS_FIRST], now ? now : GONE);
 }
 

@@ -138,7 +138,7 @@ struct lock_rec {
     struct object_birth birth;
     struct sync_clock clock; /* left by its last exclusive holder; protected by the lock itself */
     u32 section;             /* exclusive acquires since accesses are watched; protected by the lock itself */
-    u32 reserved;
+    u32 weak;                /* what its process knows of it in the weak order (analyze/weak.c); 0: nothing */
 };
 
 /* Condition variable or barrier. */
