@@ -90,7 +90,7 @@ static bool epoch_begin(struct thread *t, struct accesses *a)
     if (snarl_unlikely(a->next == a->block_end) && !epoch_block_begin(a))
         return false;
     u32 e = a->next++;
-    if (a->ticked)
+    if (a->ticked || a->weak) /* which section an access is in matters there */
         a->first = e;
     a->ticked = false;
     epochs[e] = (struct epoch){.time = clock_now(&a->clock),
@@ -188,6 +188,32 @@ static SNARL_COLD void slot_found(struct access *x, u64 addr, u32 mask, u32 slot
           site_in(word, slot) ? site_in(word, slot) : site_awaited(addr, slot));
 }
 
+static SNARL_COLD void slot_orders(struct accesses *a, u32 mask, u32 slot)
+{
+    if (!(slot & mask & SLOT_MASK))
+        return;
+    if (!slot_is_set(slot)) {
+        epoch_relation(a, slot_epoch(slot));
+        return;
+    }
+    const struct readers *r = readers_at(slot_epoch(slot));
+    for (u32 i = 0; i < r->n; i++)
+        slot_orders(a, mask, r->member[i].slot);
+}
+
+/* The rest of the cell may say more: of sections whose data it is. A crowd's guard is this thread's. */
+static SNARL_COLD bool cell_orders(struct access *x, u64 addr, u32 mask, u32 slot)
+{
+    struct accesses *a = x->a;
+    u64 cell = __atomic_load_n(shadow_cell(addr), __ATOMIC_RELAXED);
+    for (u32 c = cell_is_crowd(cell) ? crowd_number(cell) : 0; c; c = crowd_at(c)->next)
+        for (u32 i = 0; i < crowd_at(c)->n && i < CROWD_SLOTS; i++)
+            slot_orders(a, mask, crowd_at(c)->slots[i].slot);
+    slot_orders(a, mask, (u32)cell);
+    slot_orders(a, mask, (u32)(cell >> 32));
+    return epoch_relation(a, slot_epoch(slot)) == BEFORE || weak_before_all(a, &epochs[slot_epoch(slot)]);
+}
+
 /* What one older slot has to say to an access of these bytes: races are reported. Returns what is left of it. *hit: the
  * access adds nothing to it. */
 static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u32 word, bool *hit)
@@ -203,8 +229,12 @@ static SNARL_HOT u32 slot_meet(struct access *x, u64 addr, u32 mask, u32 slot, u
     if (snarl_unlikely(r >= LUCKY)) {
         if (!slot_conflicts(slot, x->kind))
             return slot;
-        if (r == UNORDERED || !weak_before_all(x->a, &epochs[slot_epoch(slot)]))
-            slot_found(x, addr, overlap, slot, word, r == UNORDERED ? race_found : unprotected_found);
+        if (r == UNORDERED && x->a->weak)
+            weak_raced(x->a, &epochs[slot_epoch(slot)]);
+        if (r == UNORDERED)
+            slot_found(x, addr, overlap, slot, word, race_found);
+        else if (!cell_orders(x, addr, overlap, slot))
+            slot_found(x, addr, overlap, slot, word, unprotected_found);
     }
     if (!slot_outdone(slot, x->kind))
         return slot;

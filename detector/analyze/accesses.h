@@ -30,7 +30,7 @@
 struct accesses {
     u32 number; /* of the thread; 0: not in use */
     u32 epoch;  /* the one in access_now */
-    u32 first;  /* the first of this block at the present time */
+    u32 first;  /* the first of this block that an access now adds nothing to: at the present time */
     u32 next, block_first, block_end;
     u32 ignored; /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
     u32 ignored_reads, ignored_writes, ignored_order;

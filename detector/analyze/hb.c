@@ -229,7 +229,7 @@ static SNARL_COLD void acquire_spilled(struct accesses *a)
     if (clock_acquire(&a->clock, &spill.clock))
         accesses_learned(a);
     if (a->weak)
-        weak_learn(a, &spill.clock);
+        weak_learn_strong(a, &spill.clock);
     bucket_leave(&spill.bucket);
 }
 
@@ -405,8 +405,8 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
         accesses_learned(a);
     if (mode == MODE_EXCLUSIVE && object_has_readers(&l->head))
         hb_acquire(t, KEY_READERS | arena_ref(l));
-    if (a->weak)
-        weak_acquired(a, l, mode);
+    if (a->weak && weak_acquired(a, l, mode))
+        tick(a);
     accesses_new_epoch(a, false);
 }
 
@@ -432,7 +432,7 @@ void hb_condition_left_slow(struct thread *t, const struct lock_rec *l)
 {
     struct accesses *a = watched(t);
     if (a && a->weak)
-        weak_learn(a, &l->clock);
+        weak_learn_strong(a, &l->clock);
 }
 
 void hb_lock_gone(struct thread *t, struct lock_rec *l)

@@ -71,7 +71,7 @@ void unprotected_found(struct thread *t, struct accesses *a, u64 addr, u32 mask,
     a->weak->found++;
     clock_join(weak_clock(a), &a->clock);
     accesses_learned(a);
-    weak_before(a, &epochs[slot_epoch(slot)]);
+    epoch_relation(a, slot_epoch(slot)); /* its sections may have to end first */
     if (access_is_told(a, addr, mask, stack, site))
         return;
     struct object_birth memory = {.init_stack = stack};

@@ -220,10 +220,10 @@ static bool section_shows(const struct accesses *a, const struct weak_section *s
     return s && (s->met || s->writes != a->writes);
 }
 
-void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
+bool weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
 {
     struct weak *w = a->weak;
-    struct clock *c = weak_clock(a);
+    weak_clock(a);
     struct weak_lock *k = list_of(l);
     const struct thread *t = a->owner;
     a->concurrent = 0; /* the lock may order it */
@@ -234,15 +234,15 @@ void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
     if (w->nsections < WEAK_SECTIONS)
         w->sections[w->nsections++] = (struct weak_section){arena_ref(l), a->writes, false};
     bool anew = k && k->forgotten != w->forgotten;
-    if (!k || __atomic_load_n(&k->leak, __ATOMIC_RELAXED) || (anew && mode == MODE_SHARED))
-        weak_learn(a, &l->clock);
-    if (!k)
-        return;
-    if (anew && mode == MODE_EXCLUSIVE) {
-        sync_clock_copy(c, &k->all, &l->clock);
-        k->forgotten = w->forgotten;
-    }
-    weak_learn(a, &k->all);
+    if (!k || anew || __atomic_load_n(&k->leak, __ATOMIC_RELAXED))
+        weak_learn_strong(a, &l->clock);
+    if (k)
+        weak_learn(a, &k->all);
+    if (!anew || mode == MODE_SHARED)
+        return false;
+    weak_leave(a, &k->all);
+    k->forgotten = w->forgotten;
+    return true;
 }
 
 /* No epoch of this block is open any more. */
@@ -267,7 +267,7 @@ bool weak_section_ends(struct thread *t, struct accesses *a, struct lock_rec *l)
             *s = s[1];
     }
     if (!shows)
-        weak_learn(a, &l->clock);
+        weak_learn_strong(a, &l->clock);
     return !shows;
 }
 
@@ -310,7 +310,10 @@ static void section_orders(struct accesses *a, struct lock_rec *l, const struct 
     if (!k || h->mode == MODE_SHARED)
         return; /* known since the acquire */
     const struct sync_clock *left = release_of(k, e);
-    weak_learn(a, left ? left : &l->clock);
+    if (left)
+        weak_learn(a, left);
+    else
+        weak_learn_strong(a, &l->clock);
 }
 
 static void sections_order(struct accesses *a, const struct epoch *e)
@@ -323,7 +326,7 @@ static void sections_order(struct accesses *a, const struct epoch *e)
                 section_orders(a, LOCK_AT(h->lock), h, e);
 }
 
-/* The access is known, the end of its sections is not. */
+/* The access is known, or no longer in the shadow; the end of its sections is not known. */
 static void sections_end(struct accesses *a, const struct epoch *e)
 {
     u32 n = 0;
@@ -346,15 +349,21 @@ bool weak_before(struct accesses *a, const struct epoch *e)
 {
     const struct clock *c = weak_clock(a);
     u64 end = e->hold ? __atomic_load_n(&e->end, __ATOMIC_ACQUIRE) : e->time;
-    if (end && clock_time(c, e->lane) >= end)
-        return true;
     if (e->hold)
         sections_order(a, e);
+    if (end && clock_time(c, e->lane) >= end)
+        return true;
     if (clock_time(c, e->lane) < e->time)
         return false;
     if (e->hold)
         sections_end(a, e);
     return true;
+}
+
+void weak_raced(struct accesses *a, const struct epoch *e)
+{
+    if (e->hold)
+        sections_end(a, e);
 }
 
 bool weak_before_all(struct accesses *a, const struct epoch *e)
@@ -365,7 +374,7 @@ bool weak_before_all(struct accesses *a, const struct epoch *e)
         struct lock_rec *l = LOCK_AT(t->held[i].lock);
         if (section_shows(a, section_of(a->weak, t->held[i].lock)))
             continue;
-        weak_learn(a, &l->clock);
+        weak_learn_strong(a, &l->clock);
         some = true;
     }
     return some && weak_before(a, e);

@@ -86,6 +86,12 @@ static inline void weak_learn(struct accesses *a, const struct sync_clock *s)
     if (clock_acquire(weak_clock(a), s))
         accesses_learned(a);
 }
+/* What the strong order has left: who knows its time in the weak one need not know the rest. */
+static inline void weak_learn_strong(struct accesses *a, const struct sync_clock *s)
+{
+    if (s->time && clock_acquire_slow(weak_clock(a), s))
+        accesses_learned(a);
+}
 static inline void weak_leave(struct accesses *a, struct sync_clock *s)
 {
     struct clock *c = weak_clock(a);
@@ -94,8 +100,8 @@ static inline void weak_leave(struct accesses *a, struct sync_clock *s)
 }
 
 /* ---- locks ---- */
-/* After the strong clock has learned what l's last holder left. */
-void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode);
+/* After the strong clock has learned what l's last holder left. True: the thread has left its time. */
+bool weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode);
 /* Before l->clock changes. True: what the thread leaves is to be known to all. */
 bool weak_section_ends(struct thread *t, struct accesses *a, struct lock_rec *l);
 /* After it. Only for exclusive holders. */
@@ -115,6 +121,9 @@ static inline void weak_wrote(struct thread *t, struct accesses *a, u64 addr, u3
 bool weak_before(struct accesses *a, const struct epoch *e);
 /* The same for an access that conflicts: the sections that have shown nothing yet may have been taken for it. */
 bool weak_before_all(struct accesses *a, const struct epoch *e);
+
+/* An access that races with e takes its place in the shadow. */
+void weak_raced(struct accesses *a, const struct epoch *e);
 
 /* ---- unprotected.c ---- */
 /* As race_found; the two are in order by luck only. After it they are in order. */
