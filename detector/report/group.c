@@ -140,7 +140,8 @@ static bool same_memory(const json_t *x, const json_t *y)
 {
     u64 at = strtoull(label_text(x, "address"), NULL, 16), other = strtoull(label_text(y, "address"), NULL, 16);
     bool bytes = at < other + (u64)label_number(y, "size") && other < at + (u64)label_number(x, "size");
-    return bytes || (*label_text(x, "name") && label_is(y, "name", label_text(x, "name")));
+    bool variable = *label_text(x, "type") && *label_text(x, "name"); /* else it is named after its allocation */
+    return bytes || (variable && label_is(y, "name", label_text(x, "name")));
 }
 
 /* A data race says more than that there could be one. */
