@@ -405,8 +405,8 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
         accesses_learned(a);
     if (mode == MODE_EXCLUSIVE && object_has_readers(&l->head))
         hb_acquire(t, KEY_READERS | arena_ref(l));
-    if (a->weak && weak_acquired(a, l, mode))
-        tick(a);
+    if (a->weak)
+        weak_acquired(a, l, mode);
     accesses_new_epoch(a, false);
 }
 
@@ -468,7 +468,9 @@ void hb_thread_created(struct thread *creator, struct thread *child)
     struct accesses *a = watched(creator);
     if (!a)
         return;
-    accesses_start(child, a);
+    struct accesses *made = accesses_start(child, a);
+    if (made && made->weak && a->weak)
+        weak_created(a, made);
     access_now = ACCESS_NO_EPOCH; /* from the second thread on */
     tick(a);
 }

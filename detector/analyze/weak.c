@@ -20,7 +20,8 @@ struct weak_lock {
     u32 forgotten; /* when what is in the strong clock was last given to all */
     u32 next;      /* free list */
     u32 hand;
-    u32 reserved[3];
+    bool all_strong; /* `all` was left in the strong order */
+    u32 reserved[2];
     struct sync_clock all;            /* for all who take it */
     struct sync_clock left[RELEASES]; /* by the last releases, of each thread the newest at least if there is room */
 };
@@ -52,10 +53,23 @@ struct weak *weak_state(struct accesses *a)
     if (!a->weak)
         return NULL;
     a->weak->fence = (struct sync_clock){0};
-    a->weak->nsections = 0;
+    a->weak->nsections = a->weak->naround = 0;
     a->weak->found = 0;
     a->weak->forgotten = __atomic_load_n(&weak_forgotten, __ATOMIC_RELAXED);
     return a->weak;
+}
+
+void weak_created(const struct accesses *a, struct accesses *child)
+{
+    const struct thread *t = a->owner;
+    struct weak *w = child->weak;
+    w->creator = t->ref;
+    for (u32 i = 0; i < t->rec->nheld && w->naround < WEAK_AROUND; i++) {
+        if (t->held[i].mode == MODE_SHARED)
+            continue;
+        w->around[w->naround].lock = t->held[i].lock;
+        w->around[w->naround++].section = LOCK_AT(t->held[i].lock)->section;
+    }
 }
 
 void weak_end(struct accesses *a)
@@ -78,7 +92,7 @@ void weak_forked_thread(struct accesses *a)
 {
     clock_forked_twin(&a->weak->clock, &a->clock);
     a->weak->fence = (struct sync_clock){0};
-    a->weak->nsections = 0;
+    a->weak->nsections = a->weak->naround = 0;
 }
 
 SNARL_COLD void weak_forgets(struct accesses *a)
@@ -220,7 +234,7 @@ static bool section_shows(const struct accesses *a, const struct weak_section *s
     return s && (s->met || s->writes != a->writes);
 }
 
-bool weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
+void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
 {
     struct weak *w = a->weak;
     weak_clock(a);
@@ -236,13 +250,15 @@ bool weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
     bool anew = k && k->forgotten != w->forgotten;
     if (!k || anew || __atomic_load_n(&k->leak, __ATOMIC_RELAXED))
         weak_learn_strong(a, &l->clock);
-    if (k)
+    if (k && k->all_strong)
+        weak_learn_strong(a, &k->all);
+    else if (k)
         weak_learn(a, &k->all);
     if (!anew || mode == MODE_SHARED)
-        return false;
-    weak_leave(a, &k->all);
+        return;
+    sync_clock_copy(&w->clock, &k->all, &l->clock);
+    k->all_strong = true;
     k->forgotten = w->forgotten;
-    return true;
 }
 
 /* No epoch of this block is open any more. */
@@ -285,8 +301,10 @@ void weak_released(struct accesses *a, struct lock_rec *l, bool to_all)
         k->leak = 0;
     }
     weak_leave(a, place_for(k, c->lane));
-    if (to_all)
+    if (to_all) {
         clock_release(c, &k->all);
+        k->all_strong = false;
+    }
     leave(k);
 }
 
@@ -316,14 +334,36 @@ static void section_orders(struct accesses *a, struct lock_rec *l, const struct 
         weak_learn_strong(a, &l->clock);
 }
 
+/* The thread's creator may leave the section at any time. */
+static void around_orders(struct accesses *a, const struct hold_rec *h, const struct epoch *e)
+{
+    const struct weak *w = a->weak;
+    const struct lock_rec *l = LOCK_AT(h->lock);
+    struct weak_lock *k = list_of(l);
+    for (u32 i = 0; k && i < w->naround; i++) {
+        if (w->around[i].lock != h->lock || l->owner != w->creator || l->section != w->around[i].section)
+            continue;
+        enter(k);
+        const struct sync_clock *left = release_of(k, e);
+        if (left)
+            weak_learn(a, left);
+        else
+            clock_join(weak_clock(a), &a->clock);
+        leave(k);
+    }
+}
+
 static void sections_order(struct accesses *a, const struct epoch *e)
 {
     const struct thread *t = a->owner;
     u32 n = 0;
-    for (const struct hold_rec *h = HOLD_AT(e->hold); h && n < HOLDS_MOST; h = h->outer ? HOLD_AT(h->outer) : NULL, n++)
+    for (const struct hold_rec *h = HOLD_AT(e->hold); h && n < HOLDS_MOST;
+         h = h->outer ? HOLD_AT(h->outer) : NULL, n++) {
+        around_orders(a, h, e);
         for (u32 i = 0; i < t->rec->nheld; i++)
             if (t->held[i].lock == h->lock && !(t->held[i].mode == MODE_SHARED && h->mode == MODE_SHARED))
                 section_orders(a, LOCK_AT(h->lock), h, e);
+    }
 }
 
 /* The access is known, or no longer in the shadow; the end of its sections is not known. */

@@ -17,6 +17,8 @@
  *   - Locks of the libraries (FILE, once, static guards, file locks), of other processes, and those too many to keep
  *     order always.
  *
+ * A thread that is made inside a section, and its creator still there, is in the section, too.
+ *
  * Each thread has a second clock for it, a twin of the first (model/clock.h), which never knows more. That two sections
  * touch the same data shows in the shadow: an access meets another thread's slot whose epoch has a lock that is held now.
  * The release of that section is found in the lock's list of last releases; when it has been forgotten, the thread takes
@@ -33,6 +35,8 @@
 
 #define WEAK_SECTIONS 32u /* held at a time; those beyond order always */
 
+#define WEAK_AROUND 8u
+
 /* A lock that is held. */
 struct weak_section {
     ref_t lock;
@@ -47,6 +51,13 @@ struct weak {
     u32 nsections;
     struct weak_section sections[WEAK_SECTIONS];
     u64 found; /* accesses in lucky order only, told or not */
+    /* Sections that the thread was made in. While its creator has not left them, it is in them, too. */
+    ref_t creator;
+    u32 naround;
+    struct {
+        ref_t lock;
+        u32 section; /* lock_rec.section */
+    } around[WEAK_AROUND];
 };
 
 extern bool weak_off __attribute__((visibility("hidden")));      /* tests turn it off */
@@ -57,6 +68,8 @@ extern u32 weak_forgotten __attribute__((visibility("hidden"))); /* how often so
 int weak_start(void);
 /* The thread's state for its next life, NULL when races are not looked for. */
 struct weak *weak_state(struct accesses *a);
+/* `a` has made the thread of `child`. */
+void weak_created(const struct accesses *a, struct accesses *child);
 void weak_end(struct accesses *a);
 void weak_forked(void);
 void weak_forked_thread(struct accesses *a);
@@ -100,8 +113,8 @@ static inline void weak_leave(struct accesses *a, struct sync_clock *s)
 }
 
 /* ---- locks ---- */
-/* After the strong clock has learned what l's last holder left. True: the thread has left its time. */
-bool weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode);
+/* After the strong clock has learned what l's last holder left. */
+void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode);
 /* Before l->clock changes. True: what the thread leaves is to be known to all. */
 bool weak_section_ends(struct thread *t, struct accesses *a, struct lock_rec *l);
 /* After it. Only for exclusive holders. */

@@ -268,9 +268,8 @@ static void oracle_acquire(u32 t, u32 l, bool shared)
         learn(o.weak[t], o.lock[l].strong);
     learn(o.weak[t], o.lock[l].all);
     if (!o.lock[l].begun && !shared) {
-        memcpy(o.lock[l].all, o.weak[t], sizeof(vector));
+        memcpy(o.lock[l].all, o.lock[l].strong, sizeof(vector));
         o.lock[l].begun = true;
-        tick(t);
     }
     *s = (struct section){.lock = l, .thread = t, .shared = shared};
     if (!o.nheld[t])
