@@ -63,12 +63,12 @@ void weak_created(const struct accesses *a, struct accesses *child)
 {
     const struct thread *t = a->owner;
     struct weak *w = child->weak;
-    w->creator = t->ref;
+    w->naround = a->weak->naround;
+    __builtin_memcpy(w->around, a->weak->around, sizeof w->around);
     for (u32 i = 0; i < t->rec->nheld && w->naround < WEAK_AROUND; i++) {
         if (t->held[i].mode == MODE_SHARED)
             continue;
-        w->around[w->naround].lock = t->held[i].lock;
-        w->around[w->naround++].section = LOCK_AT(t->held[i].lock)->section;
+        w->around[w->naround++] = (struct weak_around){t->held[i].lock, t->ref, LOCK_AT(t->held[i].lock)->section};
     }
 }
 
@@ -341,7 +341,7 @@ static void around_orders(struct accesses *a, const struct hold_rec *h, const st
     const struct lock_rec *l = LOCK_AT(h->lock);
     struct weak_lock *k = list_of(l);
     for (u32 i = 0; k && i < w->naround; i++) {
-        if (w->around[i].lock != h->lock || l->owner != w->creator || l->section != w->around[i].section)
+        if (w->around[i].lock != h->lock || l->owner != w->around[i].holder || l->section != w->around[i].section)
             continue;
         enter(k);
         const struct sync_clock *left = release_of(k, e);

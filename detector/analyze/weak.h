@@ -51,11 +51,10 @@ struct weak {
     u32 nsections;
     struct weak_section sections[WEAK_SECTIONS];
     u64 found; /* accesses in lucky order only, told or not */
-    /* Sections that the thread was made in. While its creator has not left them, it is in them, too. */
-    ref_t creator;
+    /* Sections that the thread was made in, or its creator was. While their holder has not left them, it is in them. */
     u32 naround;
-    struct {
-        ref_t lock;
+    struct weak_around {
+        ref_t lock, holder;
         u32 section; /* lock_rec.section */
     } around[WEAK_AROUND];
 };
