@@ -6,16 +6,16 @@
  * @case unprotected_misses_guard misses_guard
  * @finding unprotected verdict=possible memory=shared.statistic locks=shared.other side=counts_guarded side=counts_after counts=no
  * @case unprotected_two_guards two_guards
- * @finding unprotected verdict=possible memory=shared.statistic locks=shared.other+shared.third side=counts_guarded side=counts_third counts=no
+ * @finding unprotected verdict=possible memory=shared.statistic locks=shared.other,shared.third side=counts_guarded side=counts_third counts=no
  * @case unprotected_freed freed
- * @finding unprotected verdict=possible memory=make_item#1.value locks= side=uses side=frees counts=no
+ * @finding unprotected verdict=possible memory=item.value locks= side=uses side=frees counts=no
  *
  * The same, with the lock on both sides.
  * @case unprotected_guarded guarded
  * @clean
  * Both at once: what races needs no other word.
  * @case unprotected_raced raced
- * @finding data-race verdict=observed memory=shared.statistic locks= side=counts_first side=counts_after
+ * @finding data-race verdict=observed memory=shared.statistic locks= side=counts_first side=races
  *
  * @case unprotected_queue queue
  * @clean
