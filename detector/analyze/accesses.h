@@ -26,10 +26,16 @@
 /* In `ignored`: a recycling cycle is, or was, under way: only the slow path knows what to do (recycle.h). */
 #define ACCESS_DETOUR (1u << 31)
 
+/* What an access is looked at for, beside races, as locks are held in this epoch. */
+enum locked {
+    LOCKED_PAIRS = 1,    /* lost updates (atomicity.h) */
+    LOCKED_UNWRITTEN = 2 /* a write would be the first of the epoch that its sections show (weak.h) */
+};
+
 struct accesses {
     u32 number; /* of the thread; 0: not in use */
     u32 epoch;  /* the one in access_now */
-    u32 first;  /* the first of this block at the present time */
+    u32 first;  /* the first of this block that an access now adds nothing to: at the present time */
     u32 next, block_first, block_end;
     u32 ignored; /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
     u32 ignored_reads, ignored_writes, ignored_order;
@@ -69,6 +75,7 @@ struct accesses {
     } merges[MERGE_MEMO];
     struct hold_memo {
         ref_t outer, lock, stack, hold;
+        u32 mode;
     } holds[1u << HOLD_MEMO_BITS];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
@@ -80,7 +87,10 @@ struct accesses {
         u64 granule, record;
     } pending[PENDING];
     struct crowd_spares crowds;
-    bool locked;         /* locks are held in this epoch, and lost updates are looked for */
+    u32 locked;          /* of enum locked */
+    struct weak *weak;   /* weak.h; NULL: off */
+    u32 writes;          /* epochs with a write that counts for their sections */
+    u32 open_first;      /* the first epoch of this block since locks are held without a break; 0: none */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */
     struct set_memo {
@@ -100,7 +110,7 @@ static inline struct accesses *accesses_of(struct thread *t)
     return snarl_likely(t->accesses && t->accesses->number) ? t->accesses : accesses_begin(t);
 }
 /* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
-struct accesses *accesses_start(struct thread *t, const struct clock *creator);
+struct accesses *accesses_start(struct thread *t, const struct accesses *creator);
 void accesses_end(struct accesses *a);
 /* The record of a write of whole granules by t now; of a heap block's allocator (its stack, 0: from fp). 0: it does not
  * count. access.c */
@@ -110,7 +120,8 @@ void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call
 /* Gives back the crowds of cells that are about to be cleared. */
 void crowds_end(struct accesses *a, u64 addr, u64 size);
 
-enum relation { SAME_EPOCH, BEFORE, UNORDERED };
+/* LUCKY: before, but only because locks happened to be taken in this order (weak.h). */
+enum relation { SAME_EPOCH, BEFORE, LUCKY, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);
 #define PAST_OWN 0x8000u /* with EPOCH_BLOCK: all of the block are this thread's */
 #define PAST_COUNT 0x1ffu
@@ -169,7 +180,15 @@ void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
 u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other);
 bool access_is_intended(u64 addr, u32 size);
 /* `record` of the granule at addr and t's access now touch the same bytes in no order. */
-void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u64 record);
+typedef void found_fn(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
+                      u64 record);
+found_fn race_found;
+/* Nothing else is to be told of: another finding says so, or the program means it, or can do nothing about it. */
+bool access_is_told(struct accesses *a, u64 addr, u32 mask, ref_t stack, u32 site);
+/* Where the memory is: equal for the same variable. */
+u64 memory_place(const struct object_birth *b);
+/* Fills what findings of two accesses have in common. */
+void accesses_fill(struct finding_rec *f, struct thread *t, const struct object_birth *memory, u64 addr, u32 mask,
+                   u32 kind, ref_t stack, u64 record);
 
 #endif
