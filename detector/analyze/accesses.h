@@ -15,7 +15,7 @@
 #define INSTRUCTION_MEMO (1u << INSTRUCTION_MEMO_BITS)
 #define MERGE_MEMO 128u
 #define PENDING 4u
-#define SET_MEMO 64u
+#define SET_MEMO_BITS 6
 #define SET_CREDIT 1024u
 #define HOLD_MEMO_BITS 8
 #define REPORTED 64u
@@ -98,7 +98,7 @@ struct accesses {
         u32 to;         /* the set with the thread's own read */
         u32 epoch;      /* of the thread */
         u32 mask, site;
-    } sets[SET_MEMO];
+    } sets[1u << SET_MEMO_BITS];
     u64 scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX]; /* records */
     struct access_frames frames;
 };
@@ -147,7 +147,7 @@ static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
 
 static inline struct set_memo *set_memo(struct accesses *a, u64 from, u32 mask)
 {
-    return &a->sets[((u32)from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
+    return &a->sets[(from ^ (u64)mask << SITE_SHIFT) * 0x9e3779b97f4a7c15ULL >> (64 - SET_MEMO_BITS)];
 }
 /* Before the clock learns or ticks, and before the shadow is looked at in any other way. */
 void accesses_flush_slow(struct thread *t, struct accesses *a);
