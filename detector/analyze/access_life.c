@@ -39,7 +39,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->locked = false;
     if (a->pairs) {
         a->pairs->task++;
-        a->pairs->epoch = 0;
+        pairs_renew(a->pairs);
         a->pairs->busy = false;
         a->pairs->found.mask = 0;
     }

@@ -311,7 +311,7 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
         return false;
     if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
         return false;
-    if (snarl_unlikely(a->locked) && !atomicity_access(t, a, addr, mask, kind, m->stack, fp[1], NULL, false))
+    if (snarl_unlikely(a->locked) && !atomicity_access(a, addr, mask, kind, m->stack, fp[1]))
         return false;
     kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr), seen = __atomic_load_n(cell, __ATOMIC_RELAXED);

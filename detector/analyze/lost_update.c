@@ -42,9 +42,9 @@ bool writes_one(u64 pc, u32 uid, u64 address)
         g->uid = uid;
         g->address = address;
     }
-    if (g->uid != uid || g->address != address)
+    if (!g->many && (g->uid != uid || g->address != address))
         g->many = 1;
-    return !g->many;
+    return !g->many && g->uid == uid;
 }
 
 /* ---- is it a constant that is stored? ---- */
