@@ -69,8 +69,10 @@ static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pai
 {
     struct thread *t = a->owner;
     struct pair_locks *now = &p->epochs[++p->serial % PAIR_EPOCHS];
+    const struct pair_locks *before = &p->epochs[(p->serial - 1) % PAIR_EPOCHS];
     struct writer *w = &p->now;
     u32 n = 0, writes = 0;
+    bool same = true;
     now->serial = p->serial;
     now->task = p->task;
     now->first = p->nlog;
@@ -84,6 +86,7 @@ static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pai
         if (l->head.attrs & ATTRS_NO_SECTION)
             continue;
         now->lock[n] = (struct section){l->head.uid, l->section};
+        same &= n < before->nlocks && before->lock[n].uid == l->head.uid;
         now->taken[n] = 0;
         if (t->held[i].mode == MODE_SHARED)
             now->shared |= 1u << n;
@@ -94,6 +97,8 @@ static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pai
                 now->taken[n] = k;
         n++;
     }
+    if (!same)
+        p->noted = p->nlog;
     p->nlocks = now->nlocks = n;
     if (n < PAIR_LOCKS)
         now->lock[n].uid = 0;
@@ -309,17 +314,16 @@ static u32 pair_verdict(struct accesses *a, u64 key, u32 i, const struct pair_re
     return verdict != VERDICT_COUNT && section_any(a, now->taken[i], from, is_read_again) ? VERDICT_COUNT : verdict;
 }
 
-/* The access, in short. */
+/* A write, in short. */
 struct seen {
     struct accesses *a;
     u64 key, pc; /* pc: or the stack, if it is not known */
-    u32 kind, generation;
-    bool decoded; /* pc is an instruction's */
+    u32 kind;
     ref_t stack;
 };
 
 /* Fills f when this write is the second half of a pair that matters. */
-static SNARL_COLD bool pair_of(const struct seen *x, struct pair_found *f)
+static bool pair_of(const struct seen *x, struct pair_found *f)
 {
     struct accesses *a = x->a;
     struct pairs *p = a->pairs;
@@ -333,7 +337,7 @@ static SNARL_COLD bool pair_of(const struct seen *x, struct pair_found *f)
         f->verdict = pair_verdict(a, x->key, i, r, &f->writer);
         uid = now->lock[i].uid;
     }
-    if (f->verdict == VERDICT_COUNT || !writes_one(x->pc, uid, x->key) || (x->decoded && stores_constant(x->pc)))
+    if (f->verdict == VERDICT_COUNT || !writes_one(x->pc, uid, x->key) || (x->pc != x->stack && stores_constant(x->pc)))
         return false;
     const struct thread *t = a->owner;
     for (u32 i = 0; i < t->rec->nheld; i++)
@@ -349,66 +353,75 @@ static SNARL_COLD bool pair_of(const struct seen *x, struct pair_found *f)
     return true;
 }
 
-/* ---- accesses ---- */
-
-/* Is this write to be looked at? In nearly all programs nearly none is: what is written was touched in this epoch, or
- * not lately. */
-static SNARL_HOT bool may_end_pair(const struct pairs *p, const struct seen *x, u32 i)
+/* False: it is a pair, and has to come again with fp. */
+static SNARL_COLD bool pair_ends(struct accesses *a, u64 key, u32 kind, ref_t stack, u64 pc, const u64 *fp)
 {
-    u32 n = p->index[i];
-    return log_has(p, n) && log_at(p, n)->key == x->key && (int)(n - locks_now(p)->first) < 0 &&
-           !(x->kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE));
+    struct pair_found f;
+    struct seen x = {a, key, pc, kind, stack};
+    if (!pair_of(&x, &f))
+        return true;
+    if (fp)
+        pair_found(a->owner, a->pairs, &f, fp);
+    return fp != NULL;
 }
 
-static SNARL_HOT void written_now(struct pairs *p, const struct seen *x, u64 hash)
+/* ---- accesses ---- */
+
+static SNARL_HOT void written_now(struct pairs *p, u64 key, u64 hash, u32 generation, ref_t stack)
 {
     if (snarl_unlikely(!p->writes)) {
         if (p->beyond)
-            written_beyond(x->key, x->generation, p->now.number);
+            written_beyond(key, generation, p->now.number);
         return;
     }
     struct writer *w = &p->writes[written_index(hash)];
     u32 turn = p->now.turn += 2; /* odd: never 0 */
     __atomic_store_n(&w->turn, 0, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    w->time = p->now.time;
-    w->tag = written_tag(hash, x->generation);
+    w->tag = written_tag(hash, generation);
+    w->stack = stack;
     w->number = p->now.number;
+    w->time = p->now.time;
     w->thread = p->now.thread;
     w->hold = p->now.hold;
-    w->stack = x->stack;
-    __builtin_memcpy(w->lock, p->now.lock, sizeof w->lock);
+    w->lock[0] = p->now.lock[0];
+    w->lock[1] = p->now.lock[1];
+    if (snarl_unlikely(p->now.lock[1].uid))
+        __builtin_memcpy(&w->lock[2], &p->now.lock[2], 2 * sizeof w->lock[2]);
     __atomic_store_n(&w->turn, turn, __ATOMIC_RELEASE);
 }
 
-static SNARL_HOT bool access_note(const struct seen *x, const u64 *fp)
+static __attribute__((noinline)) void writes_note_all(const struct pairs *p, u64 pc, u64 key)
 {
-    struct pairs *p = x->a->pairs;
-    u64 hash = pair_hash(x->key);
-    u32 i = (u32)(hash >> (64 - PAIR_INDEX_BITS));
-    if (x->kind & ACCESS_WRITE) {
-        struct pair_found f;
-        if (snarl_unlikely(may_end_pair(p, x, i)) && pair_of(x, &f)) {
-            if (!fp)
-                return false;
-            pair_found(x->a->owner, p, &f, fp);
-        }
-        for (u32 k = 0; k < p->nlocks; k++)
-            writes_one(x->pc, locks_now(p)->lock[k].uid, x->key);
-        written_now(p, x, hash);
+    for (u32 i = 0; i < p->nlocks; i++)
+        writes_note(pc, locks_now(p)->lock[i].uid, key);
+}
+
+/* In nearly all programs nearly no write ends a pair: what is written was touched in this epoch, or not lately. `last`:
+ * access n of the log, perhaps of the same bytes. */
+static SNARL_HOT bool write_note(struct accesses *a, u64 key, u64 hash, u32 kind, u32 generation, ref_t stack, u64 pc,
+                                 const u64 *fp)
+{
+    struct pairs *p = a->pairs;
+    u32 n = p->index[hash >> (64 - PAIR_INDEX_BITS)];
+    const struct pair_access *last = log_at(p, n);
+    if (last->key == key && log_has(p, n) && (int)(n - locks_now(p)->first) < 0 &&
+        !(kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE)) && !pair_ends(a, key, kind, stack, pc, fp))
+        return false;
+    if (last->key != (key | KEY_WROTE) || last->stack != stack || (int)(n - p->noted) < 0) {
+        if (snarl_likely(p->nlocks == 1))
+            writes_note(pc, locks_now(p)->lock[0].uid, key);
+        else
+            writes_note_all(p, pc, key);
     }
-    p->index[i] = p->nlog;
-    p->log[p->nlog++ % PAIR_LOG] =
-        (struct pair_access){.key = x->key | (u64)(x->kind & (ACCESS_WRITE | ACCESS_ATOMIC)) << 8,
-                             .stack = x->stack,
-                             .generation = x->generation};
+    written_now(p, key, hash, generation, stack);
     return true;
 }
 
 static SNARL_HOT bool is_left_out(const struct accesses *a, const struct pairs *p, u64 addr)
 {
     const struct thread *t = a->owner;
-    return !p || p->busy || t->handler_depth || addr - t->rec->stack_lo < t->rec->stack_hi - t->rec->stack_lo;
+    return p->busy | t->handler_depth || addr - t->rec->stack_lo < t->rec->stack_hi - t->rec->stack_lo;
 }
 
 static SNARL_HOT bool access_look(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc, const u64 *fp)
@@ -416,20 +429,17 @@ static SNARL_HOT bool access_look(struct accesses *a, u64 addr, u32 mask, u32 ki
     struct pairs *p = a->pairs;
     if (snarl_unlikely(is_left_out(a, p, addr)))
         return true;
-    bool done = true;
     p->busy = true;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (p->stamp != a->frames.stamp)
         segment_begin(a, p);
-    if (snarl_likely(p->nlocks)) {
-        struct seen x = {.a = a,
-                         .key = (addr & ~(u64)(GRANULE - 1)) << 8 | mask,
-                         .pc = pc ? pc : stack,
-                         .kind = kind,
-                         .generation = atomicity_generation(addr & ~(u64)(GRANULE - 1)),
-                         .decoded = pc != 0,
-                         .stack = stack};
-        done = access_note(&x, fp);
+    u64 key = addr >> 3 << 11 | mask, hash = pair_hash(key);
+    u32 generation = atomicity_generation(addr);
+    bool done = !p->nlocks || !(kind & ACCESS_WRITE) || write_note(a, key, hash, kind, generation, stack, pc, fp);
+    if (snarl_likely(done) && p->nlocks) {
+        p->index[hash >> (64 - PAIR_INDEX_BITS)] = p->nlog;
+        p->log[p->nlog++ % PAIR_LOG] = (struct pair_access){
+            .key = key | (u64)(kind & (ACCESS_WRITE | ACCESS_ATOMIC)) << 8, .stack = stack, .generation = generation};
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     p->busy = false;
@@ -443,13 +453,14 @@ bool atomicity_access(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t st
 
 void atomicity_seen(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc, const u64 *fp)
 {
-    access_look(a, addr, mask, kind, stack, pc, fp);
+    if (a->pairs)
+        access_look(a, addr, mask, kind, stack, pc ? pc : stack, fp);
 }
 
 void atomicity_rest(struct accesses *a, u64 addr, u64 size)
 {
     struct pairs *p = a->pairs;
-    if (is_left_out(a, p, addr))
+    if (!p || is_left_out(a, p, addr))
         return;
     u64 first = addr & ~(u64)(GRANULE - 1);
     p->busy = true;

@@ -23,11 +23,12 @@ struct section {
 
 /* The last write of some bytes by a thread that held locks: a line of a table that is the thread's own (atomicity.c). */
 struct writer {
-    u64 time;
-    u32 turn;   /* another one after each change; 0: it is being made, or there never was one */
-    u32 tag;    /* of which bytes, in which generation of the memory */
+    u32 turn; /* another one after each change; 0: it is being made, or there never was one */
+    u32 tag;  /* of which bytes, in which generation of the memory */
+    ref_t stack;
     u32 number; /* of the thread */
-    ref_t thread, hold, stack;
+    u64 time;
+    ref_t thread, hold;
     struct section lock[PAIR_LOCKS]; /* held exclusively */
 };
 
@@ -106,8 +107,9 @@ struct pairs {
     u32 serial;   /* of the newest of `epochs` */
     u32 nsegments, nlog;
     u32 ntaken;
-    u64 stamp;             /* of the newest segment; PAIR_NO_STAMP: the next access begins one */
-    struct writer *writes; /* the thread's table; NULL: it has none */
+    u32 noted; /* accesses of the log from here on were made with the same locks held as those of this epoch */
+    u64 stamp; /* of the newest segment; PAIR_NO_STAMP: the next access begins one */
+    struct writer *writes;                          /* the thread's table; NULL: it has none */
     struct writer now __attribute__((aligned(64))); /* what a write in this epoch is */
     struct pair_access log[PAIR_LOG];
     u32 index[1u << PAIR_INDEX_BITS]; /* by key: the last access, most often */
@@ -204,10 +206,30 @@ static inline int section_index(const struct section *list, u32 uid)
 }
 
 /* ---- lost_update.c ---- */
+#define WRITING_BITS 13
+#define WRITING (1u << WRITING_BITS)
+/* An instruction that writes under a lock: to which address? */
+struct writing {
+    u64 pc;
+    u32 uid;
+    u32 many; /* to several */
+    u64 address;
+};
+extern struct writing *pair_writing __attribute__((visibility("hidden")));
+static SNARL_HOT struct writing *writing_of(u64 pc, u32 uid)
+{
+    return &pair_writing[(pc ^ (u64)uid << 40) * 0x9e3779b97f4a7c15ULL >> (64 - WRITING_BITS)];
+}
 bool writing_begin(void);
 void writing_forget(void);
 /* Does this instruction write to this address only, under this lock? Unknown when another one has its place. Notes it. */
 bool writes_one(u64 pc, u32 uid, u64 address);
+static SNARL_HOT void writes_note(u64 pc, u32 uid, u64 address)
+{
+    const struct writing *g = writing_of(pc, uid);
+    if (snarl_unlikely(g->pc != pc || g->uid != uid || (g->address != address && !g->many)))
+        writes_one(pc, uid, address);
+}
 /* Does the instruction at pc, or one of the next that only load, store a constant? */
 bool stores_constant(u64 pc);
 /* A pair: t is about to write. Reported now if another write has been seen in between, else at the release, when the
