@@ -33,7 +33,7 @@ static SNARL_COLD struct pairs *pairs_begin(struct accesses *a)
     a->pairs = sys_map(sizeof *a->pairs);
     if (!a->pairs)
         return NULL;
-    a->pairs->now.turn = 1;
+    a->pairs->turn = 1;
     a->pairs->nlog = PAIR_LOG; /* so that an index of 0 is too old */
     pairs_renew(a->pairs);
     return a->pairs;
@@ -80,7 +80,6 @@ static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pai
     now->hold = w->hold = epochs[a->epoch].hold;
     w->time = epochs[a->epoch].time;
     w->number = a->number;
-    w->thread = t->ref;
     for (u32 i = t->rec->nheld; i-- > 0 && n < PAIR_LOCKS;) {
         const struct lock_rec *l = LOCK_AT(t->held[i].lock);
         if (l->head.attrs & ATTRS_NO_SECTION)
@@ -104,8 +103,10 @@ static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pai
         now->lock[n].uid = 0;
     if (writes < PAIR_LOCKS)
         w->lock[writes].uid = 0;
-    p->writes = writes ? written_table(a->clock.lane) : NULL;
-    p->beyond = writes && !p->writes;
+    struct written_lane *table = written_table(a->clock.lane, a->number, t->ref, w->time);
+    p->table = table;
+    p->writes = writes && table ? table->writes : NULL;
+    p->beyond = writes && !table;
 }
 
 static __attribute__((noinline)) void segment_begin(struct accesses *a, struct pairs *p)
@@ -201,7 +202,8 @@ static bool of_others(const struct accesses *a, u32 n)
 {
     const struct pair_access *x = log_at(a->pairs, n);
     u64 key = x->key & ~KEY_BITS;
-    return x->generation == atomicity_generation(key >> 8) && written_by_others(key, x->generation, a->number);
+    return x->generation == atomicity_generation(key >> 8) &&
+           written_by_others(key, x->generation, a->clock.lane, a->number);
 }
 
 /* Something else than key that others write. */
@@ -276,19 +278,19 @@ static bool kept_apart(const struct pair_locks *now, const struct pair_locks *th
     return false;
 }
 
-/* The write by w, on that lane, was not known to the thread before it took the lock at this acquire. */
-static bool unknown_before(const struct taken *k, const struct writer *w, u32 lane)
+/* The write by w was not known to the thread before it took the lock at this acquire. */
+static bool unknown_before(const struct taken *k, const struct writer *w)
 {
-    return (lane < k->lanes ? k->known[lane] : 0) < w->time;
+    return (w->lane < k->lanes ? k->known[w->lane] : 0) < w->time;
 }
 
 /* Has the thread learned of the write by w, made after the acquire `from`, from nothing but the lock of that section? */
-static bool learned_from_lock(struct pairs *p, u32 from, struct section between, const struct writer *w, u32 lane)
+static bool learned_from_lock(struct pairs *p, u32 from, struct section between, const struct writer *w)
 {
     for (u32 n = from + 1; n != p->ntaken + 1; n++) {
         const struct taken *k = taken_at(p, n);
         if (k && k->uid == between.uid && (k->shared ? k->number >= between.number : k->number > between.number))
-            return unknown_before(k, w, lane);
+            return unknown_before(k, w);
     }
     return false;
 }
@@ -299,17 +301,17 @@ static u32 pair_verdict(struct accesses *a, u64 key, u32 i, const struct pair_re
 {
     struct pairs *p = a->pairs;
     const struct pair_locks *now = locks_now(p), *then = locks_then(p, r->segment.locks);
-    u32 uid = now->lock[i].uid, lane = 0;
+    u32 uid = now->lock[i].uid;
     int k = section_index(then->lock, uid);
     const struct taken *first = k >= 0 ? taken_at(p, then->taken[k]) : NULL, *second = taken_at(p, now->taken[i]);
     if (!first || !second || (now->shared & 1u << i) || then->lock[k].number == now->lock[i].number ||
-        !written_last(key, r->generation, a->number, uid, w, &lane) || kept_apart(now, then, w))
+        !written_last(key, r->generation, a->clock.lane, uid, w) || kept_apart(now, then, w))
         return VERDICT_COUNT;
     u32 from = then->taken[k], verdict = VERDICT_COUNT;
     struct section between = w->lock[section_index(w->lock, uid)];
     if (between.number > then->lock[k].number)
-        verdict = learned_from_lock(p, from, between, w, lane) ? VERDICT_OBSERVED : VERDICT_COUNT;
-    else if (unknown_before(first, w, lane) && !section_any(a, from, key, is_other_thing))
+        verdict = learned_from_lock(p, from, between, w) ? VERDICT_OBSERVED : VERDICT_COUNT;
+    else if (unknown_before(first, w) && !section_any(a, from, key, is_other_thing))
         verdict = VERDICT_POSSIBLE;
     return verdict != VERDICT_COUNT && section_any(a, now->taken[i], from, is_read_again) ? VERDICT_COUNT : verdict;
 }
@@ -367,6 +369,14 @@ static SNARL_COLD bool pair_ends(struct accesses *a, u64 key, u32 kind, ref_t st
 
 /* ---- accesses ---- */
 
+static __attribute__((noinline)) void written_more(struct pairs *p, u32 i, u32 turn)
+{
+    struct written_more *more = &p->table->more[i];
+    more->turn = turn;
+    for (u32 k = 1; k < PAIR_LOCKS; k++)
+        more->lock[k - 1] = p->now.lock[k];
+}
+
 static SNARL_HOT void written_now(struct pairs *p, u64 key, u64 hash, u32 generation, ref_t stack)
 {
     if (snarl_unlikely(!p->writes)) {
@@ -374,20 +384,17 @@ static SNARL_HOT void written_now(struct pairs *p, u64 key, u64 hash, u32 genera
             written_beyond(key, generation, p->now.number);
         return;
     }
-    struct writer *w = &p->writes[written_index(hash)];
-    u32 turn = p->now.turn += 2; /* odd: never 0 */
+    u32 turn = (p->turn += TURN_STEP) | (p->now.lock[1].uid ? TURN_MORE : 0);
+    struct written *w = &p->writes[written_index(hash)];
     __atomic_store_n(&w->turn, 0, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     w->tag = written_tag(hash, generation);
     w->stack = stack;
-    w->number = p->now.number;
-    w->time = p->now.time;
-    w->thread = p->now.thread;
     w->hold = p->now.hold;
-    w->lock[0] = p->now.lock[0];
-    w->lock[1] = p->now.lock[1];
-    if (snarl_unlikely(p->now.lock[1].uid))
-        __builtin_memcpy(&w->lock[2], &p->now.lock[2], 2 * sizeof w->lock[2]);
+    w->time = p->now.time;
+    w->lock = p->now.lock[0];
+    if (snarl_unlikely(turn & TURN_MORE))
+        written_more(p, written_index(hash), turn);
     __atomic_store_n(&w->turn, turn, __ATOMIC_RELEASE);
 }
 

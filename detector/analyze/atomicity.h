@@ -21,15 +21,27 @@ struct section {
     u32 number; /* lock_rec.section */
 };
 
-/* The last write of some bytes by a thread that held locks: a line of a table that is the thread's own (atomicity.c). */
+/* The last write of some bytes by a thread that held locks. */
 struct writer {
+    u64 time;
+    u32 lane, number; /* number: of the thread, 0: not known */
+    ref_t thread, hold, stack;
+    struct section lock[PAIR_LOCKS]; /* held exclusively */
+};
+
+/* The same as a table has it (written.c). */
+struct written {
     u32 turn; /* another one after each change; 0: it is being made, or there never was one */
     u32 tag;  /* of which bytes, in which generation of the memory */
-    ref_t stack;
-    u32 number; /* of the thread */
+    ref_t stack, hold;
     u64 time;
-    ref_t thread, hold;
-    struct section lock[PAIR_LOCKS]; /* held exclusively */
+    struct section lock; /* the innermost one */
+};
+#define TURN_MORE 2u /* in `turn`: there are more locks */
+#define TURN_STEP 4u
+struct written_more {
+    u32 turn; /* of the entry that this belongs to */
+    struct section lock[PAIR_LOCKS - 1];
 };
 
 /* The locks held in an epoch. */
@@ -109,8 +121,10 @@ struct pairs {
     u32 ntaken;
     u32 noted; /* accesses of the log from here on were made with the same locks held as those of this epoch */
     u64 stamp; /* of the newest segment; PAIR_NO_STAMP: the next access begins one */
-    struct writer *writes;                          /* the thread's table; NULL: it has none */
-    struct writer now __attribute__((aligned(64))); /* what a write in this epoch is */
+    struct written_lane *table; /* NULL: it has none */
+    struct written *writes;     /* NULL: of this epoch none is kept */
+    u32 turn;
+    struct writer now; /* what a write in this epoch is */
     struct pair_access log[PAIR_LOG];
     u32 index[1u << PAIR_INDEX_BITS]; /* by key: the last access, most often */
     struct pair_segment segments[PAIR_SEGMENTS];
@@ -174,8 +188,9 @@ static SNARL_HOT u32 atomicity_generation(u64 addr)
 void atomicity_forget(u64 addr, u64 size);
 void atomicity_forked(void);
 
-#define WRITTEN_BITS 14
+#define WRITTEN_BITS 13
 #define WRITTEN (1u << WRITTEN_BITS)
+#define WRITTEN_OWNERS 8u /* of a lane, remembered */
 static SNARL_HOT u64 pair_hash(u64 key)
 {
     return key * 0x9e3779b97f4a7c15ULL;
@@ -188,13 +203,23 @@ static SNARL_HOT u32 written_index(u64 hash)
 {
     return (u32)(hash >> (64 - WRITTEN_BITS));
 }
-/* The table of who has this lane; NULL: it has none. */
-struct writer *written_table(u32 lane);
+struct written_lane {
+    struct written *writes; /* WRITTEN */
+    struct written_more *more;
+    u32 nowners;
+    struct written_owner {
+        u64 since; /* time on the lane */
+        u32 number;
+        ref_t thread;
+    } owners[WRITTEN_OWNERS];
+};
+/* The table of this thread's lane; NULL: it has none. */
+struct written_lane *written_table(u32 lane, u32 number, ref_t thread, u64 time);
 void written_beyond(u64 key, u32 generation, u32 number);
-/* Has another thread than that of this number written there, holding locks? */
-bool written_by_others(u64 key, u32 generation, u32 number);
-/* The last such write under this lock, to *out, and the lane of who made it. */
-bool written_last(u64 key, u32 generation, u32 number, u32 uid, struct writer *out, u32 *lane);
+/* Has another thread than that of this number, on this lane, written there, holding locks? */
+bool written_by_others(u64 key, u32 generation, u32 lane, u32 number);
+/* The last such write under this lock. */
+bool written_last(u64 key, u32 generation, u32 lane, u32 uid, struct writer *out);
 bool written_start(void);
 /* Which of these it is, or -1. */
 static inline int section_index(const struct section *list, u32 uid)

@@ -10,7 +10,7 @@
 #define TURNS 16u
 
 u32 *pair_generations, pair_large_generations[LARGE_GENERATIONS];
-static struct writer *tables[TAKEN_LANES];
+static struct written_lane *tables[TAKEN_LANES];
 static u32 ntables; /* there is none from here on */
 
 /* By threads on lanes beyond: only that there was a write, tag << 32 | number. */
@@ -54,30 +54,58 @@ void atomicity_forked(void)
     if (!pair_generations)
         return;
     for (u32 i = 0; i < TAKEN_LANES; i++)
-        if (tables[i])
-            sys_call3(SYS_madvise, tables[i], WRITTEN * sizeof *tables[i], MADV_DONTNEED);
+        if (tables[i]) {
+            sys_call3(SYS_madvise, tables[i]->writes, WRITTEN * sizeof *tables[i]->writes, MADV_DONTNEED);
+            tables[i]->nowners = 0;
+        }
     sys_call3(SYS_madvise, beyond, WRITTEN * sizeof *beyond, MADV_DONTNEED);
     writing_forget();
 }
 
 /* ---- who writes what ---- */
 
-static SNARL_COLD struct writer *table_begin(u32 lane)
+/* By who has the lane. */
+static SNARL_COLD struct written_lane *table_begin(u32 lane)
 {
-    struct writer *t = sys_map(WRITTEN * sizeof *t);
+    struct written_lane *t = sys_map(sizeof *t);
+    struct written *w = sys_map(WRITTEN * sizeof *w);
+    struct written_more *more = sys_map(WRITTEN * sizeof *more);
+    if (!t || !w || !more)
+        return NULL;
+    t->writes = w;
+    t->more = more;
     __atomic_store_n(&tables[lane], t, __ATOMIC_RELEASE);
     u32 n = __atomic_load_n(&ntables, __ATOMIC_RELAXED);
-    while (t && n <= lane &&
-           !__atomic_compare_exchange_n(&ntables, &n, lane + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+    while (n <= lane && !__atomic_compare_exchange_n(&ntables, &n, lane + 1, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
     return t;
 }
 
-struct writer *written_table(u32 lane)
+struct written_lane *written_table(u32 lane, u32 number, ref_t thread, u64 time)
 {
     if (lane >= TAKEN_LANES)
         return NULL;
-    return snarl_likely(tables[lane] != NULL) ? tables[lane] : table_begin(lane);
+    struct written_lane *t = tables[lane] ? tables[lane] : table_begin(lane);
+    if (!t || (t->nowners && t->owners[(t->nowners - 1) % WRITTEN_OWNERS].number == number))
+        return t;
+    t->owners[t->nowners % WRITTEN_OWNERS] = (struct written_owner){time, number, thread};
+    __atomic_store_n(&t->nowners, t->nowners + 1, __ATOMIC_RELEASE);
+    return t;
+}
+
+/* Who had the lane at that time. */
+static void owner_at(const struct written_lane *t, u64 time, struct writer *out)
+{
+    out->number = 0;
+    out->thread = 0;
+    for (u32 n = __atomic_load_n(&t->nowners, __ATOMIC_ACQUIRE), i = 1; i <= n && i < WRITTEN_OWNERS; i++) {
+        const struct written_owner *o = &t->owners[(n - i) % WRITTEN_OWNERS];
+        if (o->since > time)
+            continue;
+        out->number = o->number;
+        out->thread = o->thread;
+        return;
+    }
 }
 
 void written_beyond(u64 key, u32 generation, u32 number)
@@ -98,45 +126,49 @@ static bool beyond_by_others(u64 hash, u32 tag, u32 number)
     return (last && last >> 32 == tag && (u32)last != number) || (other && other >> 32 == tag && (u32)other != number);
 }
 
-/* What stands in w, of these bytes, by another thread. */
-static bool writer_read(const struct writer *w, u32 tag, u32 number, struct writer *out)
+/* What stands in t of these bytes. */
+static bool writer_read(const struct written_lane *t, u64 hash, u32 tag, struct writer *out)
 {
-    for (u32 i = 0; i < TURNS; i++) {
+    const struct written *w = &t->writes[written_index(hash)];
+    const struct written_more *more = &t->more[written_index(hash)];
+    for (u32 i = 0; i < TURNS && __atomic_load_n(&w->tag, __ATOMIC_RELAXED) == tag; i++) {
         u32 turn = __atomic_load_n(&w->turn, __ATOMIC_ACQUIRE);
-        *out = *(const volatile struct writer *)w;
+        const struct written now = *(const volatile struct written *)w;
+        *out = (struct writer){.time = now.time, .hold = now.hold, .stack = now.stack, .lock = {now.lock}};
+        if ((turn & TURN_MORE) && __atomic_load_n(&more->turn, __ATOMIC_RELAXED) == turn)
+            for (u32 k = 1; k < PAIR_LOCKS; k++)
+                out->lock[k] = ((const volatile struct written_more *)more)->lock[k - 1];
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (turn && turn == __atomic_load_n(&w->turn, __ATOMIC_RELAXED))
-            return out->tag == tag && out->number != number;
-        if (!turn && !__atomic_load_n(&w->number, __ATOMIC_RELAXED))
-            return false;
+            return now.tag == tag;
         __builtin_ia32_pause();
     }
     return false;
 }
 
-bool written_by_others(u64 key, u32 generation, u32 number)
+bool written_by_others(u64 key, u32 generation, u32 lane, u32 number)
 {
     u64 hash = pair_hash(key);
     u32 tag = written_tag(hash, generation);
     for (u32 i = 0, n = __atomic_load_n(&ntables, __ATOMIC_ACQUIRE); i < n; i++) {
-        const struct writer *t = __atomic_load_n(&tables[i], __ATOMIC_ACQUIRE), *w = t + written_index(hash);
-        if (t && __atomic_load_n(&w->tag, __ATOMIC_RELAXED) == tag &&
-            __atomic_load_n(&w->number, __ATOMIC_RELAXED) != number && __atomic_load_n(&w->number, __ATOMIC_RELAXED))
+        const struct written_lane *t = __atomic_load_n(&tables[i], __ATOMIC_ACQUIRE);
+        const struct written *w = t ? &t->writes[written_index(hash)] : NULL;
+        if (w && i != lane && __atomic_load_n(&w->tag, __ATOMIC_RELAXED) == tag &&
+            __atomic_load_n(&w->time, __ATOMIC_RELAXED))
             return true;
     }
     return beyond_by_others(hash, tag, number);
 }
 
-bool written_last(u64 key, u32 generation, u32 number, u32 uid, struct writer *out, u32 *lane)
+bool written_last(u64 key, u32 generation, u32 lane, u32 uid, struct writer *out)
 {
     u64 hash = pair_hash(key);
     u32 tag = written_tag(hash, generation), last = 0;
     bool found = false;
     for (u32 i = 0, n = __atomic_load_n(&ntables, __ATOMIC_ACQUIRE); i < n; i++) {
-        const struct writer *t = __atomic_load_n(&tables[i], __ATOMIC_ACQUIRE);
+        const struct written_lane *t = __atomic_load_n(&tables[i], __ATOMIC_ACQUIRE);
         struct writer w;
-        if (!t || __atomic_load_n(&t[written_index(hash)].tag, __ATOMIC_RELAXED) != tag ||
-            !writer_read(&t[written_index(hash)], tag, number, &w))
+        if (!t || i == lane || !writer_read(t, hash, tag, &w))
             continue;
         int k = section_index(w.lock, uid);
         if (k < 0 || (found && w.lock[k].number <= last))
@@ -144,7 +176,8 @@ bool written_last(u64 key, u32 generation, u32 number, u32 uid, struct writer *o
         found = true;
         last = w.lock[k].number;
         *out = w;
-        *lane = i;
+        out->lane = i;
+        owner_at(t, w.time, out);
     }
     return found;
 }
