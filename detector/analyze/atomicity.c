@@ -84,13 +84,14 @@ static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pai
         const struct lock_rec *l = LOCK_AT(t->held[i].lock);
         if (l->head.attrs & ATTRS_NO_SECTION)
             continue;
-        now->lock[n] = (struct section){l->head.uid, l->section};
+        u64 held = l->head.uid | (u64)l->section << 32; /* in one piece: it is read again at once */
+        __builtin_memcpy(&now->lock[n], &held, sizeof held);
         same &= n < before->nlocks && before->lock[n].uid == l->head.uid;
         now->taken[n] = 0;
         if (t->held[i].mode == MODE_SHARED)
             now->shared |= 1u << n;
         else
-            w->lock[writes++] = now->lock[n];
+            __builtin_memcpy(&w->lock[writes++], &held, sizeof held);
         for (u32 k = p->ntaken; !now->taken[n] && k + TAKEN > p->ntaken && k; k--)
             if (p->taken[k % TAKEN].uid == l->head.uid)
                 now->taken[n] = k;
