@@ -163,7 +163,7 @@ static inline void atomicity_new_task(struct thread *t)
     if (t->accesses && t->accesses->pairs)
         t->accesses->pairs->task++;
 }
-/* An access with a lock held (a->locked), before it is recorded. pc: of its instruction, 0 if that is not known. False:
+/* An access with a lock held (LOCKED_PAIRS), before it is recorded. pc: of its instruction, 0 if that is not known. False:
  * nothing was done, it has to come again, to atomicity_seen. */
 bool atomicity_access(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc);
 void atomicity_seen(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc, const u64 *fp);
