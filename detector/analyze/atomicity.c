@@ -10,7 +10,7 @@
  *     stored value is a constant in the code; the instruction writes to several places under this lock (slots of a
  *     ring, nodes of a list); the thread has waited for something to do in between;
  *   - when the second section looks first: at the same bytes, or at others that were read in the first one and that
- *     other threads write, too (a version, a state);
+ *     other threads write, too (a version, a state); or when one between them does, after the other thread's write;
  *   - when another lock was held all the time by both threads;
  *   - when the other write is ordered before the thread's second section by something else than this lock: handed over.
  * What is only possible needs more: the other write was not known to the thread before the first section, so nothing
@@ -360,6 +360,19 @@ static bool learned_from_lock(struct pairs *p, u32 from, struct section between,
     return false;
 }
 
+/* Has the thread, after the acquire `from` and the write of section `between`, looked again at what it had read by then?
+ * What it does from there on rests on that look. */
+static bool looked_since(struct pairs *p, u32 from, struct section between)
+{
+    for (u32 n = from + 1; n != p->ntaken + 1; n++) {
+        const struct taken *k = taken_at(p, n);
+        if (k && k->uid == between.uid && (k->shared ? k->number >= between.number : k->number > between.number) &&
+            k->validated && k->validated - from < TAKEN)
+            return true;
+    }
+    return false;
+}
+
 /* What the pair of this read and a write now, under lock i, is. VERDICT_COUNT: nothing. */
 static u32 pair_verdict(struct pairs *p, u64 key, u32 i, const struct pair_read *r, const struct writer *w)
 {
@@ -371,7 +384,9 @@ static u32 pair_verdict(struct pairs *p, u64 key, u32 i, const struct pair_read 
         second->validated == then->taken[k])
         return VERDICT_COUNT;
     if (w->lock[b].number > then->lock[k].number)
-        return learned_from_lock(p, then->taken[k], w->lock[b], w) ? VERDICT_OBSERVED : VERDICT_COUNT;
+        return learned_from_lock(p, then->taken[k], w->lock[b], w) && !looked_since(p, then->taken[k], w->lock[b])
+                   ? VERDICT_OBSERVED
+                   : VERDICT_COUNT;
     return (r->news & 1u << k) && first->first == key && !first->more ? VERDICT_POSSIBLE : VERDICT_COUNT;
 }
 
