@@ -36,11 +36,12 @@ elseif(SNARL_INSTRUMENT)
     message(FATAL_ERROR "SNARL_INSTRUMENT is empty, asan, coverage or fuzz, not '${SNARL_INSTRUMENT}'.")
 endif()
 
-# snarl_folder(NAME [INSIDE]): static library snarl_NAME from the C files of the current folder.
+# snarl_folder(NAME [INSIDE]): static library snarl_NAME from the C files of the current folder, but for main.c.
 # With INSIDE also the object library snarl_NAME_inside, for libsnarl.so: the same files, never instrumented.
 function(snarl_folder name)
     cmake_parse_arguments(ARG "INSIDE" "" "" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS *.c)
+    list(FILTER sources EXCLUDE REGEX "/main\\.c$")
     add_library(snarl_${name} STATIC ${sources})
     target_include_directories(snarl_${name} PRIVATE ${PROJECT_SOURCE_DIR}/detector)
     target_link_libraries(snarl_${name} PRIVATE snarl_common snarl_instrument)

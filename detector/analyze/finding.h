@@ -34,7 +34,8 @@ enum finding_kind {
     X(WAIT_TWO_MUTEXES, "wait-two-mutexes")                                                                            \
     X(FORK_WHILE_LOCKED, "fork-while-locked")                                                                          \
     X(RWLOCK_UPGRADE, "rwlock-upgrade")                                                                                \
-    X(NOT_INITIALISED, "not-initialised")
+    X(NOT_INITIALISED, "not-initialised")                                                                              \
+    X(RETURNS_HOLDING, "returns-holding") /* of source code only */
 enum finding_rule {
 #define X(e, s) RULE_##e,
     FINDING_RULES(X)

@@ -16,6 +16,7 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
     X("run", cli_run, "[OPTION...] [--] PROGRAM [ARG...]",                                                             \
       "run a program under the detector and report what it finds")                                                     \
     X("report", cli_report, "[OPTION...] RESULT", "show a saved result again")                                         \
+    X("scan", cli_scan, "[OPTION...] [FILE... | -p FOLDER]", "find the same in source code, without running it")       \
     X("graph", cli_graph, "[OPTION...] RESULT", "draw the lock-order graph of a result")                               \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
     X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched, with gcc or clang")        \
@@ -33,11 +34,21 @@ void cli_unknown(const char *what, const char *word, const char *const *names, s
 /* Columns of the terminal at fd, else 100. */
 unsigned cli_width(int fd);
 
+/* An option of one verb alone. */
+struct settings_option {
+    const char *name; /* NULL: only the letter */
+    char letter;      /* 0: only the name */
+    const char *metavar, *help;
+};
+#define SETTINGS_OWN 4
+
 /* ---- settings.c: options of a verb, from SNARL_OPTIONS and the command line ---- */
 struct settings {
     struct run_options run;
     const char *json, *dot, *log, *format;
+    const char *own[SETTINGS_OWN]; /* values of the verb's own options, as the verb lists them; NULL: not given */
     struct fail_on fail_on;
+    bool fail_on_given;
     int color; /* 0 auto, 1 always, 2 never */
     bool quiet, verbose, force;
     bool at_exit; /* report: asked for by the library at the end of a program: silent without findings */
@@ -45,10 +56,12 @@ struct settings {
 };
 struct settings_verb {
     const char *name, *arguments, *text, *examples;
-    bool all;            /* every option of the table; else the outputs and --fail-on */
-    const char *formats; /* for --format, or NULL */
-    bool plain;          /* no options but help and colour */
-    int least, most;     /* arguments; most -1: whatever follows the first one belongs to it */
+    bool all;                          /* every option of the table; else the outputs and --fail-on */
+    const char *formats;               /* for --format, or NULL */
+    bool plain;                        /* no options but help and colour */
+    int least, most;                   /* arguments; most -1: whatever follows the first one belongs to it */
+    const struct settings_option *own; /* SETTINGS_OWN of them at most, ended by zeroes; NULL: none */
+    const char *fail_on;               /* when nothing is said; NULL: the table's */
 };
 /* Returns 0, or -1 when the verb is to end with *status (help was asked for, or the usage is wrong). */
 int settings_parse(struct settings *s, const struct settings_verb *verb, int argc, char **argv, int *status);

@@ -1,7 +1,8 @@
-/* The run folder: made before the run, removed after it. Called by the verbs run, report and samples. Takes no locks;
+/* The run folder: made before the run, removed after it. Called by the verbs run, report, scan and samples. Takes no locks;
  * allocates with malloc. */
 #include "folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -27,26 +28,26 @@ static char *in_folder(const char *folder, const char *name)
     return path;
 }
 
-static char *make_folder(void)
+char *folder_make(const char *purpose)
 {
     const char *under = getenv("TMPDIR");
     char *folder = NULL;
     for (int i = 0; i < 2; i++) {
         if (i == 1 || !under || under[0] != '/')
             under = "/tmp";
-        if (asprintf(&folder, "%s/snarl-run-XXXXXX", under) < 0)
+        if (asprintf(&folder, "%s/snarl-%s-XXXXXX", under, purpose) < 0)
             abort();
         if (mkdtemp(folder))
             return folder;
         free(folder);
     }
-    cli_say("cannot make a folder for the run's data under %s: %s", under, strerror(errno));
+    cli_say("cannot make a folder for the data of this %s under %s: %s", purpose, under, strerror(errno));
     return NULL;
 }
 
 char *folder_create(const struct run_options *options)
 {
-    char *folder = make_folder();
+    char *folder = folder_make("run");
     if (!folder)
         return NULL;
     char *path = in_folder(folder, "arena");
@@ -94,6 +95,17 @@ void folder_remove(const char *folder)
     rmdir(folder);
 }
 
+void folder_clear(const char *folder)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+    rmdir(folder);
+}
+
 int folder_open(const char *path)
 {
     struct stat st;
@@ -120,18 +132,24 @@ char *folder_of_command(void)
     return strdup(path);
 }
 
-char *folder_library(void)
+char *folder_beside(const char *name)
 {
-    static const char *const places[] = {"/../lib/libsnarl.so", "/../lib/snarl/libsnarl.so"};
+    static const char *const places[] = {"/../lib/", "/../lib/snarl/"};
     char *here = folder_of_command(), *found = NULL;
     for (size_t i = 0; here && !found && i < ARRAY_LEN(places); i++) {
         char *path = NULL;
-        if (asprintf(&path, "%s%s", here, places[i]) < 0)
+        if (asprintf(&path, "%s%s%s", here, places[i], name) < 0)
             abort();
         found = realpath(path, NULL);
         free(path);
     }
     free(here);
+    return found;
+}
+
+char *folder_library(void)
+{
+    char *found = folder_beside("libsnarl.so");
     if (!found)
         cli_say("libsnarl.so is not beside the command (../lib/libsnarl.so or ../lib/snarl/libsnarl.so): build or "
                 "install snarl again");

@@ -102,6 +102,7 @@ int cli_report(int argc, char **argv)
 {
     struct settings s;
     int status;
+    char none[1];
     if (settings_parse(&s, &verb, argc, argv, &status))
         return status;
     if (!known_format(s.format))
@@ -109,6 +110,8 @@ int cli_report(int argc, char **argv)
     struct source from = load(argv[s.first], output_wants_graph(&s));
     if (!from.document)
         return STATUS_USAGE;
+    if (!s.fail_on_given && fail_on_of_scan(from.document))
+        fail_on_parse(&s.fail_on, FAIL_ON_SCAN, none, 0);
     size_t counting = fail_on_apply(&s.fail_on, from.document);
     bool good = output_files(&s, from.document, from.of_arena ? document_of_process : NULL, &s);
     good &= show(&s, from.document);

@@ -15,6 +15,7 @@
 #define KEY_FIRST 1000 /* of the options in the table; key = KEY_FIRST + id */
 #define KEY_FORMAT 2000
 #define KEY_AT_EXIT 2001
+#define KEY_OWN 3000 /* of a verb's own options without a letter */
 #define GROUP_HEADERS 10
 
 struct parsing {
@@ -50,6 +51,7 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
         s->color = strcmp(value, "auto") == 0 ? 0 : strcmp(value, "always") == 0 ? 1 : 2;
         break;
     case OPTION_ID_FAIL_ON:
+        s->fail_on_given = true;
         return fail_on_parse(&s->fail_on, value, err, errlen);
     case OPTION_ID_QUIET:
         s->quiet = yes;
@@ -94,10 +96,29 @@ static int set_from_environment(void *context, const char *key, size_t n, const 
 
 /* ---- the command line ---- */
 
+static int own_key(const struct settings_option *o, size_t i)
+{
+    return o->letter ? o->letter : KEY_OWN + (int)i;
+}
+
+static bool parse_own(struct parsing *p, int key, const char *argument)
+{
+    const struct settings_option *o = p->verb->own;
+    for (size_t i = 0; o && o[i].help; i++) {
+        if (own_key(&o[i], i) != key)
+            continue;
+        p->s->own[i] = argument;
+        return true;
+    }
+    return false;
+}
+
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     struct parsing *p = state->input;
     char err[256];
+    if (parse_own(p, key, argument))
+        return 0;
     if (key >= KEY_FIRST && key < KEY_FIRST + OPTION_ID_COUNT) {
         if (set_option(p->s, (enum option_id)(key - KEY_FIRST), argument, err, sizeof err)) {
             cli_say("--%s", err);
@@ -129,11 +150,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     }
 }
 
-static const char *option_help(const struct option_def *d)
+static const char *option_help(const struct settings_verb *verb, int id)
 {
     char *text = NULL;
-    bool told = d->initial[0] && d->kind != OPTION_FLAG && strcmp(d->initial, "no") != 0;
-    if (asprintf(&text, "%s%s%s%s", d->help, told ? " (default: " : "", told ? d->initial : "", told ? ")" : "") < 0)
+    const struct option_def *d = &option_table[id];
+    const char *initial = id == OPTION_ID_FAIL_ON && verb->fail_on ? verb->fail_on : d->initial;
+    bool told = initial[0] && d->kind != OPTION_FLAG && strcmp(initial, "no") != 0;
+    if (asprintf(&text, "%s%s%s%s", d->help, told ? " (default: " : "", told ? initial : "", told ? ")" : "") < 0)
         abort();
     return text;
 }
@@ -142,9 +165,15 @@ static const char *option_help(const struct option_def *d)
 static struct argp_option *make_options(const struct settings_verb *verb)
 {
     static const char *const titles[] = {OPTION_GROUP_TITLES};
-    struct argp_option *o = calloc(OPTION_ID_COUNT + GROUP_COUNT + 8, sizeof *o), *next = o;
+    struct argp_option *o = calloc(OPTION_ID_COUNT + GROUP_COUNT + SETTINGS_OWN + 8, sizeof *o), *next = o;
     if (!o)
         abort();
+    if (verb->own)
+        *next++ = (struct argp_option){.doc = "What is analysed", .group = 1};
+    for (size_t i = 0; verb->own && verb->own[i].help; i++) {
+        const struct settings_option *own = &verb->own[i];
+        *next++ = (struct argp_option){own->name, own_key(own, i), own->metavar, 0, own->help, 1};
+    }
     for (int g = 0; g < GROUP_COUNT; g++) {
         bool header = false;
         for (int id = 0; id < OPTION_ID_COUNT; id++) {
@@ -159,7 +188,7 @@ static struct argp_option *make_options(const struct settings_verb *verb)
                                            key,
                                            d->metavar[0] ? d->metavar : NULL,
                                            d->bare && d->metavar[0] ? OPTION_ARG_OPTIONAL : 0,
-                                           option_help(d),
+                                           option_help(verb, id),
                                            g + 1};
         }
     }
@@ -261,7 +290,7 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
     snprintf(name, sizeof name, "snarl %s", verb->name);
     memset(s, 0, sizeof *s);
     options_default(&s->run);
-    fail_on_parse(&s->fail_on, option_table[OPTION_ID_FAIL_ON].initial, none, 0);
+    fail_on_parse(&s->fail_on, verb->fail_on ? verb->fail_on : option_table[OPTION_ID_FAIL_ON].initial, none, 0);
     if (!verb->plain && getenv("SNARL_OPTIONS"))
         options_split(getenv("SNARL_OPTIONS"), set_from_environment, s);
     if (wants_help(verb, argc, argv)) {

@@ -49,7 +49,8 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
     X(EXIT_CODE, "exit-code", NUMBER, PROGRAM, STATUS, "N", "66", "", "", 0, 255, 0,                                   \
       "exit status when there is a finding that counts")                                                               \
     X(FAIL_ON, "fail-on", TEXT, TOOL, STATUS, "LIST", "proven", "", "", 0, 0, 0,                                       \
-      "which findings count: proven, all, or kinds, rules and verdicts; the rest is listed in short")                  \
+      "which findings count: proven, all, or kinds, rules and verdicts (of a scan also high, medium: its confidence); " \
+      "the rest is listed in short")                                                                                   \
     X(PERTURB, "perturb", NUMBER, PROGRAM, SCHEDULE, "SEED", "no", "", "", 0, 0, 1,                                    \
       "random delays at lock operations; the seed is printed and makes them repeatable")                               \
     X(FORCE, "force", FLAG, TOOL, OTHER, "", "no", "", "", 0, 0, 1, "run a program that cannot be watched, unwatched")

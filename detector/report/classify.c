@@ -1,4 +1,4 @@
-/* Decides which findings make the exit status 66. Called by the verbs run and report. Takes no locks; allocates
+/* Decides which findings make the exit status 66. Called by the verbs run, report and scan. Takes no locks; allocates
  * nothing. */
 #include "classify.h"
 
@@ -27,6 +27,7 @@ static const char *const verdicts[] = {
 #undef X
 };
 static const char *const words[] = {"proven", "all", "none"};
+static const char *const confidences[] = {"high", "medium", "low"};
 
 static int find(const char *const *names, size_t n, const char *word, size_t length)
 {
@@ -57,6 +58,7 @@ static int unknown(const char *word, size_t n, char *err, size_t errlen)
     nearest(kinds, ARRAY_LEN(kinds), word, n, &best, &distance);
     nearest(rules, ARRAY_LEN(rules), word, n, &best, &distance);
     nearest(verdicts, ARRAY_LEN(verdicts), word, n, &best, &distance);
+    nearest(confidences, ARRAY_LEN(confidences), word, n, &best, &distance);
     if (best)
         snprintf(err, errlen, "fail-on: '%.*s' is not known; did you mean '%s'?", (int)(n < 80 ? n : 80), word, best);
     else
@@ -77,6 +79,8 @@ static bool add_word(struct fail_on *f, const char *word, size_t n)
         f->rules |= 1u << i;
     } else if ((i = FIND(verdicts, word, n)) >= 0) {
         f->verdict = i > f->verdict ? i : f->verdict;
+    } else if ((i = FIND(confidences, word, n)) >= 0) {
+        f->confidence = i > f->confidence ? i : f->confidence;
     } else {
         return false;
     }
@@ -85,7 +89,7 @@ static bool add_word(struct fail_on *f, const char *word, size_t n)
 
 int fail_on_parse(struct fail_on *f, const char *list, char *err, size_t errlen)
 {
-    *f = (struct fail_on){.verdict = -1};
+    *f = (struct fail_on){.verdict = -1, .confidence = -1};
     for (;;) {
         size_t n = strcspn(list, ",");
         if (!add_word(f, list, n))
@@ -104,6 +108,10 @@ static bool counts(const struct fail_on *f, const json_t *finding)
     if (json_is_true(json_object_get(finding, "in_baseline")) ||
         json_is_string(json_object_get(finding, "suppressed_by")))
         return false;
+    const char *confidence = label_text(finding, "confidence");
+    int sure = FIND(confidences, confidence, strlen(confidence));
+    if (verdict == VERDICT_STATIC && sure >= 0 && sure <= f->confidence)
+        return true;
     if (f->kinds == ~0u || (k >= 0 && (f->kinds & 1u << k)) || (r >= 0 && (f->rules & 1u << r)) ||
         verdict <= f->verdict)
         return true;
@@ -111,6 +119,13 @@ static bool counts(const struct fail_on *f, const json_t *finding)
         return false;
     bool possible = verdict == VERDICT_POSSIBLE && (k == FINDING_LOCK_ORDER || k == FINDING_LOCK_MISUSE);
     return verdict <= VERDICT_PREDICTED || possible;
+}
+
+bool fail_on_of_scan(const json_t *document)
+{
+    const json_t *command = json_object_get(json_object_get(document, "run"), "command");
+    const char *first = json_string_value(json_array_get(command, 0));
+    return first && strcmp(first, "snarl scan") == 0;
 }
 
 size_t fail_on_apply(const struct fail_on *f, json_t *document)

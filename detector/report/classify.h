@@ -11,12 +11,19 @@
  *   all      everything
  *   none     nothing
  *   KIND     every finding of that kind, RULE every lock-misuse of that rule
- *   VERDICT  every finding of at least that verdict (possible: also predicted and observed) */
+ *   VERDICT  every finding of at least that verdict (possible: also predicted and observed)
+ *   high, medium   static findings of at least that confidence */
 struct fail_on {
     unsigned kinds, rules;
-    int verdict; /* weakest that counts; -1: none by verdict */
+    int verdict;    /* weakest that counts; -1: none by verdict */
+    int confidence; /* of static findings, 0 is the highest; -1: none by confidence */
     bool proven;
 };
+
+/* What counts of a scan when nothing is said. */
+#define FAIL_ON_SCAN "proven,medium"
+/* Whether the document is the result of a scan. */
+bool fail_on_of_scan(const json_t *document);
 
 /* 0, or -EINVAL and a sentence in err. */
 int fail_on_parse(struct fail_on *f, const char *list, char *err, size_t errlen);

@@ -1,4 +1,4 @@
-/* The text report: findings. Called by the verbs run and report. Takes no locks; allocates with malloc. */
+/* The text report: findings. Called by the verbs run, report and scan. Takes no locks; allocates with malloc. */
 #include "text.h"
 
 #include <stdlib.h>
@@ -68,7 +68,9 @@ static void put_title(struct text *t, const json_t *f)
         buffer_put(&t->out, label_is(f, "kind", "atomicity") ? ": the other write came in between in this run"
                             : json_object_get(f, "memory")   ? ": both accesses happened in this run"
                                                              : ": it happened in this run");
-    json_int_t count = label_number(f, "count");
+    if (*label_text(f, "confidence"))
+        buffer_print(&t->out, ", %s confidence", label_text(f, "confidence"));
+    json_int_t count = label_is(f, "verdict", "static") ? 1 : label_number(f, "count");
     if (count > 1) /* a deadlock's also counts how often its order was seen without one */
         buffer_print(&t->out, label_is(f, "kind", "deadlock") ? "; its order was seen %lld times" : ", seen %lld times",
                      (long long)count);
@@ -86,7 +88,7 @@ static const char *verb_of(const json_t *f, const json_t *event)
         {"use-destroyed", "uses "},           {"lock-left-at-thread-exit", "ended and still held "},
         {"wait-without-lock", "waits with "}, {"wait-two-mutexes", "waits with "},
         {"fork-while-locked", "takes "},      {"rwlock-upgrade", "asks for writing of "},
-        {"not-initialised", "uses "},
+        {"not-initialised", "uses "},         {"returns-holding", "takes "},
     };
     static const struct {
         const char *action, *verb;

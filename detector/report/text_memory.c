@@ -78,8 +78,9 @@ static void put_access(struct text *t, const json_t *f, const struct advice_acce
 
 static void put_pair(struct text *t, const json_t *f)
 {
-    bool seen = label_is(f, "verdict", "observed");
-    const char *const verbs[3] = {" read ", seen ? " meanwhile wrote " : " also writes ", " wrote back "};
+    bool seen = label_is(f, "verdict", "observed"), ran = !label_is(f, "verdict", "static");
+    const char *const verbs[3] = {ran ? " read " : " reads ", seen ? " meanwhile wrote " : " also writes ",
+                                  ran ? " wrote back " : " writes back "};
     const json_t *event;
     size_t i;
     json_array_foreach (json_object_get(f, "events"), i, event) {
@@ -102,8 +103,9 @@ void text_accesses(struct text *t, const json_t *f)
     }
     struct advice_access a[2];
     size_t n = advice_accesses(f, a);
-    for (size_t i = n; i-- > 0;) /* the later one first: that is where it was noticed */
-        put_access(t, f, &a[i], verbs[a[i].verb][i + 1 < n]);
+    bool ran = !label_is(f, "verdict", "static"); /* in source code none comes first */
+    for (size_t i = n; i-- > 0;)                  /* the later one first: that is where it was noticed */
+        put_access(t, f, &a[i], verbs[a[i].verb][ran && i + 1 < n]);
 }
 
 static void put_bytes(struct text *t, json_int_t n, const char *before)

@@ -124,7 +124,8 @@ void text_stack(struct text *t, const json_t *stack, unsigned indent)
 /* "2 deadlocks, 1 lock-misuse" of the findings that count, or that do not. */
 static size_t count_kinds(const json_t *findings, bool counting, struct buffer *b)
 {
-    static const char *const kinds[] = {"deadlock", "stuck", "data-race", "atomicity", "unprotected", "lock-order", "lock-misuse"};
+    static const char *const kinds[] = {"deadlock",    "stuck",      "data-race",  "atomicity",
+                                        "unprotected", "lock-order", "lock-misuse"};
     enum { KINDS = sizeof kinds / sizeof *kinds };
     size_t total = 0, i, k, of_kind[KINDS + 1] = {0};
     const json_t *f;
@@ -155,8 +156,33 @@ static bool unwatched(const json_t *run)
            !json_is_true(json_object_get(run, "python"));
 }
 
+/* What was analysed, and each unit that was not. */
+static void put_scan(struct text *t, const json_t *run, const json_t *units)
+{
+    const json_t *unit, *programs = json_object_get(run, "programs");
+    size_t i, left_out = 0, n = json_array_size(units), mains = json_array_size(programs);
+    json_array_foreach (units, i, unit)
+        left_out += json_object_get(unit, "problem") != NULL;
+    buffer_print(&t->out, "%zu unit%s, %lld lines", n - left_out, n - left_out == 1 ? "" : "s",
+                 (long long)label_number(run, "lines"));
+    if (mains > 1)
+        buffer_print(&t->out, ", %zu programs", mains);
+    buffer_print(&t->out, " in %.1f s\n", json_number_value(json_object_get(run, "duration_s")));
+    if (left_out)
+        buffer_print(&t->out, "snarl: %zu unit%s could not be read and %s left out:\n", left_out,
+                     left_out == 1 ? "" : "s", left_out == 1 ? "is" : "are");
+    json_array_foreach (units, i, unit) {
+        if (json_object_get(unit, "problem"))
+            buffer_print(&t->out, "  %s: %s\n", text_path(label_text(unit, "file")), label_text(unit, "problem"));
+    }
+}
+
 static void put_run(struct text *t, const json_t *run)
 {
+    if (json_object_get(run, "units")) {
+        put_scan(t, run, json_object_get(run, "units"));
+        return;
+    }
     json_int_t processes = label_number(run, "processes");
     if (processes > 1)
         buffer_print(&t->out, "%lld processes, ", (long long)processes);
@@ -221,7 +247,7 @@ void text_summary(struct text *t, const json_t *document)
     put_notes(t, json_object_get(run, "notes"), "");
     if (n + others || t->o->verbose)
         put_notes(t, json_object_get(run, "symbols"), "");
-    if (t->o->verbose)
+    if (t->o->verbose && json_object_get(run, "cost"))
         put_cost(t, run);
     free(kinds);
     free(other_kinds);

@@ -311,6 +311,7 @@ static void make_unit(struct work *w, int fd)
         return;
     }
     if (w->o->cache && (kept = unchanged(w))) {
+        cache_used(kept);
         answer(fd, 'c', kept);
         return;
     }
@@ -318,6 +319,7 @@ static void make_unit(struct work *w, int fd)
         kept = cache_file(w, key, ".unit");
         remember(w, key, needs);
         if (access(kept, R_OK) == 0) {
+            cache_used(kept);
             answer(fd, 'c', kept);
             return;
         }

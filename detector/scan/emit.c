@@ -68,7 +68,7 @@ char *emit_class(struct emit *e, u32 path)
 }
 
 /* The kind of a lock: from any function that takes it. */
-static const char *lock_kind(struct emit *e, u32 path)
+const char *emit_lock_kind(struct emit *e, u32 path)
 {
     for (u32 i = 0; i < e->w->acquired.n; i++) {
         const struct deed *d = &e->w->deeds.at[e->w->acquired.at[i]];
@@ -94,7 +94,7 @@ static void add_lock(struct emit *e, u32 path)
     }
     if (j) {
         set(j, "class", json_string(class));
-        set(j, "kind", json_string(lock_kind(e, path)));
+        set(j, "kind", json_string(emit_lock_kind(e, path)));
         set(j, "shared", json_false());
         set(j, "born", json_array());
         set(j, "instance", json_integer((json_int_t)json_array_size(locks) + 1));
@@ -192,7 +192,7 @@ static void lock_event(struct emit *e, u32 deed, const char *action, u32 element
     add_lock(e, path);
     json_t *j = emit_event(e, deed, action, path);
     char *class = emit_class(e, path);
-    set(j, "object_kind", json_string(lock_kind(e, path)));
+    set(j, "object_kind", json_string(emit_lock_kind(e, path)));
     set(j, "instance", json_integer(instance_of(e, class)));
     set(j, "mode", json_string(LOCK_SHARED(element) ? "shared" : "exclusive"));
     if (stack_of != deed) {
@@ -376,7 +376,7 @@ json_t *emit_document(struct scan *s, json_t *units, double seconds)
     json_t *d = json_pack("{s:s,s:{s:s,s:s},s:o}", "schema", "snarl/1", "tool", "name", "snarl", "version",
                           SNARL_VERSION, "run", run);
     set(d, "findings", findings_json(&e, &s->findings));
-    set(d, "lock_graph", json_pack("{s:[],s:[]}", "nodes", "edges"));
+    set(d, "lock_graph", emit_graph(&e, &s->findings));
     free(e.module);
     return d;
 }

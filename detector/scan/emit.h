@@ -19,6 +19,9 @@ struct emit {
 json_t *emit_frames(struct emit *e, u32 value, u32 context);
 json_t *emit_event(struct emit *e, u32 deed, const char *action, u32 path);
 char *emit_class(struct emit *e, u32 path);
+const char *emit_lock_kind(struct emit *e, u32 path);
+/* emit_graph.c: the lock-order graph */
+json_t *emit_graph(struct emit *e, const struct findings *f);
 /* emit_text.c: title, why, fix */
 void emit_sentences(struct emit *e, const struct found *f);
 

@@ -50,11 +50,16 @@ static void race(struct sentences *s, struct emit *e)
 {
     buffer_put(&s->title, "data race: ");
     memory_name(&s->title, e);
-    buffer_print(&s->title, " is %s in ", strcmp(verb_of(e, 0), "writes") == 0 ? "written" : "read");
-    put(&s->title, label_function(event(e, 0)));
-    buffer_print(&s->title, " and %s in ", strcmp(verb_of(e, 1), "writes") == 0 ? "written" : "read");
-    put(&s->title, label_function(event(e, 1)));
+    bool first = strcmp(verb_of(e, 0), "writes") == 0, second = strcmp(verb_of(e, 1), "writes") == 0;
+    char *here = label_function(event(e, 0)), *there = label_function(event(e, 1));
+    if (first && second && strcmp(here, there) == 0)
+        buffer_print(&s->title, " is written in %s by several threads", here);
+    else
+        buffer_print(&s->title, " is %s in %s and %s in %s", first ? "written" : "read", here,
+                     second ? "written" : "read", there);
     buffer_put(&s->title, ", with no lock in common");
+    free(here);
+    free(there);
     put_access(&s->why, e, 0, verb_of(e, 0));
     buffer_put(&s->why, "; ");
     put_access(&s->why, e, 1, verb_of(e, 1));

@@ -35,7 +35,17 @@ struct front_options {
 /* units.c. 0 or -EINVAL with a sentence in err. */
 int units_add_file(struct units *u, const char *file, char *err, size_t errlen);
 int units_add_database(struct units *u, const char *folder, char *err, size_t errlen);
-void units_free(struct units *u);
+/* Flags of the compiler for the files named so far. */
+void units_add_flags(struct units *u, char **flags);
+/* Whether a source is among them that is still to be compiled. */
+bool units_need_clang(const struct units *u);
+
+/* cache.c. False with a sentence in err. */
+bool cache_open(const char *path, char *err, size_t errlen);
+/* A file of it has been of use. */
+void cache_used(const char *file);
+/* Removes the oldest when all are too much. */
+void cache_trim(const char *path);
 
 /* compile.c: in parallel, each in a process of its own. 0, or -errno when none can be started; what is wrong with single
  * units is told in them. */

@@ -235,6 +235,8 @@ void order_rule(struct findings *f)
         search(&o, i, 0);
     for (u32 i = 0; i < o.nodes; i++)
         free(o.out[i].at);
+    for (u32 i = 0; i < o.edges.n; i++)
+        LIST_ADD(&f->steps, (struct order_step){o.edges.at[i].held, o.edges.at[i].deed});
     free(o.out);
     free(o.component);
     free(o.edges.at);

@@ -26,39 +26,59 @@ static u64 name_hash(const struct program *p, u32 text)
     return hash_bytes(name, strlen(name), 0) >> 1;
 }
 
-static void load(struct loaded *l)
+/* What a unit defines for others. */
+static void enter(struct loaded *l, u32 i)
 {
-    for (u32 i = 0; i < l->u->n; i++) {
-        struct unit *u = &l->u->at[i];
-        struct program *p = &l->unit[i];
-        if (!u->result)
+    const struct program *p = &l->unit[i];
+    bool main = false;
+    for (u32 k = 0; k < p->functions.n; k++) {
+        const struct function *f = &p->functions.at[k];
+        if ((f->flags & (FN_DEFINED | FN_STATIC)) != FN_DEFINED)
             continue;
-        if (unit_load(p, u->result) != 0) {
-            u->state = UNIT_LEFT_OUT;
-            u->problem = strdup("its result cannot be read back");
-            *p = (struct program){0};
-            continue;
-        }
-        bool main = false;
-        for (u32 k = 0; k < p->functions.n; k++) {
-            const struct function *f = &p->functions.at[k];
-            if ((f->flags & (FN_DEFINED | FN_STATIC)) != FN_DEFINED)
-                continue;
-            main |= strcmp(text_of(p, f->name), "main") == 0;
-            u32 *known = map_put(&l->functions, name_hash(p, f->name));
-            *known = *known ? *known : i + 1;
-        }
-        for (u32 k = 0; k < p->globals.n; k++) {
-            const struct global *g = &p->globals.at[k];
-            u32 *known = (g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED
-                             ? map_put(&l->globals, name_hash(p, g->name))
-                             : NULL;
-            if (known)
-                *known = *known ? *known : i + 1;
-        }
-        if (main)
-            LIST_ADD(&l->mains, i);
+        main |= strcmp(text_of(p, f->name), "main") == 0;
+        u32 *known = map_put(&l->functions, name_hash(p, f->name));
+        *known = *known ? *known : i + 1;
     }
+    for (u32 k = 0; k < p->globals.n; k++) {
+        const struct global *g = &p->globals.at[k];
+        u32 *known = (g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED
+                         ? map_put(&l->globals, name_hash(p, g->name))
+                         : NULL;
+        if (known)
+            *known = *known ? *known : i + 1;
+    }
+    if (main)
+        LIST_ADD(&l->mains, i);
+}
+
+/* False when a kept unit is damaged: it is removed, and to be made again. */
+static bool load_unit(struct loaded *l, u32 i)
+{
+    struct unit *u = &l->u->at[i];
+    struct program *p = &l->unit[i];
+    if (!u->result || p->texts.n || unit_load(p, u->result) == 0)
+        return true;
+    *p = (struct program){0};
+    bool kept = u->state == UNIT_CACHED;
+    if (kept)
+        unlink(u->result);
+    u->state = kept ? UNIT_TODO : UNIT_LEFT_OUT;
+    u->problem = kept ? NULL : strdup("its result cannot be read back");
+    free(u->result);
+    u->result = NULL;
+    return !kept;
+}
+
+static void load(struct loaded *l, const struct front_options *o)
+{
+    bool good = true;
+    for (u32 i = 0; i < l->u->n; i++)
+        good &= load_unit(l, i);
+    if (!good && compile_all(l->u, o) == 0)
+        for (u32 i = 0; i < l->u->n; i++)
+            load_unit(l, i);
+    for (u32 i = 0; i < l->u->n; i++)
+        enter(l, i);
 }
 
 static void need(const u32 *by, bool *in, struct list_u32 *work)
@@ -94,13 +114,14 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* in: which to name; NULL: all. Those that were left out are always named. */
 static json_t *units_json(const struct units *u, const bool *in)
 {
     json_t *list = json_array();
     for (u32 i = 0; i < u->n; i++) {
         const struct unit *unit = &u->at[i];
         json_t *j = json_pack("{s:s,s:s}", "directory", unit->folder, "file", unit->file);
-        if (!j || (!in[i] && !unit->problem)) {
+        if (!j || (in && !in[i] && !unit->problem)) {
             json_decref(j);
             continue;
         }
@@ -161,6 +182,28 @@ static json_t *find_id(json_t *findings, const json_t *id)
     return NULL;
 }
 
+/* Programs have names of their own for their locks, so graphs do not meet; but for those of types and functions. */
+static void unite_lists(json_t *to, const json_t *from, const char *key, const char *other)
+{
+    json_t *item, *known;
+    size_t i, k;
+    json_array_foreach (from, i, item) {
+        json_array_foreach (to, k, known)
+            if (json_equal(json_object_get(known, key), json_object_get(item, key)) &&
+                json_equal(json_object_get(known, other), json_object_get(item, other)))
+                break;
+        if (k == json_array_size(to))
+            json_array_append(to, item);
+    }
+}
+
+static void unite_graphs(json_t *all, const json_t *d)
+{
+    json_t *to = json_object_get(all, "lock_graph"), *from = json_object_get(d, "lock_graph");
+    unite_lists(json_object_get(to, "nodes"), json_object_get(from, "nodes"), "class", "class");
+    unite_lists(json_object_get(to, "edges"), json_object_get(from, "edges"), "from", "to");
+}
+
 /* Adds one program's result; what several programs share is told once. */
 static void unite(json_t *all, json_t *d)
 {
@@ -174,6 +217,7 @@ static void unite(json_t *all, json_t *d)
         else
             json_array_append(findings, f);
     }
+    unite_graphs(all, d);
     add_number(run, more, "threads");
     add_number(run, more, "functions");
     add_number(run, more, "lines");
@@ -183,11 +227,9 @@ static void unite(json_t *all, json_t *d)
 
 static json_t *empty_document(const struct units *u)
 {
-    bool *none = store_alloc(u->n + 1);
     json_t *d = json_pack("{s:s,s:{s:s,s:s},s:{s:[s],s:[],s:o},s:[],s:{s:[],s:[]}}", "schema", "snarl/1", "tool",
                           "name", "snarl", "version", SNARL_VERSION, "run", "command", "snarl scan", "programs",
-                          "units", units_json(u, none), "findings", "lock_graph", "nodes", "edges");
-    free(none);
+                          "units", units_json(u, NULL), "findings", "lock_graph", "nodes", "edges");
     return d;
 }
 
@@ -198,19 +240,23 @@ json_t *programs_scan(struct units *u, const struct front_options *o, char *err,
     double start = now();
     bool *in = store_alloc(u->n + 1);
     l.unit = store_alloc((u->n + 1) * sizeof *l.unit);
-    load(&l);
+    load(&l, o);
     json_t *all = empty_document(u);
     programs = l.mains.n ? l.mains.n : 1;
     for (u32 i = 0; i < programs; i++) {
         memset(in, !l.mains.n, u->n);
         if (l.mains.n)
             gather(&l, l.mains.at[i], in);
+        if (o->progress)
+            fprintf(stderr, "\r\033[Ksnarl: analysing program %u of %u", i + 1, programs);
         json_t *d = analyse_apart(&l, in, o->scratch);
         failed += !d;
         if (d)
             unite(all, d);
         json_decref(d);
     }
+    if (o->progress)
+        fputs("\r\033[K", stderr);
     json_object_set_new(json_object_get(all, "run"), "duration_s", json_real(now() - start));
     free(in);
     if (failed == programs) {

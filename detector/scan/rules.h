@@ -25,9 +25,15 @@ struct found {
     struct list_u32 others; /* deeds of other places that take part */
 };
 
+/* A lock taken while another one is held. */
+struct order_step {
+    u32 held, deed; /* held: element */
+};
+
 struct findings {
     struct whole *w;
     LIST(struct found) at;
+    LIST(struct order_step) steps;
 };
 
 void race_rule(struct findings *f);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "front.h"
 
@@ -51,6 +53,15 @@ static struct unit *add_unit(struct units *u, const char *folder, const char *fi
 
 int units_add_file(struct units *u, const char *file, char *err, size_t errlen)
 {
+    struct stat st;
+    if (stat(file, &st) < 0) {
+        snprintf(err, errlen, "%s: %s", file, strerror(errno));
+        return -EINVAL;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        snprintf(err, errlen, "%s is a folder; -p %s reads its compile_commands.json", file, file);
+        return -EINVAL;
+    }
     if (!is_source(file) && !is_bitcode(file)) {
         snprintf(err, errlen, "%s: neither C, C++ nor LLVM bitcode, by its name", file);
         return -EINVAL;
@@ -82,13 +93,44 @@ static bool is_dropped(const char *arg, bool *with)
     return false;
 }
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The file that a name means in a folder, malloc'd; NULL when there is none. */
+static char *file_in(const char *folder, const char *name)
+{
+    char *path, *real;
+    if (asprintf(&path, "%s%s%s", *name == '/' ? "" : folder, *name == '/' ? "" : "/", name) < 0)
+        abort();
+    real = realpath(path, NULL);
+    free(path);
+    return real;
+}
+
+/* Whether an argument is the unit's own source, however it is spelled. */
+static bool is_own_file(const struct unit *u, const char *word)
+{
+    if (strcmp(word, u->file) == 0)
+        return true;
+    if (*word == '-' || strcmp(base_name(word), base_name(u->file)) != 0)
+        return false;
+    char *mine = file_in(u->folder, u->file), *other = file_in(u->folder, word);
+    bool same = mine && other && strcmp(mine, other) == 0;
+    free(mine);
+    free(other);
+    return same;
+}
+
 static void take_args(struct unit *u, char **words, u32 n)
 {
     for (u32 i = 1; i < n; i++) {
         bool with = false;
         if (is_dropped(words[i], &with))
             i += with;
-        else if (strcmp(words[i], u->file) != 0)
+        else if (!is_own_file(u, words[i]))
             add_arg(u, words[i]);
     }
 }
@@ -129,7 +171,19 @@ static u32 skip_wrapper(char **words, u32 n)
     return n > 1 && (strcmp(name, "ccache") == 0 || strcmp(name, "distcc") == 0) && words[1][0] != '-' ? 1 : 0;
 }
 
-static void add_entry(struct units *u, const json_t *entry)
+/* A file that is compiled twice (for a library and a program, say) is read once: names would meet only themselves. */
+static bool is_repeated(json_t *seen, const char *folder, const char *file)
+{
+    char *key;
+    if (asprintf(&key, "%s\n%s", folder, file) < 0)
+        abort();
+    bool repeated = json_object_get(seen, key) != NULL;
+    json_object_set_new(seen, key, json_true());
+    free(key);
+    return repeated;
+}
+
+static void add_entry(struct units *u, json_t *seen, const json_t *entry)
 {
     const char *folder = json_string_value(json_object_get(entry, "directory"));
     const char *file = json_string_value(json_object_get(entry, "file"));
@@ -138,7 +192,7 @@ static void add_entry(struct units *u, const json_t *entry)
     char **words = NULL;
     u32 n = 0, cap = 0;
     size_t i;
-    if (!folder || !file)
+    if (!folder || !file || is_repeated(seen, folder, file))
         return;
     struct unit *unit = add_unit(u, folder, file);
     if (!is_source(file)) {
@@ -168,10 +222,10 @@ int units_add_database(struct units *u, const char *folder, char *err, size_t er
     json_error_t e;
     if (asprintf(&path, "%s/compile_commands.json", folder) < 0)
         abort();
-    json_t *list = json_load_file(path, JSON_REJECT_DUPLICATES, &e), *entry;
+    json_t *list = json_load_file(path, JSON_REJECT_DUPLICATES, &e), *entry, *seen = json_object();
     size_t i;
     int failed = 0;
-    if (!list && e.line <= 0)
+    if (!list && access(path, F_OK) != 0)
         snprintf(err, errlen,
                  "%s: not there; cmake writes one with -DCMAKE_EXPORT_COMPILE_COMMANDS=ON, meson always, and "
                  "`bear -- make` for the rest",
@@ -183,24 +237,24 @@ int units_add_database(struct units *u, const char *folder, char *err, size_t er
     if (!json_is_array(list))
         failed = -EINVAL;
     json_array_foreach (list, i, entry)
-        add_entry(u, entry);
+        add_entry(u, seen, entry);
+    json_decref(seen);
     json_decref(list);
     free(path);
     return failed;
 }
 
-void units_free(struct units *u)
+void units_add_flags(struct units *u, char **flags)
 {
-    for (u32 i = 0; i < u->n; i++) {
-        struct unit *unit = &u->at[i];
-        for (u32 k = 0; k < unit->nargs; k++)
-            free(unit->args[k]);
-        free(unit->args);
-        free(unit->folder);
-        free(unit->file);
-        free(unit->result);
-        free(unit->problem);
-    }
-    free(u->at);
-    *u = (struct units){0};
+    for (u32 i = 0; i < u->n; i++)
+        for (char **flag = flags; *flag && !u->at[i].bitcode; flag++)
+            add_arg(&u->at[i], *flag);
+}
+
+bool units_need_clang(const struct units *u)
+{
+    for (u32 i = 0; i < u->n; i++)
+        if (u->at[i].state == UNIT_TODO && !u->at[i].bitcode)
+            return true;
+    return false;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the scan to the small programs in cases/: scan_test.py --scan PROGRAM CASE.c...
+"""Holds the scan to the small programs in cases/: scan_test.py --snarl SNARL CASE.c...
 
 Each program is scanned as it is, where exactly one finding is expected, and with CLEAN defined, its nearest twin, where there must
 be none. The comment at its top says what: "expect: KIND [rule=RULE] [memory=NAME] [locks=NAME,NAME] function=NAME...". Both go
@@ -18,12 +18,12 @@ import tempfile
 INCLUDE = pathlib.Path(__file__).resolve().parents[2] / "include"
 
 
-def scan(program, folder, case, *flags):
+def scan(snarl, folder, case, *flags):
     entry = {"directory": str(folder), "file": str(case), "arguments": ["cc", "-Wall", f"-I{INCLUDE}", *flags, "-O2", "-c", str(case), "-o", "x.o"]}
     (folder / "compile_commands.json").write_text(json.dumps([entry]))
     (folder / "cache").mkdir(exist_ok=True)
-    done = subprocess.run([program, "--json", f"--cache={folder}/cache", "-p", str(folder)], capture_output=True, text=True,
-                          timeout=60, check=False)
+    done = subprocess.run([snarl, "scan", "--json=-", "--quiet", "--fail-on=all", f"--cache={folder}/cache", "-p", str(folder)],
+                          capture_output=True, text=True, timeout=60, check=False)
     if done.returncode not in (0, 66):
         raise ValueError(f"exit status {done.returncode}\n{done.stderr}")
     document = json.loads(done.stdout)
@@ -66,32 +66,32 @@ def differs(finding, want):
     return None
 
 
-def check(program, case):
+def check(snarl, case):
     want = expectation(case)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        found = scan(program, folder, case)
+        found = scan(snarl, folder, case)
         if len(found) != 1 or differs(found[0], want):
             raise ValueError(f"expected {want}, found {[(f['title'], differs(f, want)) for f in found]}")
         units = len(list((folder / "cache").glob("*.unit")))
         before = {unit: os.stat(unit).st_mtime_ns for unit in (folder / "cache").glob("*.unit")}
-        again = scan(program, folder, case)
+        again = scan(snarl, folder, case)
         if again != found or units != 1 or any(os.stat(unit).st_mtime_ns != at for unit, at in before.items()):
             raise ValueError("the cache gave something else")
-        clean = scan(program, folder, case, "-DCLEAN")
+        clean = scan(snarl, folder, case, "-DCLEAN")
         if clean:
             raise ValueError(f"the clean twin has {[f['title'] for f in clean]}")
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--scan", required=True)
+    parser.add_argument("--snarl", required=True)
     parser.add_argument("cases", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
     failed = 0
     for case in options.cases:
         try:
-            check(options.scan, case.resolve())
+            check(options.snarl, case.resolve())
             print(f"ok      {case.name}", flush=True)
         except (ValueError, AttributeError, subprocess.TimeoutExpired) as e:
             failed += 1
