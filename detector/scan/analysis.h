@@ -115,6 +115,9 @@ u32 thread_name_make(struct analysis *a, struct thread_name t);
 /* What of the live threads is left when those joined are gone: named ones, and by promise whoever has that handle. */
 u32 effect_still_live(struct analysis *a, u32 live, u32 joined);
 
+/* Whoever has the handle has ended; in a loop: each of an array. */
+void effect_join(struct analysis *a, struct state *s, u32 handle, bool loop);
+
 /* fact.c */
 void fact_add(struct analysis *a, struct state *s, u32 value, bool is_not, int64_t number);
 /* A load: what is known of the memory is known of the value. A store: what it may change is known no more; path 0: anything. */

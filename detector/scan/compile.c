@@ -78,7 +78,7 @@ static bool is_dropped(const struct work *w, const char *arg)
 static struct command compiler(const struct work *w)
 {
     static const char *const recipe[] = {
-        "-g",          "-O0", "-Xclang", "-disable-O0-optnone", "-fno-discard-value-names", "-w", "-Qunused-arguments",
+        "-g",          "-O0", "-Xclang", "-disable-O0-optnone", "-fno-discard-value-names", "-w", "-Wno-everything", "-Qunused-arguments",
         "-DSNARL_SCAN"};
     struct command c = {0};
     word(&c, w->clang);

@@ -226,3 +226,10 @@ u32 effect_still_live(struct analysis *a, u32 live, u32 joined)
     }
     return left;
 }
+
+void effect_join(struct analysis *a, struct state *s, u32 handle, bool loop)
+{
+    u32 promise = thread_name_make(a, (struct thread_name){.call = NONE, .given = loop, .handle = handle});
+    s->joined = sets_add(&a->sets, s->joined, promise);
+    s->live = effect_still_live(a, s->live, sets_one(&a->sets, promise));
+}

@@ -161,6 +161,8 @@ static void enter_phis(struct flow *f, struct state *s, u32 from, u32 to)
 
 static void go(struct flow *f, struct state s, u32 from, u32 to)
 {
+    if (f->around.n)
+        flow_pass_joins(f, &s, from, to);
     enter_phis(f, &s, from, to);
     u32 i = to - f->f->block;
     if (states_add(f->a, &f->in[i], &s, f->coarse))
@@ -325,6 +327,7 @@ void flow_function(struct analysis *a, u32 function)
         return;
     f.in = store_alloc(f.f->nblocks * sizeof *f.in);
     f.queued = store_alloc(f.f->nblocks);
+    flow_find_joins(&f);
     go(&f, (struct state){0}, NONE, f.f->block);
     solve(&f);
     f.sum->outcome.n = f.sum->record.n = 0;
@@ -343,4 +346,5 @@ void flow_function(struct analysis *a, u32 function)
         free(f.in[i].at);
     free(f.in);
     free(f.queued);
+    free(f.around.at);
 }

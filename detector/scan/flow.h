@@ -13,6 +13,11 @@ struct states {
     u32 n, cap;
 };
 
+/* An edge that leads past a call of join in a loop. */
+struct way_around {
+    u32 from, to, call;
+};
+
 struct flow {
     struct analysis *a;
     const struct function *f;
@@ -21,11 +26,16 @@ struct flow {
     bool *queued;
     bool record; /* all states are known: records are kept, nothing is passed on */
     bool coarse;
+    LIST(struct way_around) around;
 };
 
 /* Whether it says anything new. With `one`, all become one state. */
 bool states_add(struct analysis *a, struct states *l, const struct state *s, bool one);
 void flow_record(struct flow *f, struct record r);
+/* loop_join.c */
+void flow_find_joins(struct flow *f);
+void flow_pass_joins(struct flow *f, struct state *s, u32 from, u32 to);
+
 /* step.c: adds what becomes of a state after one instruction. */
 void flow_step(struct flow *f, const struct state *s, u32 value, struct states *next);
 

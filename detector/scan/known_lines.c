@@ -104,6 +104,10 @@ const char *const known_lines[] = {
     "execl exec",
     "execlp exec",
     "signal handler arg=0 other=1",
+    "bsd_signal handler arg=0 other=1",
+    "sysv_signal handler arg=0 other=1",
+    "__sysv_signal handler arg=0 other=1",
+    "__bsd_signal handler arg=0 other=1",
     /* called back on the same thread */
     "qsort callback other=3",
     "bsearch callback other=4",

@@ -16,7 +16,7 @@
 #define CELLS_PER_UNSIZED 48
 /* Pointers with more targets say nothing: they become "anything", but for the functions among them. What is reached through
  * them is known by its type only, and counts less. */
-#define TOP_LIMIT 128
+#define TOP_LIMIT 48
 
 u32 solver_find(struct solver *s, u32 node)
 {
@@ -227,34 +227,52 @@ static void visit(struct points *pt, u32 node)
     cellset_free(&news);
 }
 
-/* memcpy: every cell of what is copied goes to the same place behind the target. True when there was a new one. */
-static bool copy_memory(struct points *pt, const struct memory_copy *m)
+/* Cells of the source that have something to copy. */
+static u32 parts_of(const struct points *pt, const struct cellset *sources, const struct memory_copy *m,
+                    struct list_u32 *out)
 {
-    struct solver *s = pt->solver;
-    u32 before = s->copies.n;
-    const struct cellset *to = &s->nodes.at[solver_find(s, m->to)].all;
-    const struct cellset *from = &s->nodes.at[solver_find(s, m->from)].all;
-    struct cellset targets = {0}, sources = {0};
-    cellset_join(&targets, to);
-    cellset_join(&sources, from);
-    CELLSET_EACH(&sources, source)
+    const struct solver *s = pt->solver;
+    out->n = 0;
+    CELLSET_EACH(sources, source)
     {
         struct cell c = pt->cells.at[source];
-        u32 n = pt->objects.at[c.object].cells.n;
-        for (u32 i = 0; i < n; i++) {
-            struct cell part = pt->cells.at[pt->objects.at[c.object].cells.at[i]];
+        const struct object *o = &pt->objects.at[c.object];
+        for (u32 i = 0; i < o->cells.n; i++) {
+            struct cell part = pt->cells.at[o->cells.at[i]];
             if (part.offset < c.offset || (m->size && part.offset - c.offset >= m->size) ||
-                !s->nodes.at[solver_find(s, part.node)].all.n)
+                !s->nodes.at[solver_find(pt->solver, part.node)].all.n)
                 continue;
-            struct cellset *all = &targets;
-            CELLSET_EACH(all, target)
-            {
-                u32 moved = points_shift(pt, target, (int32_t)(part.offset - c.offset));
-                if (moved != NONE && moved != CELL_ANY)
-                    solver_copy(pt, part.node, pt->cells.at[moved].node, 0);
-            }
+            LIST_ADD(out, part.node);
+            LIST_ADD(out, part.offset - c.offset);
         }
     }
+    return out->n / 2;
+}
+
+/* memcpy: every cell of what is copied goes to the same place behind the target. True when there was a new one. */
+static bool copy_memory(struct points *pt, struct memory_copy *m, struct map *seen)
+{
+    struct solver *s = pt->solver;
+    u32 before = s->copies.n, to = solver_find(s, m->to), from = solver_find(s, m->from);
+    struct cellset targets = {0}, sources = {0}, *all = &targets;
+    struct list_u32 parts = {0};
+    u64 pair = hash_combine(hash_combine(to, from), m->size) >> 1;
+    if (*map_put(seen, pair)) /* cycles have made them one */
+        return false;
+    *map_put(seen, pair) = 1;
+    cellset_join(&targets, &s->nodes.at[to].all);
+    cellset_join(&sources, &s->nodes.at[from].all);
+    u64 done = (u64)cellset_count(&targets) << 40 | (u64)cellset_count(&sources) << 24;
+    done += parts_of(pt, &sources, m, &parts);
+    for (u32 i = 0; i < parts.n && done != m->done; i += 2)
+        CELLSET_EACH(all, target)
+        {
+            u32 moved = points_shift(pt, target, (int32_t)parts.at[i + 1]);
+            if (moved != NONE && moved != CELL_ANY)
+                solver_copy(pt, parts.at[i], pt->cells.at[moved].node, 0);
+        }
+    m->done = done;
+    free(parts.at);
     cellset_free(&targets);
     cellset_free(&sources);
     return s->copies.n != before;
@@ -271,9 +289,11 @@ static void run(struct points *pt)
                 if (s->nodes.at[order.at[i]].queued)
                     visit(pt, order.at[i]);
         }
+        struct map seen = {0};
         again = false;
         for (u32 i = 0; i < s->memory.n; i++)
-            again |= copy_memory(pt, &s->memory.at[i]);
+            again |= copy_memory(pt, &s->memory.at[i], &seen);
+        map_free(&seen);
         again |= s->work != 0;
     }
     free(order.at);

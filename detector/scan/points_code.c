@@ -145,7 +145,7 @@ static void bind_known(struct points *pt, u32 number, const struct known *k)
         solver_copy(pt, solver_node(pt, args[k->arg]), solver_node(pt, value), 0);
     if (k->op == K_COPIES && k->other < v->c) {
         u32 to = solver_node(pt, args[k->arg]), from = solver_node(pt, args[k->other]);
-        LIST_ADD(&pt->solver->memory, (struct memory_copy){to, from, 0});
+        LIST_ADD(&pt->solver->memory, (struct memory_copy){.to = to, .from = from});
     }
     if ((k->op == K_CREATE || k->op == K_ONCE || k->op == K_CALLBACK || k->op == K_SIGNAL_HANDLER) && k->other < v->c)
         call_through(pt, number, args[k->other]);
@@ -191,7 +191,7 @@ static void constrain_copy(struct points *pt, const struct value *v)
     const struct value *size = v->c == NONE ? NULL : value_at(pt, v->c);
     if (v->b == NONE)
         return;
-    struct memory_copy m = {solver_node(pt, v->a), solver_node(pt, v->b), 0};
+    struct memory_copy m = {.to = solver_node(pt, v->a), .from = solver_node(pt, v->b)};
     if (size && size->op == V_CONST && value_number(size) > 0 && value_number(size) < UINT32_MAX)
         m.size = (u32)value_number(size);
     LIST_ADD(&pt->solver->memory, m);

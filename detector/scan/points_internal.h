@@ -21,6 +21,7 @@ struct node {
 
 struct memory_copy {
     u32 to, from, size; /* nodes; size 0: not known */
+    u64 done;           /* how much there was when it was last looked at */
 };
 
 struct solver {

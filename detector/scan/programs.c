@@ -81,30 +81,55 @@ static void load(struct loaded *l, const struct front_options *o)
         enter(l, i);
 }
 
-static void need(const u32 *by, bool *in, struct list_u32 *work)
+/* Of one program: its units, and what these define. */
+struct gathering {
+    struct loaded *l;
+    bool *in;
+    struct map defined; /* hash of a name */
+    struct list_u32 work;
+};
+
+static void add_unit(struct gathering *g, u32 unit)
 {
-    if (!by || in[*by - 1])
+    const struct program *p = &g->l->unit[unit];
+    g->in[unit] = true;
+    LIST_ADD(&g->work, unit);
+    for (u32 k = 0; k < p->functions.n; k++)
+        if (p->functions.at[k].flags & FN_DEFINED)
+            *map_put(&g->defined, name_hash(p, p->functions.at[k].name)) = 1;
+    for (u32 k = 0; k < p->globals.n; k++)
+        if (p->globals.at[k].flags & GL_DEFINED)
+            *map_put(&g->defined, name_hash(p, p->globals.at[k].name)) = 1;
+}
+
+/* As a linker takes members of an archive: what is there already is not looked for, and nobody has a second main. */
+static void need(struct gathering *g, const struct map *by_name, u64 name)
+{
+    const u32 *by = map_get(&g->defined, name) ? NULL : map_get(by_name, name);
+    if (!by || g->in[*by - 1])
         return;
-    in[*by - 1] = true;
-    LIST_ADD(work, *by - 1);
+    for (u32 i = 0; i < g->l->mains.n; i++)
+        if (g->l->mains.at[i] == *by - 1)
+            return;
+    add_unit(g, *by - 1);
 }
 
 /* Marks the units of the program that begins with one. */
 static void gather(struct loaded *l, u32 main, bool *in)
 {
-    struct list_u32 work = {0};
-    in[main] = true;
-    LIST_ADD(&work, main);
-    while (work.n) {
-        const struct program *p = &l->unit[work.at[--work.n]];
+    struct gathering g = {.l = l, .in = in};
+    add_unit(&g, main);
+    while (g.work.n) {
+        const struct program *p = &l->unit[g.work.at[--g.work.n]];
         for (u32 k = 0; k < p->functions.n; k++)
             if (!(p->functions.at[k].flags & FN_DEFINED))
-                need(map_get(&l->functions, name_hash(p, p->functions.at[k].name)), in, &work);
+                need(&g, &l->functions, name_hash(p, p->functions.at[k].name));
         for (u32 k = 0; k < p->globals.n; k++)
             if (!(p->globals.at[k].flags & GL_DEFINED))
-                need(map_get(&l->globals, name_hash(p, p->globals.at[k].name)), in, &work);
+                need(&g, &l->globals, name_hash(p, p->globals.at[k].name));
     }
-    free(work.at);
+    map_free(&g.defined);
+    free(g.work.at);
 }
 
 static double now(void)

@@ -176,9 +176,7 @@ static void join(struct flow *f, const struct known *k, struct state *s, u32 val
     bool loop = f->a->p->blocks.at[f->a->block_of[value]].loop != 0;
     if (k->timed || !handle)
         return;
-    u32 promise = thread_name_make(f->a, (struct thread_name){.call = NONE, .given = loop, .handle = handle});
-    s->joined = sets_add(&f->a->sets, s->joined, promise);
-    s->live = effect_still_live(f->a, s->live, sets_one(&f->a->sets, promise));
+    effect_join(f->a, s, handle, loop);
     fact_add(f->a, s, value, false, 0);
 }
 
@@ -294,8 +292,7 @@ static void call_known(struct flow *f, const struct call *c, const struct state 
     case K_CALLBACK:
         for (u32 i = 0; i < c->targets.n; i++)
             call_body(f, s, value, c->targets.at[i], 0, next);
-        if (!c->targets.n)
-            states_add(f->a, next, s, false);
+        states_add(f->a, next, s, false); /* it may be called never, or later */
         return;
     default:
         known_effect(f, k, &after, value);
