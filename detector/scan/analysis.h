@@ -51,12 +51,12 @@ struct record {
     u8 kind, flags;
     u32 value; /* the instruction */
     u32 path;  /* access: the place; acquire, release: element; call: function; create: thread name */
-    struct state at;
+    struct state at; /* facts: those of parameters */
 };
 
 /* One way a function can end. */
 struct outcome {
-    struct state at; /* facts: none */
+    struct state at; /* facts: those of parameters */
     u8 result;       /* enum result */
     int64_t number;
 };
@@ -128,6 +128,12 @@ void fact_drop(struct analysis *a, struct state *s, u32 value);
 int fact_truth(struct analysis *a, const struct state *s, u32 condition);
 bool fact_number(struct analysis *a, const struct state *s, u32 value, int64_t *number);
 enum result fact_result(struct analysis *a, const struct state *s, u32 value, int64_t *number);
+/* What of a set of facts is about the function's parameters. */
+u32 fact_of_parameters(struct analysis *a, u32 facts);
+/* Whether a call with these paths for its parameters contradicts such facts. */
+bool fact_refuted(struct analysis *a, u32 facts, u32 binding);
+/* The same at the call itself, where the caller's state knows more of its values. */
+bool fact_refuted_at(struct analysis *a, u32 facts, const struct state *s, u32 call);
 /* The condition is true (or false) from here on. */
 void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth);
 

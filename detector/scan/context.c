@@ -14,7 +14,7 @@ static u32 add_context(struct whole *w, struct context c)
     struct sets *sets = &w->a->sets;
     u64 place = (u64)c.function << 32 | c.root;
     u64 h = hash_combine(hash_combine(place, c.binding), hash_combine(c.must, c.may));
-    h = hash_combine(h, hash_combine(c.live, c.joined)) >> 1;
+    h = hash_combine(h, hash_combine(c.live, c.joined) + c.dying) >> 1;
     u32 *known = map_put(&w->context_index, h);
     if (*known)
         return NONE;
@@ -168,6 +168,32 @@ static void create(struct whole *w, struct deed d, u32 thread)
     }
 }
 
+/* Whether the function can only end, not go on for ever. */
+static bool comes_to_an_end(struct whole *w, u32 function)
+{
+    const struct program *p = w->a->p;
+    const struct function *f = &p->functions.at[function];
+    for (u32 b = f->block; b < f->block + f->nblocks; b++) {
+        bool leaves = !p->blocks.at[b].loop;
+        for (u32 other = f->block; other < f->block + f->nblocks && !leaves; other++)
+            leaves = p->blocks.at[other].loop != p->blocks.at[b].loop && graph_reaches(p, b, other, NONE);
+        if (!leaves)
+            return false;
+    }
+    return true;
+}
+
+/* A call that nothing follows, as of a function that reports a failed assertion. Races of those who die are of no interest. */
+static bool is_last(struct whole *w, u32 call, u32 callee)
+{
+    struct analysis *a = w->a;
+    const struct block *b = &a->p->blocks.at[a->block_of[call]];
+    u32 next = a->place_of[call] + 1;
+    if (next >= b->ncode || a->p->values.at[a->p->code.at[b->code + next]].op != V_STOP)
+        return false;
+    return comes_to_an_end(w, callee);
+}
+
 static void do_call(struct whole *w, const struct context *c, u32 number, const struct deed *d, u32 callee)
 {
     struct context next = {.function = callee, .root = c->root, .must = d->must, .may = d->may, .live = d->live};
@@ -177,6 +203,7 @@ static void do_call(struct whole *w, const struct context *c, u32 number, const 
     next.binding = callee_binding(w, c, d->value);
     next.up = number;
     next.call = d->value;
+    next.dying = c->dying || is_last(w, d->value, callee);
     next.guessed = c->guessed || points_call(&w->a->pt, d->value)->targets.n > SURE_TARGETS;
     add_context(w, next);
 }
@@ -199,6 +226,8 @@ static void redo(struct whole *w, u32 number, const struct record *r)
 {
     struct analysis *a = w->a;
     struct context c = w->contexts.at[number];
+    if (r->at.facts && fact_refuted(a, r->at.facts, c.binding))
+        return; /* not reached with these arguments */
     u32 rel = effect_bind_locks(a, r->at.rel, c.binding);
     u32 joined = effect_bind_threads(a, r->at.joined, c.binding);
     u32 live = effect_bind_threads(a, r->at.live, c.binding);
@@ -215,6 +244,8 @@ static void redo(struct whole *w, u32 number, const struct record *r)
         create(w, d, sets_item(&a->sets, effect_bind_threads(a, sets_one(&a->sets, r->path), c.binding), 0));
         return;
     case R_ACCESS:
+        if (c.dying)
+            return;
         d.path = place_of(w, &c, r);
         if (d.path)
             add_deed(w, d);

@@ -110,7 +110,8 @@ enum result fact_result(struct analysis *a, const struct state *s, u32 value, in
         return RESULT_IS;
     *number = 0;
     const struct path *q = path_at(&a->ps, path_of(&a->ps, value));
-    bool address = q->kind == P_GLOBAL || q->kind == P_STACK || q->kind == P_FUNCTION;
+    bool address = q->kind == P_GLOBAL || q->kind == P_STACK || q->kind == P_FUNCTION || q->kind == P_FIELD ||
+                   q->kind == P_INDEX;
     return address || is_not(a, s, value, 0) ? RESULT_NOT : RESULT_ANY;
 }
 
@@ -223,4 +224,55 @@ void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth)
             learn(a, s, condition, false, truth);
         return;
     }
+}
+
+u32 fact_of_parameters(struct analysis *a, u32 facts)
+{
+    u32 out = 0;
+    for (u32 i = 0, n = sets_count(&a->sets, facts); i < n; i++) {
+        u32 fact = sets_item(&a->sets, facts, i), value = a->facts.at[fact].value;
+        if (value < a->p->values.n && a->p->values.at[value].op == V_ARG)
+            out = sets_add(&a->sets, out, fact);
+    }
+    return out;
+}
+
+static bool refutes(const struct fact *f, enum result known, int64_t number)
+{
+    if (known == RESULT_IS)
+        return f->is_not ? number == f->number : number != f->number;
+    return known == RESULT_NOT && !f->is_not && number == f->number;
+}
+
+bool fact_refuted(struct analysis *a, u32 facts, u32 binding)
+{
+    for (u32 i = 0, n = binding ? sets_count(&a->sets, facts) : 0; i < n; i++) {
+        const struct fact *f = &a->facts.at[sets_item(&a->sets, facts, i)];
+        u32 path = binding_arg(&a->ps, binding, a->p->values.at[f->value].a);
+        const struct path *q = path_at(&a->ps, path);
+        enum result known = RESULT_ANY;
+        if (q->kind == P_CONST)
+            known = RESULT_IS;
+        else if (q->kind == P_GLOBAL || q->kind == P_STACK || q->kind == P_FUNCTION)
+            known = RESULT_NOT;
+        if (refutes(f, known, known == RESULT_IS ? value_number(&a->p->values.at[q->a]) : 0))
+            return true;
+    }
+    return false;
+}
+
+bool fact_refuted_at(struct analysis *a, u32 facts, const struct state *s, u32 call)
+{
+    const struct value *v = &a->p->values.at[call];
+    for (u32 i = 0, n = sets_count(&a->sets, facts); i < n; i++) {
+        struct fact f = a->facts.at[sets_item(&a->sets, facts, i)];
+        u32 number = a->p->values.at[f.value].a;
+        int64_t is = 0;
+        if (number >= v->c)
+            continue;
+        enum result known = fact_result(a, s, a->p->args.at[v->b + number], &is);
+        if (refutes(&f, known, is))
+            return true;
+    }
+    return false;
 }

@@ -14,6 +14,7 @@
 
 #define MAX_STATES 12
 #define MAX_OUTCOMES 8
+#define MAX_NOT_CASES 6
 
 static bool agree(const struct state *x, const struct state *y)
 {
@@ -53,12 +54,12 @@ void flow_record(struct flow *f, struct record r)
     struct summary *sum = f->sum;
     u64 h = hash_combine(hash_combine(r.kind * 256u + r.flags, r.value), r.path);
     h = hash_combine(hash_combine(h, r.at.must), hash_combine(r.at.may, r.at.rel));
-    h = hash_combine(h, hash_combine(r.at.live, r.at.joined)) >> 1;
+    r.at.facts = fact_of_parameters(f->a, r.at.facts);
+    h = hash_combine(h, hash_combine(hash_combine(r.at.live, r.at.joined), r.at.facts)) >> 1;
     u32 *known = map_put(&sum->index, h);
     if (*known)
         return;
     *known = 1;
-    r.at.facts = 0;
     sum->matters |= r.kind != R_CALL;
     LIST_ADD(&sum->record, r);
 }
@@ -73,18 +74,20 @@ static bool same_result(const struct outcome *x, const struct outcome *y)
 static void add_outcome(struct flow *f, struct outcome o)
 {
     struct summary *sum = f->sum;
-    o.at.facts = 0;
+    o.at.facts = fact_of_parameters(f->a, o.at.facts);
     sum->returns = true;
     for (u32 i = 0; i < sum->outcome.n; i++)
         if (agree(&sum->outcome.at[i].at, &o.at)) {
             struct outcome *x = &sum->outcome.at[i];
-            if (same_result(x, &o))
+            bool same = same_result(x, &o);
+            if (!same && sum->outcome.n < MAX_OUTCOMES)
+                continue;
+            x->at.facts = sets_common(&f->a->sets, x->at.facts, o.at.facts);
+            if (same)
                 return;
-            if (sum->outcome.n >= MAX_OUTCOMES) {
-                x->result = RESULT_ANY;
-                x->number = 0;
-                return;
-            }
+            x->result = RESULT_ANY;
+            x->number = 0;
+            return;
         }
     if (sum->outcome.n < MAX_OUTCOMES) {
         LIST_ADD(&sum->outcome, o);
@@ -108,6 +111,10 @@ static void simplify(struct flow *f)
         if (!agree(&sum->outcome.at[0].at, &sum->outcome.at[i].at))
             return;
         one_result &= same_result(&sum->outcome.at[0], &sum->outcome.at[i]);
+    }
+    for (u32 i = 1; i < sum->outcome.n; i++) {
+        struct state *first = &sum->outcome.at[0].at;
+        first->facts = sets_common(&f->a->sets, first->facts, sum->outcome.at[i].at.facts);
     }
     if (sum->outcome.n && !one_result) {
         sum->outcome.at[0].result = RESULT_ANY;
@@ -202,6 +209,9 @@ static void choose(struct flow *f, const struct state *s, u32 from, const struct
             continue;
         if (at != NONE)
             fact_add(f->a, &next, v->a, false, one);
+        else if (b->nsucc <= MAX_NOT_CASES + 1) /* the default: none of the cases */
+            for (u32 k = 1; k < b->nsucc; k++)
+                fact_add(f->a, &next, v->a, true, value_number(&p->values.at[p->args.at[v->b + k]]));
         go(f, next, from, p->succ.at[b->succ + i]);
     }
 }

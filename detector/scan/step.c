@@ -197,6 +197,8 @@ static void call_body(struct flow *f, const struct state *s, u32 value, u32 func
     for (u32 i = 0; i < sum->outcome.n; i++) {
         struct outcome o = sum->outcome.at[i];
         struct state after = *s;
+        if (o.at.facts && binding && fact_refuted_at(f->a, o.at.facts, s, value))
+            continue; /* with these arguments it does not end so */
         effect_outcome(f->a, &after, &o, binding);
         fact_stored(f->a, &after, 0);
         if (o.result != RESULT_ANY)

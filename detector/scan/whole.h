@@ -21,6 +21,7 @@ struct context {
     u32 function, root, must, may, live, joined, binding;
     u32 up, call; /* the context that calls it, and where; NONE at a thread's start */
     bool merged;  /* one of many that became one */
+    bool dying;   /* called where nothing comes after: what reports a failure and ends the program */
     bool guessed; /* a call on the way goes through a pointer that may reach many functions */
 };
 

@@ -24,7 +24,7 @@ int main(void)
 {
     pthread_t one, two;
     pthread_create(&one, NULL, work, NULL);
-    pthread_create(&two, NULL, work, NULL);
+    pthread_create(&two, NULL, work, &shared);
     pthread_join(one, NULL);
     pthread_join(two, NULL);
     return 0;
