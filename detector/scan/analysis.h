@@ -51,7 +51,7 @@ struct record {
     u8 kind, flags;
     u32 value; /* the instruction */
     u32 path;  /* access: the place; acquire, release: element; call: function; create: thread name */
-    struct state at; /* facts: those of parameters */
+    struct state at; /* facts: those of parameters and of flags */
 };
 
 /* One way a function can end. */
@@ -130,6 +130,10 @@ bool fact_number(struct analysis *a, const struct state *s, u32 value, int64_t *
 enum result fact_result(struct analysis *a, const struct state *s, u32 value, int64_t *number);
 /* What of a set of facts is about the function's parameters. */
 u32 fact_of_parameters(struct analysis *a, u32 facts);
+/* flag.c: what of it is about global variables. */
+u32 flags_in(struct analysis *a, u32 facts);
+/* Whether two sets of facts cannot both be true. */
+bool fact_contradicts(struct analysis *a, u32 x, u32 y);
 /* Whether a call with these paths for its parameters contradicts such facts. */
 bool fact_refuted(struct analysis *a, u32 facts, u32 binding);
 /* The same at the call itself, where the caller's state knows more of its values. */

@@ -14,7 +14,7 @@ static u32 add_context(struct whole *w, struct context c)
     struct sets *sets = &w->a->sets;
     u64 place = (u64)c.function << 32 | c.root;
     u64 h = hash_combine(hash_combine(place, c.binding), hash_combine(c.must, c.may));
-    h = hash_combine(h, hash_combine(c.live, c.joined) + c.dying) >> 1;
+    h = hash_combine(h, hash_combine(hash_combine(c.live, c.joined), c.flags * 2 + c.dying)) >> 1;
     u32 *known = map_put(&w->context_index, h);
     if (*known)
         return NONE;
@@ -34,7 +34,9 @@ static u32 add_context(struct whole *w, struct context c)
         c.may = sets_union(sets, c.may, x->may);
         c.live = sets_union(sets, c.live, x->live);
         c.joined = sets_common(sets, c.joined, x->joined);
-        if (c.must == before.must && c.may == before.may && c.live == before.live && c.joined == before.joined)
+        c.flags = sets_common(sets, c.flags, x->flags);
+        if (c.must == before.must && c.may == before.may && c.live == before.live && c.joined == before.joined &&
+            c.flags == before.flags)
             return NONE;
     }
     *merged = w->contexts.n + 1;
@@ -194,12 +196,13 @@ static bool is_last(struct whole *w, u32 call, u32 callee)
     return comes_to_an_end(w, callee);
 }
 
-static void do_call(struct whole *w, const struct context *c, u32 number, const struct deed *d, u32 callee)
+static void do_call(struct whole *w, const struct context *c, u32 number, const struct deed *d, u32 callee, u32 flags)
 {
     struct context next = {.function = callee, .root = c->root, .must = d->must, .may = d->may, .live = d->live};
     if (!w->a->summary[callee].matters)
         return;
     next.joined = d->joined;
+    next.flags = flags;
     next.binding = callee_binding(w, c, d->value);
     next.up = number;
     next.call = d->value;
@@ -226,8 +229,9 @@ static void redo(struct whole *w, u32 number, const struct record *r)
 {
     struct analysis *a = w->a;
     struct context c = w->contexts.at[number];
-    if (r->at.facts && fact_refuted(a, r->at.facts, c.binding))
-        return; /* not reached with these arguments */
+    u32 flags = c.flags ? flags_kept(w, c.function, c.flags) : 0;
+    if (r->at.facts && (fact_refuted(a, r->at.facts, c.binding) || fact_contradicts(a, r->at.facts, flags)))
+        return; /* not reached with these arguments, or this state of a flag */
     u32 rel = effect_bind_locks(a, r->at.rel, c.binding);
     u32 joined = effect_bind_threads(a, r->at.joined, c.binding);
     u32 live = effect_bind_threads(a, r->at.live, c.binding);
@@ -238,7 +242,9 @@ static void redo(struct whole *w, u32 number, const struct record *r)
     d.joined = sets_minus(&a->sets, sets_union(&a->sets, c.joined, joined), live);
     switch (r->kind) {
     case R_CALL:
-        do_call(w, &c, number, &d, r->path);
+        if (w->roots.at[c.root].thread != NONE) /* main's contexts are too many already */
+            flags = sets_union(&a->sets, flags, flags_in(a, r->at.facts));
+        do_call(w, &c, number, &d, r->path, flags);
         return;
     case R_CREATE:
         create(w, d, sets_item(&a->sets, effect_bind_threads(a, sets_one(&a->sets, r->path), c.binding), 0));

@@ -115,6 +115,18 @@ enum result fact_result(struct analysis *a, const struct state *s, u32 value, in
     return address || is_not(a, s, value, 0) ? RESULT_NOT : RESULT_ANY;
 }
 
+bool fact_contradicts(struct analysis *a, u32 x, u32 y)
+{
+    for (u32 i = 0, n = x && y ? sets_count(&a->sets, x) : 0; i < n; i++)
+        for (u32 k = 0, m = sets_count(&a->sets, y); k < m; k++) {
+            struct fact p = a->facts.at[sets_item(&a->sets, x, i)], q = a->facts.at[sets_item(&a->sets, y, k)];
+            if (p.value == q.value && !(p.is_not && q.is_not) &&
+                (p.is_not != q.is_not ? p.number == q.number : p.number != q.number))
+                return true;
+        }
+    return false;
+}
+
 static int compare(enum cmp op, int64_t x, int64_t y)
 {
     switch (op) {
@@ -248,6 +260,8 @@ bool fact_refuted(struct analysis *a, u32 facts, u32 binding)
 {
     for (u32 i = 0, n = binding ? sets_count(&a->sets, facts) : 0; i < n; i++) {
         const struct fact *f = &a->facts.at[sets_item(&a->sets, facts, i)];
+        if (f->value >= a->p->values.n)
+            continue; /* of a flag */
         u32 path = binding_arg(&a->ps, binding, a->p->values.at[f->value].a);
         const struct path *q = path_at(&a->ps, path);
         enum result known = RESULT_ANY;

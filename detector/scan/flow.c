@@ -54,7 +54,7 @@ void flow_record(struct flow *f, struct record r)
     struct summary *sum = f->sum;
     u64 h = hash_combine(hash_combine(r.kind * 256u + r.flags, r.value), r.path);
     h = hash_combine(hash_combine(h, r.at.must), hash_combine(r.at.may, r.at.rel));
-    r.at.facts = fact_of_parameters(f->a, r.at.facts);
+    r.at.facts = sets_union(&f->a->sets, fact_of_parameters(f->a, r.at.facts), flags_in(f->a, r.at.facts));
     h = hash_combine(h, hash_combine(hash_combine(r.at.live, r.at.joined), r.at.facts)) >> 1;
     u32 *known = map_put(&sum->index, h);
     if (*known)

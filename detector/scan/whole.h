@@ -19,6 +19,7 @@ struct root {
 
 struct context {
     u32 function, root, must, may, live, joined, binding;
+    u32 flags;    /* facts about global variables that are in force */
     u32 up, call; /* the context that calls it, and where; NONE at a thread's start */
     bool merged;  /* one of many that became one */
     bool dying;   /* called where nothing comes after: what reports a failure and ends the program */
@@ -39,7 +40,7 @@ struct whole {
     LIST(struct context) contexts;
     LIST(struct deed) deeds;
     struct map root_index, context_index, deed_index, counts;
-    struct map lock_index;
+    struct map lock_index, changes;
     struct list_u32 lock_paths;        /* by lock node: a path of it */
     struct list_u32 created;           /* deeds of kind R_CREATE; path: root */
     struct list_u32 acquired;          /* deeds of kind R_ACQUIRE */
@@ -48,6 +49,9 @@ struct whole {
 };
 
 void whole_run(struct whole *w, struct analysis *a);
+
+/* flag.c: those of the facts that the function, and what it calls, leave alone. */
+u32 flags_kept(struct whole *w, u32 function, u32 facts);
 
 /* threads.c */
 void threads_relate(struct whole *w);
