@@ -33,7 +33,7 @@ static const struct settings_verb verb = {
                 "  bear -- make; snarl scan -p .\n"
                 "  cmake -B build -DCMAKE_EXPORT_COMPILE_COMMANDS=ON && snarl scan -p build\n"
                 "  snarl scan server.c pool.c -- -Iinclude -DNDEBUG\n"
-                "  snarl scan --json=scan.json --fail-on=high -p build\n\n"
+                "  snarl scan --json=scan.json --fail-on=medium -p build\n\n"
                 "Exit status: 0; 66 when there is a finding that counts; 2 for wrong usage; 125 when nothing could be "
                 "analysed.\n",
     .own = own,

@@ -21,7 +21,7 @@ struct fail_on {
 };
 
 /* What counts of a scan when nothing is said. */
-#define FAIL_ON_SCAN "proven,medium"
+#define FAIL_ON_SCAN "proven,high"
 /* Whether the document is the result of a scan. */
 bool fail_on_of_scan(const json_t *document);
 

@@ -49,8 +49,8 @@ enum record_flags {
 /* Something that a function does, where, and in which state. */
 struct record {
     u8 kind, flags;
-    u32 value; /* the instruction */
-    u32 path;  /* access: the place; acquire, release: element; call: function; create: thread name */
+    u32 value;       /* the instruction */
+    u32 path;        /* access: the place; acquire, release: element; call: function; create: thread name */
     struct state at; /* facts: those of parameters and of flags */
 };
 

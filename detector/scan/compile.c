@@ -77,9 +77,15 @@ static bool is_dropped(const struct work *w, const char *arg)
 
 static struct command compiler(const struct work *w)
 {
-    static const char *const recipe[] = {
-        "-g",          "-O0", "-Xclang", "-disable-O0-optnone", "-fno-discard-value-names", "-w", "-Wno-everything", "-Qunused-arguments",
-        "-DSNARL_SCAN"};
+    static const char *const recipe[] = {"-g",
+                                         "-O0",
+                                         "-Xclang",
+                                         "-disable-O0-optnone",
+                                         "-fno-discard-value-names",
+                                         "-w",
+                                         "-Wno-everything",
+                                         "-Qunused-arguments",
+                                         "-DSNARL_SCAN"};
     struct command c = {0};
     word(&c, w->clang);
     for (u32 i = 0; i < w->u->nargs; i++)
@@ -145,7 +151,8 @@ static bool drop_unknown(struct work *w)
 
 static u64 flags_hash(const struct work *w)
 {
-    u64 h = hash_bytes(SNARL_VERSION STRING(SNARL_LLVM), sizeof SNARL_VERSION STRING(SNARL_LLVM), sizeof(struct value));
+    u64 h = hash_bytes(SNARL_VERSION STRING(SNARL_LLVM), sizeof SNARL_VERSION STRING(SNARL_LLVM),
+                       UNIT_FORMAT * 1000 + sizeof(struct value));
     h = hash_combine(h, hash_bytes(w->clang, strlen(w->clang), 0));
     h = hash_combine(h, hash_bytes(w->u->file, strlen(w->u->file), 1));
     h = hash_combine(h, hash_bytes(w->u->folder, strlen(w->u->folder), 2));

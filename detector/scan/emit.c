@@ -32,6 +32,8 @@ static json_t *frame(struct emit *e, u32 function, u32 loc)
     set(j, "column", json_integer(l->column));
     set(j, "module", json_string(e->module));
     set(j, "inlined", json_boolean(l->outer != 0));
+    if (strncmp(file, "/usr/", 5) == 0) /* headers of the system: templates and inline functions */
+        set(j, "system", json_true());
     set(j, "language", json_string(dot && strcmp(dot, ".c") != 0 && strcmp(dot, ".h") != 0 ? "c++" : "c"));
     return j;
 }

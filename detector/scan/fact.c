@@ -110,8 +110,8 @@ enum result fact_result(struct analysis *a, const struct state *s, u32 value, in
         return RESULT_IS;
     *number = 0;
     const struct path *q = path_at(&a->ps, path_of(&a->ps, value));
-    bool address = q->kind == P_GLOBAL || q->kind == P_STACK || q->kind == P_FUNCTION || q->kind == P_FIELD ||
-                   q->kind == P_INDEX;
+    bool address =
+        q->kind == P_GLOBAL || q->kind == P_STACK || q->kind == P_FUNCTION || q->kind == P_FIELD || q->kind == P_INDEX;
     return address || is_not(a, s, value, 0) ? RESULT_NOT : RESULT_ANY;
 }
 

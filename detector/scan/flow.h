@@ -32,6 +32,8 @@ struct flow {
 /* Whether it says anything new. With `one`, all become one state. */
 bool states_add(struct analysis *a, struct states *l, const struct state *s, bool one);
 void flow_record(struct flow *f, struct record r);
+/* step.c: the path of a joined thread's handle, as a value. */
+u32 flow_handle(struct flow *f, const struct known *k, u32 value);
 /* loop_join.c */
 void flow_find_joins(struct flow *f);
 void flow_pass_joins(struct flow *f, struct state *s, u32 from, u32 to);

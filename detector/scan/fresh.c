@@ -61,7 +61,7 @@ static bool call_publishes(struct spread *s, u32 value)
     for (u32 i = 0; c && i < v->c; i++) {
         if (!is(s, s->a->p->args.at[v->b + i]))
             continue;
-        if (c->known && c->known->op == K_CREATE && i == c->known->third)
+        if (c->known && (c->known->op == K_CREATE || c->known->op == K_CREATE_STATE) && i == c->known->third)
             return true;
         for (u32 k = 0; k < c->targets.n && !c->known; k++)
             if (callee_publishes(s, c->targets.at[k], i))

@@ -96,7 +96,7 @@ void graph_order(struct analysis *a)
         const struct call *c = &a->pt.calls.at[i];
         for (u32 k = 0; k < c->targets.n; k++) {
             LIST_ADD(&a->sites[c->targets.at[k]], i);
-            if (!c->known || c->known->op != K_CREATE)
+            if (!c->known || (c->known->op != K_CREATE && c->known->op != K_CREATE_STATE))
                 LIST_ADD(&callees[c->function], c->targets.at[k]);
         }
     }

@@ -14,9 +14,11 @@ enum known_op {
     K_SIGNAL, /* condition */
     K_INIT,   /* arg: the lock, other: its attributes or NONE */
     K_DESTROY,
-    K_RECURSIVE, /* arg: attributes, other: the kind; marks attributes */
-    K_CREATE,    /* arg: the handle, other: the function, third: its argument */
-    K_JOIN,      /* arg: the handle's value */
+    K_RECURSIVE,    /* arg: attributes, other: the kind; marks attributes */
+    K_CREATE,       /* arg: the handle, other: the function, third: its argument */
+    K_CREATE_STATE, /* C++: arg: the handle, third: the object whose _M_run the thread runs */
+    K_JOIN,         /* arg: the handle's value */
+    K_JOIN_OBJECT,  /* arg: the handle */
     K_DETACH,
     K_ONCE,         /* arg: the control, other: the function */
     K_BARRIER,      /* arg */

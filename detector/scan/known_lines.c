@@ -61,6 +61,10 @@ const char *const known_lines[] = {
     "thrd_detach detach",
     "thrd_exit exit",
     "call_once once other=1",
+    /* C++ */
+    "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE create-state third=1",
+    "_ZNSt6thread4joinEv join-object",
+    "_ZNSt6thread6detachEv detach",
     /* memory */
     "malloc alloc",
     "calloc alloc",

@@ -51,4 +51,8 @@ u32 function_shape(LLVMTypeRef t);
 /* llvm_code.c: the body of one function. */
 void code_read(struct reader *r, LLVMValueRef function);
 
+/* Tables of virtual functions: objects point behind the first two members, which are no functions. */
+#define VIRTUAL_SIZE 8
+#define VIRTUAL_FIRST 2
+
 #endif

@@ -136,7 +136,12 @@ static bool init_target(struct reader *r, LLVMValueRef v, struct init *out)
     return out->function != NONE || out->global != NONE;
 }
 
-/* Arrays count as their first element, as in steps. */
+static bool is_virtual_table(const struct reader *r, u32 global)
+{
+    return strncmp(text_of(r->p, r->p->globals.at[global].name), "_ZTV", 4) == 0;
+}
+
+/* Arrays count as their first element, as in steps; but tables of virtual functions do not. */
 static void read_init(struct reader *r, LLVMValueRef v, u32 offset, u32 global, int depth)
 {
     LLVMTypeRef t = LLVMTypeOf(v);
@@ -152,8 +157,11 @@ static void read_init(struct reader *r, LLVMValueRef v, u32 offset, u32 global, 
             read_init(r, LLVMGetOperand(v, (unsigned)i), offset + (u32)LLVMOffsetOfElement(r->layout, t, (unsigned)i),
                       global, depth + 1);
     } else if (LLVMIsAConstantArray(v)) {
-        for (int i = 0, n = LLVMGetNumOperands(v); i < n; i++)
-            read_init(r, LLVMGetOperand(v, (unsigned)i), offset, global, depth + 1);
+        bool table = is_virtual_table(r, global);
+        for (int i = table ? VIRTUAL_FIRST : 0, n = LLVMGetNumOperands(v); i < n; i++) {
+            u32 at = table ? offset + (u32)(i - VIRTUAL_FIRST) * VIRTUAL_SIZE : offset;
+            read_init(r, LLVMGetOperand(v, (unsigned)i), at, global, depth + 1);
+        }
     } else if (LLVMGetTypeKind(t) == LLVMPointerTypeKind && !LLVMIsAConstantPointerNull(v)) {
         struct init init = {.offset = offset};
         u32 values = r->p->values.n;

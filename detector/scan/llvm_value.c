@@ -102,6 +102,14 @@ static u32 element_hash(u32 before, int64_t index)
     return before || index ? (u32)hash_combine(before, (u64)index + 1) | 1 : 0;
 }
 
+/* A place in a table of virtual functions, as clang names it. */
+static bool is_virtual(LLVMValueRef gep)
+{
+    size_t n;
+    const char *name = LLVMGetValueName2(gep, &n);
+    return n >= 3 && strncmp(name, "vfn", 3) == 0 && LLVMGetNumOperands(gep) == 2;
+}
+
 static u32 address(struct reader *r, LLVMValueRef gep)
 {
     u32 base = value_of(r, LLVMGetOperand(gep, 0));
@@ -126,6 +134,8 @@ static u32 address(struct reader *r, LLVMValueRef gep)
         if (constant && bytes && (index < 0 || is_cast(LLVMGetOperand(gep, 0)))) {
             /* From a member to its structure, or the other way; p++ over text is an index. */
             s.offset += (int32_t)index;
+        } else if (constant && is_virtual(gep)) {
+            s.offset += (int32_t)(index * VIRTUAL_SIZE);
         } else if (constant) {
             s.element = element_hash(s.element, index);
         } else {

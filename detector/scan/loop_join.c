@@ -39,7 +39,7 @@ void flow_find_joins(struct flow *f)
         for (u32 i = 0; i < p->blocks.at[b].ncode && p->blocks.at[b].loop; i++) {
             u32 value = p->code.at[p->blocks.at[b].code + i];
             const struct known *k = known_at(f, value);
-            if (k && k->op == K_JOIN && !k->timed)
+            if (k && (k->op == K_JOIN || k->op == K_JOIN_OBJECT) && !k->timed)
                 find_ways_around(f, value, b);
         }
 }
@@ -48,11 +48,9 @@ void flow_pass_joins(struct flow *f, struct state *s, u32 from, u32 to)
 {
     for (u32 i = 0; i < f->around.n; i++) {
         const struct way_around *w = &f->around.at[i];
-        const struct value *v = &f->a->p->values.at[w->call];
-        u32 arg = known_at(f, w->call)->arg;
-        if (w->from != from || w->to != to || arg >= v->c)
+        if (w->from != from || w->to != to)
             continue;
-        u32 handle = path_of(&f->a->ps, f->a->p->args.at[v->b + arg]);
+        u32 handle = flow_handle(f, known_at(f, w->call), w->call);
         if (handle)
             effect_join(f->a, s, handle, true);
     }

@@ -78,9 +78,11 @@ static void bind(struct points *pt, u32 number, u32 function)
             return;
     LIST_ADD(&c->targets, function);
     if (c->known) { /* a start function or a callback */
-        bool create = c->known->op == K_CREATE && c->known->third < v->c;
-        if (create && f->nargs)
+        bool given = c->known->third < v->c && f->nargs;
+        if (given && c->known->op == K_CREATE)
             solver_copy(pt, solver_node(pt, args[c->known->third]), solver_node(pt, f->value), 0);
+        if (given && c->known->op == K_CREATE_STATE)
+            solver_load(pt, solver_node(pt, args[c->known->third]), solver_node(pt, f->value));
         return;
     }
     for (u32 i = 0; i < v->c && i < f->nargs; i++)
@@ -134,6 +136,27 @@ static void new_memory(struct points *pt, u32 value)
     solver_add(pt, solver_node(pt, value), solver_cell(pt, object, 0));
 }
 
+/* std::thread's constructor makes a _State_impl<...> and starts a thread with it, which runs that one's _M_run. Both names
+ * begin alike, with all that the template was given. */
+static void bind_states(struct points *pt, u32 number)
+{
+    static const char prefix[] = "_ZNSt6thread11_State_implI", run[] = "6_M_runEv";
+    const struct program *p = pt->p;
+    const struct function *in = &p->functions.at[pt->calls.at[number].function];
+    for (u32 i = 0; i < in->nvalues; i++) {
+        const struct value *v = value_at(pt, in->value + i), *callee = v->op == V_CALL ? value_at(pt, v->a) : NULL;
+        const char *name = callee && callee->op == V_FUNCTION ? text_of(p, p->functions.at[callee->a].name) : "";
+        if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+            continue;
+        for (u32 k = 0; k < p->functions.n; k++) {
+            const char *other = text_of(p, p->functions.at[k].name);
+            size_t n = strlen(other), m = sizeof run - 1;
+            if (n > m && strcmp(other + n - m, run) == 0 && strncmp(name, other, n - m) == 0 && has_body(pt, k))
+                bind(pt, number, k);
+        }
+    }
+}
+
 static void bind_known(struct points *pt, u32 number, const struct known *k)
 {
     const struct value *v = value_at(pt, pt->calls.at[number].value);
@@ -141,6 +164,8 @@ static void bind_known(struct points *pt, u32 number, const struct known *k)
     const u32 *args = pt->p->args.at + v->b;
     if (k->op == K_ALLOC || k->op == K_REALLOC)
         new_memory(pt, value);
+    if (k->op == K_CREATE_STATE)
+        bind_states(pt, number);
     if ((k->op == K_REALLOC || k->op == K_SAME || k->op == K_COPIES) && k->arg < v->c)
         solver_copy(pt, solver_node(pt, args[k->arg]), solver_node(pt, value), 0);
     if (k->op == K_COPIES && k->other < v->c) {

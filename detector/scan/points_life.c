@@ -30,7 +30,8 @@ void points_escape(struct points *pt)
     for (u32 i = 0; i < pt->calls.n; i++) {
         const struct call *c = &pt->calls.at[i];
         const struct value *v = &pt->p->values.at[c->value];
-        if (c->known && c->known->op == K_CREATE && c->known->third < v->c)
+        bool create = c->known && (c->known->op == K_CREATE || c->known->op == K_CREATE_STATE);
+        if (create && c->known->third < v->c)
             reach_value(pt, &work, pt->p->args.at[v->b + c->known->third]);
     }
     while (work.n) {

@@ -41,9 +41,8 @@ static void enter(struct loaded *l, u32 i)
     }
     for (u32 k = 0; k < p->globals.n; k++) {
         const struct global *g = &p->globals.at[k];
-        u32 *known = (g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED
-                         ? map_put(&l->globals, name_hash(p, g->name))
-                         : NULL;
+        u32 *known =
+            (g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED ? map_put(&l->globals, name_hash(p, g->name)) : NULL;
         if (known)
             *known = *known ? *known : i + 1;
     }

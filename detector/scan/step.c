@@ -160,8 +160,10 @@ static bool sem_is_lock(struct flow *f, u32 path)
 static void create(struct flow *f, const struct known *k, struct state *s, u32 value)
 {
     struct thread_name t = {.call = value};
-    t.start = arg_path(f, value, k->other);
+    t.start = k->op == K_CREATE ? arg_path(f, value, k->other) : 0;
     t.given = arg_path(f, value, k->third);
+    if (k->op == K_CREATE_STATE)
+        t.given = path_deref(&f->a->ps, t.given, false);
     t.handle = arg_path(f, value, k->arg);
     u32 thread = thread_name_make(f->a, t);
     record(f, s, R_CREATE, 0, value, thread);
@@ -170,9 +172,15 @@ static void create(struct flow *f, const struct known *k, struct state *s, u32 v
     fact_add(f->a, s, value, false, 0);
 }
 
+u32 flow_handle(struct flow *f, const struct known *k, u32 value)
+{
+    u32 path = arg_path(f, value, k->arg);
+    return path && k->op == K_JOIN_OBJECT ? path_deref(&f->a->ps, path, false) : path;
+}
+
 static void join(struct flow *f, const struct known *k, struct state *s, u32 value)
 {
-    u32 handle = arg_path(f, value, k->arg);
+    u32 handle = flow_handle(f, k, value);
     bool loop = f->a->p->blocks.at[f->a->block_of[value]].loop != 0;
     if (k->timed || !handle)
         return;
@@ -239,9 +247,11 @@ static void known_effect(struct flow *f, const struct known *k, struct state *s,
         wait(f, k, s, value);
         break;
     case K_CREATE:
+    case K_CREATE_STATE:
         create(f, k, s, value);
         break;
     case K_JOIN:
+    case K_JOIN_OBJECT:
         join(f, k, s, value);
         break;
     case K_SEM_WAIT:

@@ -28,7 +28,7 @@
     X(args, u32)
 
 #define COUNT_ONE(list, record) +1
-enum { ARRAY_COUNT = 0 ARRAYS(COUNT_ONE), UNIT_FORMAT = 1 };
+enum { ARRAY_COUNT = 0 ARRAYS(COUNT_ONE) };
 
 struct head {
     char magic[16];
