@@ -81,6 +81,9 @@ static const struct rule_text rules[] = {
      "Give the read lock back first, take the write lock, and check again what was read: it may have changed in "
      "between. Or take the write lock "
      "from the start where a write may follow."},
+    {"returns-holding", "a path returns and keeps $L",
+     "$T takes $L in $W and keeps it on one way out of the function, though it is given back on the others.",
+     "Unlock before every return, or leave through one exit that does."},
     {"not-initialised", "$L is used without having been initialised",
      "$T uses $L in $W, but no initialisation was seen and its memory does not look like an initialised lock.{ $F.} It "
      "may work by chance "

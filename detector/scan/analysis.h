@@ -115,8 +115,9 @@ u32 thread_name_make(struct analysis *a, struct thread_name t);
 /* What of the live threads is left when those joined are gone: named ones, and by promise whoever has that handle. */
 u32 effect_still_live(struct analysis *a, u32 live, u32 joined);
 
-/* Whoever has the handle has ended; in a loop: each of an array. */
-void effect_join(struct analysis *a, struct state *s, u32 handle, bool loop);
+/* Whoever has the handle has ended. How: once; in a loop, each of an array; the handle is an object that may have been moved. */
+enum { JOINS_ONE, JOINS_EACH, JOINS_OBJECT };
+void effect_join(struct analysis *a, struct state *s, u32 handle, u32 how);
 
 /* fact.c */
 void fact_add(struct analysis *a, struct state *s, u32 value, bool is_not, int64_t number);

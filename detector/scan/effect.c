@@ -199,6 +199,29 @@ static bool same_array(struct analysis *a, u32 x, u32 y)
     return true;
 }
 
+static bool has_name(const struct analysis *a, u32 alloca)
+{
+    const char *name = text_of(a->p, a->p->values.at[alloca].c);
+    return *name && strncmp(name, "ref.tmp", 7) != 0 && strncmp(name, "agg.tmp", 7) != 0;
+}
+
+/* std::thread moves: what was made as a temporary, or in a container, is joined under another name. Whoever joins something that
+ * has no name of its own joins that, then. */
+static bool joins_moved(struct analysis *a, const struct thread_name *created, u32 handle)
+{
+    const struct call *c = points_call(&a->pt, created->call);
+    if (!c || !c->known || c->known->op != K_CREATE_STATE)
+        return false;
+    const struct path *q = path_at(&a->ps, created->handle),
+                      *r = path_at(&a->ps, path_root_of(&a->ps, created->handle));
+    bool named = !q->has_deref && !q->has_index &&
+                 (r->kind == P_GLOBAL || r->kind == P_ARG || (r->kind == P_STACK && has_name(a, r->a)));
+    q = path_at(&a->ps, handle);
+    r = path_at(&a->ps, path_root_of(&a->ps, handle));
+    return !named &&
+           (q->has_deref || q->has_index || (r->kind != P_STACK && r->kind != P_GLOBAL) || q->kind == P_FIELD);
+}
+
 /* promised: the value of a handle, that is a path through which it was loaded. */
 static bool joins(struct analysis *a, u32 thread, const struct thread_name *promised)
 {
@@ -206,6 +229,8 @@ static bool joins(struct analysis *a, u32 thread, const struct thread_name *prom
     if (path_at(&a->ps, handle)->kind != P_DEREF)
         return false;
     handle = path_at(&a->ps, handle)->base;
+    if (promised->given == JOINS_OBJECT && joins_moved(a, &a->threads.at[thread], handle))
+        return true;
     if (path_at(&a->ps, created)->has_index)
         return promised->given && path_at(&a->ps, handle)->has_index && same_array(a, created, handle);
     if (created == handle)
@@ -227,9 +252,9 @@ u32 effect_still_live(struct analysis *a, u32 live, u32 joined)
     return left;
 }
 
-void effect_join(struct analysis *a, struct state *s, u32 handle, bool loop)
+void effect_join(struct analysis *a, struct state *s, u32 handle, u32 how)
 {
-    u32 promise = thread_name_make(a, (struct thread_name){.call = NONE, .given = loop, .handle = handle});
+    u32 promise = thread_name_make(a, (struct thread_name){.call = NONE, .given = how, .handle = handle});
     s->joined = sets_add(&a->sets, s->joined, promise);
     s->live = effect_still_live(a, s->live, sets_one(&a->sets, promise));
 }

@@ -116,6 +116,15 @@ static bool closes(struct orders *o, u32 n)
     return true;
 }
 
+static bool of_one_thread(const struct orders *o, u32 n)
+{
+    const struct deed *deeds = o->f->w->deeds.at;
+    for (u32 i = 1; i < n; i++)
+        if (deeds[o->edges.at[o->way[i]].deed].root != deeds[o->edges.at[o->way[0]].deed].root)
+            return false;
+    return true;
+}
+
 static void report(struct orders *o, u32 n)
 {
     u64 h = 0;
@@ -128,6 +137,7 @@ static void report(struct orders *o, u32 n)
         score = score > less ? score - less : 1;
     }
     u32 *known = map_put(&o->cycles, h >> 1);
+    score -= score > 1 && of_one_thread(o, n); /* told when there is no better one */
     struct found out = {.kind = FOUND_ORDER, .score = score};
     for (u32 i = 0; i < n; i++)
         LIST_ADD(&out.side, (struct side){o->edges.at[o->way[i]].deed, o->edges.at[o->way[i]].held});

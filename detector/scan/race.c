@@ -30,10 +30,20 @@ static int by_cell(const void *a, const void *b)
     return x->cell != y->cell ? (x->cell > y->cell) - (x->cell < y->cell) : (x->deed > y->deed) - (x->deed < y->deed);
 }
 
+/* What std::thread's constructor copies for the new thread: nobody else's from then on. */
+static bool is_state_of_thread(const struct whole *w, u32 value)
+{
+    const struct program *p = w->a->p;
+    const char *name = text_of(p, p->functions.at[p->values.at[value].function].name);
+    return strncmp(name, "_ZNSt6threadC", 13) == 0;
+}
+
 static bool interesting(const struct whole *w, u32 cell)
 {
     const struct object *o = &w->a->pt.objects.at[w->a->pt.cells.at[cell].object];
     if (o->kind == OBJ_FUNCTION || !o->escapes || map_get(&w->a->intended, cell))
+        return false;
+    if (o->kind == OBJ_HEAP && is_state_of_thread(w, o->of))
         return false;
     return o->kind != OBJ_GLOBAL || !(w->a->p->globals.at[o->of].flags & (GL_TLS | GL_CONSTANT));
 }

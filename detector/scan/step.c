@@ -184,7 +184,7 @@ static void join(struct flow *f, const struct known *k, struct state *s, u32 val
     bool loop = f->a->p->blocks.at[f->a->block_of[value]].loop != 0;
     if (k->timed || !handle)
         return;
-    effect_join(f->a, s, handle, loop);
+    effect_join(f->a, s, handle, k->op == K_JOIN_OBJECT ? JOINS_OBJECT : loop ? JOINS_EACH : JOINS_ONE);
     fact_add(f->a, s, value, false, 0);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the scan on the regression tests of Goblint (github.com/goblint/analyzer), which are not part of this repository.
 
-    measure_goblint.py --scan build/tests/scan/snarl-scan --checkout FOLDER [--only TEXT] [--list]
+    measure_goblint.py --snarl build/bin/snarl --checkout FOLDER [--only TEXT] [--list]
 
 A line that ends in // RACE! or // NORACE (DEADLOCK, NODEADLOCK) says whether a data race (a lock-order cycle or a relock) is
 there; lines marked TODO or SKIP are not counted, nor is plain RACE, which only says what Goblint does not know better. A line
@@ -57,7 +57,7 @@ def scan(options, path, scratch):
     include = options.checkout / "lib/goblint/runtime/include"
     if subprocess.run([*COMPILER, f"-I{include}", "-o", bitcode, path], capture_output=True, check=False).returncode:
         return None
-    done = subprocess.run([options.scan, "--json", bitcode], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([options.snarl, "scan", "--json=-", "--quiet", "--fail-on=all", bitcode], capture_output=True, text=True, timeout=120, check=False)
     if done.returncode not in (0, 66):
         raise SystemExit(f"{path}: exit status {done.returncode}\n{done.stderr}")
     return json.loads(done.stdout)
@@ -65,7 +65,7 @@ def scan(options, path, scratch):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--scan", required=True)
+    parser.add_argument("--snarl", required=True)
     parser.add_argument("--checkout", required=True, type=pathlib.Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--list", action="store_true")
