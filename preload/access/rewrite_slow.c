@@ -175,20 +175,23 @@ static void atomic_end(void)
 static void told(const struct access_site *site, const struct slow_frame *f, const u64 *fp)
 {
     struct slow s = {.site = site, .f = f, .fp = fp};
+    bool stays = false;
     if (hold.bucket) /* left by a jump */
         atomic_end();
     s.t = interceptor_enter(fp);
     if (!s.t)
         return;
+    unwind_native = true;
     s.kind = site->how & SITE_WRITE ? ACCESS_WRITE | (site->how & SITE_READ ? ACCESS_READ_TOO : 0) : ACCESS_READ;
     if (site->how & SITE_ATOMIC) {
         s.kind = ACCESS_WRITE | ACCESS_ATOMIC;
-        if (atomic_begin(&s))
-            return;
+        stays = atomic_begin(&s);
     } else {
         plain(&s);
     }
-    interceptor_leave(s.t);
+    unwind_native = false;
+    if (!stays)
+        interceptor_leave(s.t);
 }
 
 static void ended(const u64 *fp)

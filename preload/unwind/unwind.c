@@ -44,6 +44,7 @@ struct unwind_memo {
     u64 pcs[STACK_MAX_FRAMES]; /* for the interpreter's adapter */
 };
 
+__thread bool unwind_native;
 u32 (*unwind_interpreter)(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u32 max);
 
 /* ---- the memo ---- */
@@ -266,7 +267,7 @@ static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 
         return 0;
     if (!t->memo && !(t->memo = sys_map(sizeof *t->memo)))
         return site_only(fp);
-    if (unwind_interpreter)
+    if (unwind_interpreter && !unwind_native)
         return capture_interpreted(t, t->memo, fp);
     const struct memo_entry *e = memo_find(t, fp);
     return e ? e->stack : capture_new(t, t->memo, fp, false, &n);
@@ -276,7 +277,7 @@ static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 
 ref_t unwind_capture(struct thread *t, const u64 *fp)
 {
     struct unwind_memo *m = t->memo;
-    if (snarl_likely(m && fp && !unwind_interpreter) &&
+    if (snarl_likely(m && fp && (!unwind_interpreter || unwind_native)) &&
         snarl_likely(m->epoch == __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED))) {
         u64 pc = fp[1], sp = (u64)(fp + 2);
         u16 slot = *memo_slot(m, memo_hash(pc, sp));

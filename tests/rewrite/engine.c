@@ -67,6 +67,11 @@ static void turn_on(void)
     fault_watch();
 }
 
+static __attribute__((constructor(101))) void first(void)
+{
+    arena_keep_room();
+}
+
 /* Behind start.c's, before everybody else's. */
 static __attribute__((constructor)) void begin(int argc, char **argv, char **envp)
 {
