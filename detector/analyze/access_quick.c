@@ -3,7 +3,10 @@
  * quick is left to the full way (access.c). Takes no lock, allocates nothing.
  *
  * Inside (thread.h) whenever records stay: a handler's accesses take the other way meanwhile, and recycling waits for the
- * end of it. */
+ * end of it.
+ *
+ * This file is compiled for general registers alone (CMakeLists.txt), and access_quick_plain calls no other file's
+ * functions: vector registers may hold the program's values. */
 #include "analyze/access_hot.h"
 #include "analyze/access_steps.h"
 #include "analyze/atomicity.h"
@@ -15,6 +18,7 @@ struct quick {
     u64 record; /* of this access alone */
     u32 mask, kind;
     ref_t stack;
+    bool plain; /* access_quick_plain */
 };
 
 /* What is left of an older record; NOT_QUICK when its past has to be looked up. */
@@ -187,6 +191,8 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
     struct accesses *a = q->a;
     struct pending *p = pending_of(a, q->addr);
     if (p->record) { /* of another granule, perhaps not touched again for long: this one is more likely to be */
+        if (q->plain)
+            return false;
         accesses_flush_slow(a->owner, a);
         return !__atomic_load_n(&a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
     }
@@ -273,7 +279,7 @@ static SNARL_HOT bool quick_inside(const struct quick *q)
     bool done = !__atomic_load_n(&q->a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
-    return snarl_unlikely(t->signals_wait) ? signals_came(done) : done;
+    return snarl_unlikely(t->signals_wait) && !q->plain ? signals_came(done) : done;
 }
 
 /* Inside, as quick_inside. */
@@ -298,11 +304,11 @@ static SNARL_HOT bool older_stays(const struct accesses *a, u64 addr, u64 record
            (!(slot & mask) || !slot_outdone(slot, kind));
 }
 
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
+static SNARL_HOT bool quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp, bool plain)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
-    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)))
+    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !plain)
         now = quick_epoch(t);
     if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
         return false;
@@ -311,7 +317,7 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
         return false;
     if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
         return false;
-    if (snarl_unlikely(a->locked) && !atomicity_access(t, a, addr, mask, kind, m->stack, fp[1], NULL, false))
+    if (snarl_unlikely(a->locked) && (plain || !atomicity_access(t, a, addr, mask, kind, m->stack, fp[1], NULL, false)))
         return false;
     kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr), seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
@@ -327,6 +333,16 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
             return true;
         }
     }
-    struct quick q = {a, addr & ~(u64)(GRANULE - 1), record, mask, kind, m->stack};
+    struct quick q = {a, addr & ~(u64)(GRANULE - 1), record, mask, kind, m->stack, plain};
     return quick_inside(&q);
+}
+
+bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
+{
+    return quick(t, addr, mask, kind, fp, false);
+}
+
+bool access_quick_plain(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
+{
+    return quick(t, addr, mask, kind, fp, true);
 }

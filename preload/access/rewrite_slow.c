@@ -204,26 +204,78 @@ static void ended(const u64 *fp)
     interceptor_leave(t);
 }
 
+/* The instruction's frame, for as long as the engine is at work. */
+struct made_frame {
+    volatile u64 *fp;
+    u64 red[2];
+};
+static SNARL_HOT struct made_frame frame_make(const struct slow_frame *f, const struct access_site *site)
+{
+    volatile u64 *fp = (u64 *)(f->reg[RSP] - 16);
+    struct made_frame m = {fp, {fp[0], fp[1]}};
+    fp[0] = f->reg[RBP];
+    fp[1] = site->pc + 1;
+    return m;
+}
+static SNARL_HOT void frame_undo(const struct made_frame *m)
+{
+    m->fp[0] = m->red[0];
+    m->fp[1] = m->red[1];
+}
+
+static SNARL_HOT const struct access_site *site_of(const struct slow_frame *f)
+{
+    u64 number = f->number & ~(u64)CHECK_AFTER;
+    return &rewrite_sites[number >> REWRITE_CHECKS_SHIFT][number & ((1u << REWRITE_CHECKS_SHIFT) - 1)];
+}
+
+/* In general registers alone; false: not all of it is done. */
+static SNARL_HOT bool quickly(struct thread *t, const struct access_site *site, const u64 *fp)
+{
+    u32 kind = site->how & SITE_WRITE ? ACCESS_WRITE | (site->how & SITE_READ ? ACCESS_READ_TOO : 0) : ACCESS_READ;
+    ref_t stack = unwind_remembered(t, fp);
+    if (!stack)
+        return false;
+    u64 before = access_frames->context, at = rewrite_words[3], end = at + site->size;
+    bool done = true;
+    access_frames->context = (u64)stack * 0x9e3779b97f4a7c15ULL;
+    for (u64 next; done && at < end; at = next) {
+        next = (at | (GRANULE - 1)) + 1;
+        next = next < end ? next : end;
+        u32 mask = granule_mask(at, (u32)(next - at));
+        done = access_is_known(at, mask, kind) || access_quick_plain(t, at, mask, kind, fp);
+    }
+    access_frames->context = before;
+    return done && !t->signals_wait;
+}
+
 bool rewrite_slow(struct slow_frame *f)
 {
-    return f->number & CHECK_AFTER ? hold.bucket != NULL : access_now != 0;
+    struct thread *t = snarl_thread;
+    if (f->number & CHECK_AFTER)
+        return hold.bucket != NULL;
+    if (!access_now)
+        return false;
+    const struct access_site *site = site_of(f);
+    if (!(site->how & SITE_INLINE) || (uintptr_t)t <= 1 || t->inside || t->signals_wait || !access_frames ||
+        access_now == ACCESS_NO_EPOCH || hold.bucket)
+        return true;
+    struct made_frame m = frame_make(f, site);
+    bool done = quickly(t, site, (const u64 *)m.fp);
+    frame_undo(&m);
+    return !done;
 }
 
 void rewrite_slow_deep(struct slow_frame *f)
 {
-    u64 number = f->number & ~(u64)CHECK_AFTER, words[REWRITE_WORDS];
-    const struct access_site *site =
-        &rewrite_sites[number >> REWRITE_CHECKS_SHIFT][number & ((1u << REWRITE_CHECKS_SHIFT) - 1)];
-    volatile u64 *fp = (u64 *)(f->reg[RSP] - 16);
-    u64 red[2] = {fp[0], fp[1]};
-    fp[0] = f->reg[RBP];
-    fp[1] = site->pc + 1;
+    const struct access_site *site = site_of(f);
+    u64 words[REWRITE_WORDS];
+    struct made_frame m = frame_make(f, site);
     __builtin_memcpy(words, rewrite_words, sizeof words); /* handlers run checks, too, when the thread leaves */
     if (f->number & CHECK_AFTER)
-        ended((const u64 *)fp);
+        ended((const u64 *)m.fp);
     else
-        told(site, f, (const u64 *)fp);
+        told(site, f, (const u64 *)m.fp);
     __builtin_memcpy(rewrite_words, words, sizeof words);
-    fp[0] = red[0];
-    fp[1] = red[1];
+    frame_undo(&m);
 }
