@@ -5,6 +5,7 @@
 #include "analyze/atomicity.h"
 #include "analyze/cap.h"
 #include "analyze/recycle.h"
+#include "analyze/weak.h"
 
 __thread u32 access_now;
 __thread struct access_frames *access_frames;
@@ -18,8 +19,8 @@ static ref_t hold_of(struct accesses *a, ref_t outer, const struct held_entry *h
 {
     u64 hash = ((u64)outer << 32 | h->lock) * 0x9e3779b97f4a7c15ULL ^ h->stack * 0xc2b2ae3d27d4eb4fULL;
     struct hold_memo *m = &a->holds[hash >> (64 - HOLD_MEMO_BITS)];
-    if (!m->hold || m->outer != outer || m->lock != h->lock || m->stack != h->stack)
-        *m = (struct hold_memo){outer, h->lock, h->stack, order_hold(outer, h)};
+    if (!m->hold || m->outer != outer || m->lock != h->lock || m->stack != h->stack || m->mode != h->mode)
+        *m = (struct hold_memo){outer, h->lock, h->stack, order_hold(outer, h), h->mode};
     return m->hold;
 }
 
@@ -27,7 +28,8 @@ static ref_t holds_of(struct thread *t, struct accesses *a)
 {
     ref_t outer = 0;
     for (u32 i = 0; i < t->rec->nheld; i++)
-        outer = hold_of(a, outer, &t->held[i]);
+        if (!(outer = hold_of(a, outer, &t->held[i])))
+            weak_forget();
     return outer;
 }
 
@@ -35,7 +37,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
 {
     if (a->block_end)
         epoch_block_full(a->block_first / EPOCH_BLOCK);
-    a->next = a->block_first = a->block_end = 0;
+    a->next = a->block_first = a->block_end = a->open_first = 0;
     a->first = ~0u;
     if (++a->blocks % CAP_PATIENCE == 0 && cap_near())
         cap_check(a);
@@ -43,7 +45,7 @@ static SNARL_COLD bool epoch_block_begin(struct accesses *a)
         recycle_try(a);
     u32 first = epoch_block_take(a->number) * EPOCH_BLOCK;
     if (!first) {
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
         return false;
     }
     a->next = a->first = a->block_first = first;
@@ -57,7 +59,7 @@ static __attribute__((noinline)) bool epoch_begin(struct thread *t, struct acces
     if (snarl_unlikely(a->next == a->block_end) && !epoch_block_begin(a))
         return false;
     u32 e = a->next++;
-    if (a->ticked)
+    if (a->ticked || a->weak) /* which section an access is in matters there */
         a->first = e;
     a->ticked = false;
     epochs[e] = (struct epoch){.time = clock_now(&a->clock),
@@ -66,7 +68,8 @@ static __attribute__((noinline)) bool epoch_begin(struct thread *t, struct acces
                                .thread = t->ref,
                                .hold = t->rec->nheld ? holds_of(t, a) : 0};
     a->epoch = e;
-    a->locked = atomicity_epoch(t, a);
+    a->open_first = !t->rec->nheld ? 0 : a->open_first ? a->open_first : e;
+    a->locked = (atomicity_epoch(t, a) ? LOCKED_PAIRS : 0) | (a->weak && t->rec->nheld ? LOCKED_UNWRITTEN : 0);
     access_sets_forget(&a->frames);
     access_now = e << SLOT_EPOCH_SHIFT | SLOT_MASK;
     return true;
@@ -84,6 +87,10 @@ SNARL_COLD enum relation epoch_relation_slow(struct accesses *a, u32 epoch)
     if (clock_time(&a->clock, e->lane) < e->time) {
         a->concurrent = epoch;
         return UNORDERED;
+    }
+    if (a->weak && !weak_before(a, e)) {
+        a->concurrent = epoch;
+        return LUCKY;
     }
     if (owner != EPOCH_MIXED) /* then what is earlier in the block is past, too */
         *past = (u16)(epoch % EPOCH_BLOCK + 1);
@@ -174,7 +181,7 @@ static bool access_start(struct access *x, struct thread *t, u32 kind, const u64
     x->fp = fp;
     x->kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC);
     x->flags = kind & ACCESS_FLAGS;
-    x->stack = x->site = x->late = 0;
+    x->stack = x->site = x->late = x->crowd = 0;
     x->call = false;
     return true;
 }
@@ -220,7 +227,7 @@ void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call
         run_lost(LOSS_shadow_uncovered);
         return;
     }
-    if (snarl_unlikely(x.a->locked))
+    if (snarl_unlikely(x.a->locked & LOCKED_PAIRS))
         pair_seen(&x, addr, size, kind, fp, false);
     granules(&x, addr, size);
 }
@@ -316,7 +323,9 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
         return;
     }
     site_by_instruction(&x, fp);
-    if (snarl_unlikely(x.a->locked))
+    if (snarl_unlikely(x.a->locked & LOCKED_PAIRS))
         pair_seen(&x, addr, size, kind, fp, true);
     granules(&x, addr, size);
+    if (snarl_unlikely(x.a->locked & LOCKED_UNWRITTEN))
+        weak_write(t, x.a, addr, kind);
 }

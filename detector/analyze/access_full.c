@@ -4,6 +4,7 @@
 #include "analyze/access_steps.h"
 #include "analyze/readers.h"
 #include "analyze/recycle.h"
+#include "analyze/weak.h"
 
 #define SPINS 100u
 #define YIELDS 100000u
@@ -38,6 +39,41 @@ static u32 merged_site(struct access *x, u64 record, u32 mask)
 
 /* ---- meeting what is there ---- */
 
+static SNARL_COLD void record_found(struct access *x, u64 addr, u32 mask, u64 record, found_fn *found)
+{
+    access_site(x);
+    found(x->t, x->a, addr, mask, x->kind | x->flags, x->stack, x->fp, record);
+}
+
+static SNARL_COLD void record_orders(struct accesses *a, u32 mask, u64 record)
+{
+    if (!(record & mask & SLOT_MASK))
+        return;
+    if (!slot_is_set((u32)record)) {
+        epoch_relation(a, slot_epoch((u32)record));
+        return;
+    }
+    const struct readers *r = readers_at(slot_epoch((u32)record));
+    for (u32 i = 0; i < r->n; i++)
+        record_orders(a, mask, r->member[i]);
+}
+
+/* The rest of the granule may say more: of sections whose data it is. Is the record before the access then? */
+static SNARL_COLD bool granule_orders(struct access *x, u64 addr, u32 mask, u64 record)
+{
+    struct accesses *a = x->a;
+    u32 epoch = slot_epoch((u32)record);
+    struct granule g = x->crowd ? (struct granule){0} : granule_load(addr);
+    for (u32 c = x->crowd; c; c = crowd_at(c)->next)
+        for (u32 i = 0; i < crowd_at(c)->n && i < CROWD_RECORDS; i++)
+            record_orders(a, mask, crowd_at(c)->records[i]);
+    if (!cell_is_crowd(g.seen)) { /* else another thread's, since the granule was met */
+        record_orders(a, mask, g.newer);
+        record_orders(a, mask, g.older);
+    }
+    return epoch_relation(a, epoch) == BEFORE || weak_before_all(a, &epochs[epoch]);
+}
+
 /* What one record has to say to an access of these bytes: races are reported. Returns what is left of it. *hit: the
  * access adds nothing to it. */
 static SNARL_HOT u64 record_meet(struct access *x, u64 addr, u32 mask, u64 record, bool *hit)
@@ -50,11 +86,15 @@ static SNARL_HOT u64 record_meet(struct access *x, u64 addr, u32 mask, u64 recor
         *hit = true;
         return record;
     }
-    if (snarl_unlikely(r == UNORDERED)) {
+    if (snarl_unlikely(r >= LUCKY)) {
         if (!slot_conflicts(slot, x->kind))
             return record;
-        access_site(x);
-        race_found(x->t, x->a, addr, overlap, x->kind | x->flags, x->stack, x->fp, record);
+        if (r == UNORDERED && x->a->weak)
+            weak_raced(x->a, &epochs[slot_epoch(slot)]);
+        if (r == UNORDERED)
+            record_found(x, addr, overlap, record, race_found);
+        else if (!granule_orders(x, addr, mask, record))
+            record_found(x, addr, overlap, record, unprotected_found);
     }
     if (!slot_outdone(slot, x->kind))
         return record;
@@ -134,13 +174,19 @@ static u32 members_add(struct access *x, u64 *m, u32 n, u64 record)
     return n;
 }
 
+/* Asks without learning: these may be other bytes than the access's. */
+static bool is_concurrent(const struct accesses *a, u32 epoch)
+{
+    const struct epoch *e = &epochs[epoch];
+    return !epoch_is_own(a, epoch) && !epoch_is_past(a, epoch) && clock_time(&a->clock, e->lane) < e->time;
+}
+
 /* Many threads read at the same time: worth a set. Pasts of this thread's, or before it, are of this granule only. */
 static bool is_shared(struct access *x, const u64 *s, u32 n)
 {
     for (u32 i = 0; i < n; i++) {
         u32 slot = (u32)s[i];
-        if (slot_is_set(slot) ||
-            (n > 2 && slot_kind(slot) == x->kind && epoch_relation(x->a, slot_epoch(slot)) == UNORDERED))
+        if (slot_is_set(slot) || (n > 2 && slot_kind(slot) == x->kind && is_concurrent(x->a, slot_epoch(slot))))
             return true;
     }
     return false;
@@ -169,14 +215,21 @@ static u32 records_fold(struct access *x, u64 *s, u32 n)
     return kept + 1;
 }
 
-/* What a set became with this access, for the next granule that has it. */
+/* What the granule's reads of the access's kind became with this access, for the next granule that has them. */
 static void set_remember(struct access *x, const struct granule *g, u32 to, u32 mask)
 {
-    u32 from = slot_is_set((u32)g->newer) ? (u32)g->newer : slot_is_set((u32)g->older) ? (u32)g->older : 0;
-    if (!from || !slot_is_set(to) || x->late || cycle_runs(x->a) || slot_kind(from) != x->kind)
+    bool newer = g->newer && slot_kind((u32)g->newer) == x->kind,
+         older = g->older && slot_kind((u32)g->older) == x->kind;
+    u64 from = newer ? g->newer : older ? g->older : 0;
+    to = to ? to : (u32)from;
+    if (!from || !slot_is_set(to) || x->late || cycle_runs(x->a))
         return;
-    *set_memo(x->a, from, mask) =
-        (struct set_memo){.from = from, .to = to, .epoch = x->a->epoch, .mask = mask, .site = access_site(x)};
+    *set_memo(x->a, from, mask) = (struct set_memo){.from = from,
+                                                    .also = newer && older ? g->older : 0,
+                                                    .to = to,
+                                                    .epoch = x->a->epoch,
+                                                    .mask = mask,
+                                                    .site = access_site(x)};
 }
 
 /* ---- crowds ---- */
@@ -185,7 +238,7 @@ static bool crowd_begin(struct access *x, u64 addr, u64 seen, const u64 *s, u32 
 {
     u32 number = crowd_take(&x->a->crowds);
     if (!number) {
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
         return true;
     }
     struct crowd *c = crowd_at(number);
@@ -218,7 +271,7 @@ static void crowd_write(struct access *x, u32 number, const u64 *s, u32 n)
         r->n = take;
         at += take;
         if (at < n && !r->next && !(r->next = crowd_take(&x->a->crowds))) {
-            run_lost(LOSS_epochs_reused);
+            accesses_lost();
             return;
         }
         if (at >= n) {
@@ -249,6 +302,7 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, const struct gran
     access_site(x); /* before the guard: it may unwind */
     if (!crowd_enter(shadow_cell(addr), g->seen))
         return false;
+    x->crowd = number;
     if (!crowd_has(x, number, mask)) {
         n = records_meet(x, addr, mask, s, crowd_read(number, s, CROWD_MAX), &hit);
         n = hit ? 0 : records_fold(x, s, records_add(x, s, n, mask));
@@ -257,6 +311,7 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, const struct gran
         else if (n)
             ended = granule_store(addr, g, s[0], n > 1 ? s[1] : 0);
     }
+    x->crowd = 0;
     crowd_leave(number);
     if (ended)
         crowd_give(&x->a->crowds, number);
@@ -278,7 +333,7 @@ static void granule_step(struct access *x, u64 addr, u32 mask)
         bool hit = false;
         u32 n = records_meet(x, addr, mask, s, (g.newer != 0) + (g.older != 0), &hit);
         if (hit) {
-            set_remember(x, &g, slot_is_set((u32)g.newer) ? (u32)g.newer : (u32)g.older, mask);
+            set_remember(x, &g, 0, mask);
             x->step = (struct run_step){.seen = g.seen, .cell = g.seen};
             x->stepped = !(g.seen & CELL_MORE);
             return;

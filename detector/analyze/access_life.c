@@ -13,6 +13,7 @@
 #include "analyze/recycle.h"
 #include "analyze/runs.h"
 #include "analyze/site.h"
+#include "analyze/weak.h"
 
 bool access_on;
 
@@ -36,7 +37,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->nread = 0;
     a->npending = 0;
     a->set_credit = SET_CREDIT;
-    a->locked = false;
+    a->locked = 0;
     if (a->pairs) {
         a->pairs->task++;
         a->pairs->epoch = 0;
@@ -49,6 +50,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->fence = (struct sync_clock){0};
     a->frames.fenced = false;
     a->over = false;
+    a->open_first = 0;
     a->ticked = true;
     a->owner = t;
     access_sets_forget(&a->frames);
@@ -57,11 +59,21 @@ static void state_reset(struct thread *t, struct accesses *a)
     recycle_join(a);
 }
 
-struct accesses *accesses_start(struct thread *t, const struct clock *creator)
+/* The clocks in both orders. */
+static int clocks_start(struct accesses *a, const struct accesses *creator)
+{
+    struct weak *w = weak_state(a);
+    const struct clock *known = creator ? &creator->clock : NULL;
+    if (!w)
+        return clock_start(&a->clock, known);
+    return clock_start_twins(&a->clock, &w->clock, known, known && creator->weak ? &creator->weak->clock : known);
+}
+
+struct accesses *accesses_start(struct thread *t, const struct accesses *creator)
 {
     struct accesses *a = state_of(t);
     recycle_thread_begins();
-    bool ok = a && clock_start(&a->clock, creator) == 0;
+    bool ok = a && clocks_start(a, creator) == 0;
     if (ok)
         state_reset(t, a);
     recycle_thread_begun();
@@ -73,6 +85,8 @@ struct accesses *accesses_start(struct thread *t, const struct clock *creator)
 void accesses_end(struct accesses *a)
 {
     sync_clock_clear(&a->clock, &a->fence);
+    if (a->weak)
+        weak_end(a);
     clock_end(&a->clock);
     __atomic_store_n(&a->number, 0, __ATOMIC_SEQ_CST);
     if (a->block_end)
@@ -158,6 +172,7 @@ int access_turn_on(struct thread *t)
     r = r ? r : crowd_start();
     r = r ? r : readers_start();
     r = r ? r : hb_start();
+    r = r ? r : weak_start();
     if (r)
         return r;
     cap_start();
@@ -179,6 +194,7 @@ void accesses_forked(struct thread *t)
     recycle_forked();
     cap_start();
     hb_forked();
+    weak_forked();
     atomicity_forked();
     access_now = 0;
     struct accesses *a = t->accesses;
@@ -189,6 +205,8 @@ void accesses_forked(struct thread *t)
         t->accesses = NULL;
         return;
     }
+    if (a->weak)
+        weak_forked_thread(a);
     state_reset(t, a);
     a->crowds.n = 0;
 }

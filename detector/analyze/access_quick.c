@@ -11,6 +11,7 @@
 #include "analyze/access_steps.h"
 #include "analyze/atomicity.h"
 #include "analyze/readers.h"
+#include "analyze/weak.h"
 
 struct quick {
     struct accesses *a;
@@ -26,7 +27,8 @@ struct quick {
 static SNARL_HOT bool quick_past(const struct quick *q, u32 epoch)
 {
     return snarl_likely(epoch_is_past(q->a, epoch)) ||
-           (epoch < READERS_FIRST && epoch != q->a->concurrent && epoch_relation_slow(q->a, epoch) != UNORDERED);
+           (!q->plain && epoch < READERS_FIRST && epoch != q->a->concurrent &&
+            epoch_relation_slow(q->a, epoch) <= BEFORE);
 }
 static SNARL_HOT u64 quick_meet(const struct quick *q, u64 record)
 {
@@ -137,6 +139,35 @@ static bool quick_crowd(const struct quick *q, const struct granule *g)
     return n != 0;
 }
 
+/* ---- sets of readers ---- */
+
+/* A read of a granule that is known to have these reads of its kind; `other` is what else it has. */
+static bool quick_set(const struct quick *q, const struct granule *g, u64 from, u64 also, u64 other)
+{
+    const struct set_memo *m = set_memo(q->a, from, q->mask);
+    u64 left = quick_meet(q, other);
+    u32 to = m->to;
+    if (m->from != from || m->also != also || m->mask != q->mask || m->epoch != slot_epoch((u32)q->record) ||
+        left == NOT_QUICK)
+        return false;
+    q->a->set_credit += q->a->set_credit < SET_CREDIT;
+    if (to == (u32)from && left == other) {
+        access_set_known(&q->a->frames, to, q->mask);
+        return true;
+    }
+    return m->site == record_site(q->record) && quick_store(q, g, to, left);
+}
+
+static bool quick_sets(const struct quick *q, const struct granule *g)
+{
+    bool newer = slot_kind((u32)g->newer) == q->kind, older = g->older && slot_kind((u32)g->older) == q->kind;
+    if ((q->kind & ACCESS_WRITE) || !(newer | older))
+        return false;
+    if (newer && older)
+        return quick_set(q, g, g->newer, g->older, 0);
+    return newer ? quick_set(q, g, g->newer, 0, g->older) : quick_set(q, g, g->older, 0, g->newer);
+}
+
 /* ---- three records, all the thread's own ----
  *
  * A loop that updates an array of ints goes through such a state at each granule: half of it at the old epoch, half at
@@ -190,6 +221,8 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
 {
     struct accesses *a = q->a;
     struct pending *p = pending_of(a, q->addr);
+    if (quick_sets(q, g))
+        return true;
     if (p->record) { /* of another granule, perhaps not touched again for long: this one is more likely to be */
         if (q->plain)
             return false;
@@ -200,34 +233,6 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
         return false;
     pending_set(a, p, q->addr, q->record);
     return true;
-}
-
-/* ---- sets of readers ---- */
-
-/* A read of what is known to have a set of readers of that kind as one record. */
-static bool quick_set(const struct quick *q, const struct granule *g, u32 from, u64 other)
-{
-    const struct set_memo *m = set_memo(q->a, from, q->mask);
-    u64 left = quick_meet(q, other);
-    u32 to = m->to;
-    if (m->from != from || m->mask != q->mask || m->epoch != slot_epoch((u32)q->record) || left == NOT_QUICK)
-        return false;
-    q->a->set_credit += q->a->set_credit < SET_CREDIT;
-    if (to == from && left == other) {
-        access_set_known(&q->a->frames, from, q->mask);
-        return true;
-    }
-    return m->site == record_site(q->record) && quick_store(q, g, to, left);
-}
-
-static bool quick_sets(const struct quick *q, const struct granule *g)
-{
-    u32 newer = (u32)g->newer, older = (u32)g->older, kind = q->kind << SLOT_KIND_SHIFT;
-    if (slot_is_set(newer) && (newer & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
-        return quick_set(q, g, newer, g->older);
-    if (slot_is_set(older) && (older & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
-        return quick_set(q, g, older, g->newer);
-    return false;
 }
 
 /* ---- the granule ---- */
@@ -304,21 +309,9 @@ static SNARL_HOT bool older_stays(const struct accesses *a, u64 addr, u64 record
            (!(slot & mask) || !slot_outdone(slot, kind));
 }
 
-static SNARL_HOT bool quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp, bool plain)
+static SNARL_HOT bool quick_record(struct accesses *a, u32 now, const struct instruction_memo *m, u64 addr, u32 mask,
+                                   u32 kind, bool plain)
 {
-    struct accesses *a = t->accesses;
-    u32 now = access_now;
-    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !plain)
-        now = quick_epoch(t);
-    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
-        return false;
-    const struct instruction_memo *m = instruction_memo(a, fp);
-    if (snarl_unlikely(!instruction_known(a, m, fp)))
-        return false;
-    if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
-        return false;
-    if (snarl_unlikely(a->locked) && (plain || !atomicity_access(t, a, addr, mask, kind, m->stack, fp[1], NULL, false)))
-        return false;
     kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr), seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
     u32 had = (u32)seen;
@@ -335,6 +328,38 @@ static SNARL_HOT bool quick(struct thread *t, u64 addr, u32 mask, u32 kind, cons
     }
     struct quick q = {a, addr & ~(u64)(GRANULE - 1), record, mask, kind, m->stack, plain};
     return quick_inside(&q);
+}
+
+/* With locks held. What the sections show counts after the access has met what is there. */
+static __attribute__((noinline)) bool quick_locked(struct thread *t, const struct instruction_memo *m, u64 addr,
+                                                   u32 mask, u32 kind, u64 pc)
+{
+    struct accesses *a = t->accesses;
+    if ((a->locked & LOCKED_PAIRS) && !atomicity_access(t, a, addr, mask, kind, m->stack, pc, NULL, false))
+        return false;
+    if (!quick_record(a, access_now, m, addr, mask, kind, false))
+        return false;
+    if (a->locked & LOCKED_UNWRITTEN)
+        weak_write(t, a, addr, kind);
+    return true;
+}
+
+static SNARL_HOT bool quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp, bool plain)
+{
+    struct accesses *a = t->accesses;
+    u32 now = access_now;
+    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !plain)
+        now = quick_epoch(t);
+    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
+        return false;
+    const struct instruction_memo *m = instruction_memo(a, fp);
+    if (snarl_unlikely(!instruction_known(a, m, fp)))
+        return false;
+    if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
+        return false;
+    if (snarl_unlikely(a->locked))
+        return !plain && quick_locked(t, m, addr, mask, kind, fp[1]);
+    return quick_record(a, now, m, addr, mask, kind, plain);
 }
 
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)

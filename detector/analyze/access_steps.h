@@ -16,8 +16,9 @@ struct access {
     u32 flags; /* of its site */
     bool call; /* by code that tells of its entries */
     ref_t stack;
-    u32 site; /* 0: not yet looked up */
-    u32 late; /* the epoch of an access that has waited; else 0 */
+    u32 site;  /* 0: not yet looked up */
+    u32 late;  /* the epoch of an access that has waited; else 0 */
+    u32 crowd; /* whose guard is held now; else 0 */
     bool stepped;
     struct run_step step; /* of the last granule, when `stepped`: it would be the same for others */
 };

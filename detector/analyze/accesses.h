@@ -15,7 +15,7 @@
 #define INSTRUCTION_MEMO (1u << INSTRUCTION_MEMO_BITS)
 #define MERGE_MEMO 128u
 #define PENDING 4u
-#define SET_MEMO 64u
+#define SET_MEMO_BITS 6
 #define SET_CREDIT 1024u
 #define HOLD_MEMO_BITS 8
 #define REPORTED 64u
@@ -26,10 +26,16 @@
 /* In `ignored`: a recycling cycle is, or was, under way: only the slow path knows what to do (recycle.h). */
 #define ACCESS_DETOUR (1u << 31)
 
+/* What an access is looked at for, beside races, as locks are held in this epoch. */
+enum locked {
+    LOCKED_PAIRS = 1,    /* lost updates (atomicity.h) */
+    LOCKED_UNWRITTEN = 2 /* a write would be the first of the epoch that its sections show (weak.h) */
+};
+
 struct accesses {
     u32 number; /* of the thread; 0: not in use */
     u32 epoch;  /* the one in access_now */
-    u32 first;  /* the first of this block at the present time */
+    u32 first;  /* the first of this block that an access now adds nothing to: at the present time */
     u32 next, block_first, block_end;
     u32 ignored; /* any nested ignore sections; ACCESS_DETOUR. Changed by atomic operations. */
     u32 ignored_reads, ignored_writes, ignored_order;
@@ -69,6 +75,7 @@ struct accesses {
     } merges[MERGE_MEMO];
     struct hold_memo {
         ref_t outer, lock, stack, hold;
+        u32 mode;
     } holds[1u << HOLD_MEMO_BITS];
     u64 races; /* met, told or not */
     u64 reported[REPORTED];
@@ -80,14 +87,18 @@ struct accesses {
         u64 granule, record;
     } pending[PENDING];
     struct crowd_spares crowds;
-    bool locked;         /* locks are held in this epoch, and lost updates are looked for */
+    u32 locked;          /* of enum locked */
+    struct weak *weak;   /* weak.h; NULL: off */
+    u32 writes;          /* epochs with a write that counts for their sections */
+    u32 open_first;      /* the first epoch of this block since locks are held without a break; 0: none */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */
     struct set_memo {
-        u32 from, to; /* slots */
-        u32 epoch;    /* of the thread */
+        u64 from, also; /* the set, or the one or two reads, that the granule had */
+        u32 to;         /* the set with the thread's own read */
+        u32 epoch;      /* of the thread */
         u32 mask, site;
-    } sets[SET_MEMO];
+    } sets[1u << SET_MEMO_BITS];
     u64 scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX]; /* records */
     struct access_frames frames;
 };
@@ -99,7 +110,7 @@ static inline struct accesses *accesses_of(struct thread *t)
     return snarl_likely(t->accesses && t->accesses->number) ? t->accesses : accesses_begin(t);
 }
 /* For a thread that is about to start after everything `creator` knows (NULL: nothing). */
-struct accesses *accesses_start(struct thread *t, const struct clock *creator);
+struct accesses *accesses_start(struct thread *t, const struct accesses *creator);
 void accesses_end(struct accesses *a);
 /* The record of a write of whole granules by t now; of a heap block's allocator (its stack, 0: from fp). 0: it does not
  * count. access.c */
@@ -109,7 +120,8 @@ void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call
 /* Gives back the crowds of cells that are about to be cleared. */
 void crowds_end(struct accesses *a, u64 addr, u64 size);
 
-enum relation { SAME_EPOCH, BEFORE, UNORDERED };
+/* LUCKY: before, but only because locks happened to be taken in this order (weak.h). */
+enum relation { SAME_EPOCH, BEFORE, LUCKY, UNORDERED };
 enum relation epoch_relation_slow(struct accesses *a, u32 epoch);
 #define PAST_OWN 0x8000u /* with EPOCH_BLOCK: all of the block are this thread's */
 #define PAST_COUNT 0x1ffu
@@ -133,9 +145,9 @@ static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
     return epoch_is_past(a, epoch) ? BEFORE : epoch_relation_slow(a, epoch);
 }
 
-static inline struct set_memo *set_memo(struct accesses *a, u32 from, u32 mask)
+static inline struct set_memo *set_memo(struct accesses *a, u64 from, u32 mask)
 {
-    return &a->sets[(from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
+    return &a->sets[(from ^ (u64)mask << SITE_SHIFT) * 0x9e3779b97f4a7c15ULL >> (64 - SET_MEMO_BITS)];
 }
 /* Before the clock learns or ticks, and before the shadow is looked at in any other way. */
 void accesses_flush_slow(struct thread *t, struct accesses *a);
@@ -168,7 +180,15 @@ void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
 u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other);
 bool access_is_intended(u64 addr, u32 size);
 /* `record` of the granule at addr and t's access now touch the same bytes in no order. */
-void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u64 record);
+typedef void found_fn(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
+                      u64 record);
+found_fn race_found;
+/* Nothing else is to be told of: another finding says so, or the program means it, or can do nothing about it. */
+bool access_is_told(struct accesses *a, u64 addr, u32 mask, ref_t stack, u32 site);
+/* Where the memory is: equal for the same variable. */
+u64 memory_place(const struct object_birth *b);
+/* Fills what findings of two accesses have in common. */
+void accesses_fill(struct finding_rec *f, struct thread *t, const struct object_birth *memory, u64 addr, u32 mask,
+                   u32 kind, ref_t stack, u64 record);
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
+#include "analyze/weak.h"
 #include "base/sys.h"
 #include "model/run.h"
 
@@ -111,6 +112,7 @@ static void forget_some(struct accesses *a, u64 sum)
         crowds_end(a, addr, SHADOW_REGION);
         shadow_clear(addr, SHADOW_REGION);
         run_lost(LOSS_shadow_forgotten);
+        weak_forget();
         sum -= has < sum ? has : sum;
     }
 }

@@ -21,6 +21,7 @@ struct epoch {
     u32 number; /* of the thread, never used again */
     ref_t thread;
     ref_t hold; /* hold_rec: the locks held, innermost first; 0: none */
+    u64 end;    /* with hold: when the last of them was released; 0: not yet, or not known. Atomic. */
 };
 
 enum epoch_block_state {

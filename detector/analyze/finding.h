@@ -13,7 +13,8 @@
     X(LOCK_MISUSE, "lock-misuse", "a lock used against its rules")                                                     \
     X(STUCK, "stuck", "no thread can run again though no lock cycle exists")                                           \
     X(DATA_RACE, "data-race", "two accesses, one a write, not ordered by happens-before")                              \
-    X(ATOMICITY, "atomicity", "an update that is lost between two critical sections")
+    X(ATOMICITY, "atomicity", "an update that is lost between two critical sections")                                  \
+    X(UNPROTECTED, "unprotected", "two accesses, one a write, that only the order of locks in this run kept apart")
 enum finding_kind {
 #define X(e, s, t) FINDING_##e,
     FINDING_KINDS(X)

@@ -1,9 +1,6 @@
-/* Happens-before: what releases leave for later acquires. Called by the engine for locks, threads, barriers and
- * semaphores, and by sensors for everything else (hb_*, access.h). Takes no internal lock; an entry's guard is held for a
- * few loads and stores. All does nothing while accesses are not watched.
- *
- * A lock's own clock lies in its record and is protected by the lock itself. Everything else has an entry here, found by
- * its key; readers of a read-write lock, too, as several of them release at a time. */
+/* Happens-before: what releases leave for later acquires, found by a key. Called by sensors (hb_*, access.h), and for
+ * locks, threads, barriers and semaphores by hb_locks.c. Takes no internal lock; an entry's guard is held for a few loads
+ * and stores. All does nothing while accesses are not watched. */
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -17,11 +14,6 @@
 #define LINES (1u << 20)
 #define PAGES (1u << HB_PAGE_BITS)
 #define MANY_PAGES 4096u
-/* Beside the spaces of enum hb_space. */
-#define KEY_READERS (8ULL << 60)
-#define KEY_BARRIER (9ULL << 60)
-#define KEY_THREAD (10ULL << 60)
-#define KEY_SEMAPHORE (11ULL << 60)
 
 u32 hb_limit = ENTRIES;
 struct hb_bucket *hb_buckets;
@@ -115,8 +107,7 @@ struct hb_entry *hb_entry_make(struct hb_bucket *b, u64 key)
     return &hb_entries[i];
 }
 
-/* The state of a thread whose accesses are watched, ready for its clock to change; else NULL. */
-static struct accesses *watched(struct thread *t)
+struct accesses *hb_watched(struct thread *t)
 {
     struct accesses *a = access_on ? accesses_of(t) : NULL;
     if (a)
@@ -124,11 +115,10 @@ static struct accesses *watched(struct thread *t)
     return a;
 }
 
-/* The same; but what sensors tell may be ignored now (access_ignore). The engine's own keys never are. */
 struct accesses *hb_listening(struct thread *t, u64 key)
 {
-    struct accesses *a = watched(t);
-    return a && snarl_unlikely(a->ignored_order) && key < KEY_READERS ? NULL : a;
+    struct accesses *a = hb_watched(t);
+    return a && snarl_unlikely(a->ignored_order) && key < HB_READERS ? NULL : a;
 }
 
 /* ---- by key ---- */
@@ -147,53 +137,45 @@ SNARL_COLD void hb_acquire_spilled(struct accesses *a)
     hb_bucket_take(&spill.bucket);
     if (clock_acquire(&a->clock, &spill.clock))
         accesses_learned(a);
+    if (a->weak)
+        weak_learn_strong(a, &spill.clock);
     hb_bucket_leave(&spill.bucket);
 }
 
-static void leave(struct accesses *a, u64 key, bool replace)
+void hb_leave(struct accesses *a, u64 key, bool replace)
 {
     struct hb_bucket *b = hb_bucket_enter(key);
     struct hb_entry *e = hb_entry_make(b, key);
     if (e && replace)
-        clock_release(&a->clock, &e->clock);
+        hb_replace_left(a, &e->clock, &e->weak);
     else if (e)
-        clock_release_join(&a->clock, &e->clock);
+        hb_join_left(a, e);
     hb_bucket_leave(b);
     if (snarl_unlikely(!e))
         hb_leave_spilled(a);
-}
-
-static void release(struct accesses *a, u64 key, bool replace)
-{
-    leave(a, key, replace);
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
 }
 
 void hb_release(struct thread *t, u64 key)
 {
     struct accesses *a = hb_listening(t, key);
     if (a)
-        release(a, key, false);
+        hb_leave_and_tick(a, key, false);
 }
 
 void hb_release_store(struct thread *t, u64 key)
 {
     struct accesses *a = hb_listening(t, key);
     if (a)
-        release(a, key, true);
+        hb_leave_and_tick(a, key, true);
 }
 
-/* True: there was something that the thread did not know. */
-static bool acquire(struct accesses *a, u64 key)
+bool hb_take(struct accesses *a, u64 key)
 {
     if (hb_has_nothing(key))
         return false;
     struct hb_bucket *b = hb_bucket_enter(key);
     const struct hb_entry *e = hb_entry_find(b, key);
-    bool learned = e && clock_acquire(&a->clock, &e->clock);
-    if (learned)
-        accesses_learned(a);
+    bool learned = e && hb_take_left(a, e);
     hb_bucket_leave(b);
     return learned;
 }
@@ -205,7 +187,7 @@ void hb_acquire(struct thread *t, u64 key)
         return;
     if (snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
         hb_acquire_spilled(a);
-    if (acquire(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
+    if (hb_take(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
         atomicity_new_task(t); /* input */
 }
 
@@ -220,6 +202,7 @@ static void forget(struct accesses *a, u64 key)
         u32 i = *at;
         *at = hb_entries[i].next;
         sync_clock_clear(&a->clock, &hb_entries[i].clock);
+        sync_clock_clear(&a->clock, &hb_entries[i].weak);
         entry_give(i);
         entry_count(key, ~0u);
         break;
@@ -229,7 +212,7 @@ static void forget(struct accesses *a, u64 key)
 
 void hb_forget(struct thread *t, u64 key)
 {
-    struct accesses *a = watched(t);
+    struct accesses *a = hb_watched(t);
     if (a)
         forget(a, key);
 }
@@ -277,10 +260,9 @@ void hb_fence_release(struct thread *t)
     struct accesses *a = hb_listening(t, 0);
     if (!a)
         return;
-    clock_release(&a->clock, &a->fence);
+    hb_replace_left(a, &a->fence, a->weak ? &a->weak->fence : NULL);
     a->frames.fenced = true;
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
+    hb_tick(a);
 }
 
 /* What the fence has seen; what another thread left there before is kept, by leaving somewhat more. */
@@ -293,10 +275,10 @@ void hb_relaxed_write(struct thread *t, u64 key)
     struct hb_entry *e = hb_entry_make(b, key);
     bool fresh = e && !e->clock.time;
     if (fresh)
-        sync_clock_copy(&a->clock, &e->clock, &a->fence);
+        hb_copy_fence(a, e);
     hb_bucket_leave(b);
     if (!fresh)
-        release(a, key, false);
+        hb_leave_and_tick(a, key, false);
 }
 
 void hb_note_read(struct accesses *a, u64 key)
@@ -325,136 +307,4 @@ void hb_fence_acquire(struct thread *t)
     for (u32 i = 0; i < a->nread && i < RELAXED_READS; i++)
         hb_acquire(t, a->read[i]);
     a->nread = 0;
-}
-
-/* ---- locks, threads, barriers ---- */
-
-void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode)
-{
-    struct accesses *a = watched(t);
-    if (!a)
-        return;
-    atomicity_acquired(t, a, l, mode);
-    if (clock_acquire(&a->clock, &l->clock))
-        accesses_learned(a);
-    if (mode == MODE_EXCLUSIVE && object_has_readers(&l->head))
-        hb_acquire(t, KEY_READERS | arena_ref(l));
-    accesses_new_epoch(a, false);
-}
-
-void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode)
-{
-    struct accesses *a = watched(t);
-    if (!a)
-        return;
-    atomicity_release(t, a);
-    if (mode == MODE_SHARED) {
-        release(a, KEY_READERS | arena_ref(l), false);
-        return;
-    }
-    clock_release(&a->clock, &l->clock);
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
-}
-
-/* An acquire that learns nothing finds everything known. */
-bool hb_lock_unknown(struct thread *t, struct lock_rec *l)
-{
-    struct accesses *a = watched(t);
-    bool learned = a && clock_acquire(&a->clock, &l->clock);
-    if (learned)
-        accesses_learned(a);
-    return (a && object_has_readers(&l->head) && acquire(a, KEY_READERS | arena_ref(l))) || learned;
-}
-
-void hb_lock_gone(struct thread *t, struct lock_rec *l)
-{
-    struct accesses *a = watched(t);
-    if (!a)
-        return;
-    sync_clock_clear(&a->clock, &l->clock);
-    if (object_has_readers(&l->head))
-        hb_forget(t, KEY_READERS | arena_ref(l));
-}
-
-void hb_barrier_arrive(struct thread *t, const struct sync_rec *b)
-{
-    struct accesses *a = watched(t);
-    if (!a)
-        return;
-    /* Two hb_entries in turn: nobody can arrive for the next round but one before all have left this one. */
-    a->barrier = KEY_BARRIER | (u64)arena_ref(b) << 1 | (b->round & 1);
-    release(a, a->barrier, false);
-}
-
-void hb_barrier_leave(struct thread *t)
-{
-    struct accesses *a = watched(t);
-    if (a && a->barrier)
-        hb_acquire(t, a->barrier);
-}
-
-void hb_thread_created(struct thread *creator, struct thread *child)
-{
-    struct accesses *a = watched(creator);
-    if (!a)
-        return;
-    accesses_start(child, &a->clock);
-    clock_tick(&a->clock);
-    access_now = ACCESS_NO_EPOCH; /* from the second thread on */
-    accesses_new_epoch(a, true);
-}
-
-void hb_thread_end(struct thread *t)
-{
-    struct accesses *a = t->accesses;
-    access_now = 0;
-    if (!access_on || !a || !a->number)
-        return;
-    accesses_flush(t, a);
-    if (!t->rec->detached)
-        leave(a, KEY_THREAD | t->rec->number, true); /* no tick: who joins it knows its end */
-    accesses_end(a);
-}
-
-void hb_forked_parent(struct thread *t)
-{
-    struct accesses *a = watched(t);
-    if (!a)
-        return;
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
-}
-
-/* The lane may serve another process; the others' stay theirs, they may still run. */
-void hb_process_end(struct thread *t)
-{
-    struct accesses *a = t->accesses;
-    access_now = 0;
-    if (!access_on || !a || !a->number)
-        return;
-    accesses_end(a);
-    a->over = true;
-}
-
-void hb_thread_not_started(struct thread *child)
-{
-    if (child->accesses && child->accesses->number)
-        accesses_end(child->accesses);
-}
-
-void hb_joined(struct thread *t, const struct thread_rec *ended)
-{
-    hb_acquire(t, KEY_THREAD | ended->number);
-    hb_forget(t, KEY_THREAD | ended->number);
-}
-
-void hb_semaphore_post(struct thread *t, const struct lock_rec *s)
-{
-    hb_release(t, KEY_SEMAPHORE | arena_ref(s));
-}
-
-void hb_semaphore_taken(struct thread *t, const struct lock_rec *s)
-{
-    hb_acquire(t, KEY_SEMAPHORE | arena_ref(s));
 }

@@ -42,6 +42,13 @@ static inline void hb_lock_release(struct thread *t, struct lock_rec *l, enum lo
     if (access_on)
         hb_lock_release_slow(t, l, mode);
 }
+/* After the acquire by which the thread returns from a condition wait. */
+void hb_condition_left_slow(struct thread *t, const struct lock_rec *l);
+static inline void hb_condition_left(struct thread *t, const struct lock_rec *l)
+{
+    if (access_on)
+        hb_condition_left_slow(t, l);
+}
 void hb_lock_gone(struct thread *t, struct lock_rec *l);
 /* Has t not known all that was done before the lock was let go? It does afterwards. */
 bool hb_lock_unknown(struct thread *t, struct lock_rec *l);

@@ -63,11 +63,10 @@ static void leave(const struct hb_hold *h, struct hb_entry *e, bool replace)
     if (!e && !(e = hb_entry_make(h->bucket, h->key)))
         hb_leave_spilled(a);
     else if (replace && snarl_likely(!h->overruled))
-        clock_release(&a->clock, &e->clock);
+        hb_replace_left(a, &e->clock, &e->weak);
     else
-        clock_release_join(&a->clock, &e->clock);
-    clock_tick(&a->clock);
-    accesses_new_epoch(a, true);
+        hb_join_left(a, e);
+    hb_tick(a);
 }
 
 /* What the fence has seen; what another thread left there before is kept, by leaving somewhat more. */
@@ -77,7 +76,7 @@ static SNARL_COLD void leave_fence(const struct hb_hold *h, struct hb_entry *e)
     if (!e)
         e = hb_entry_make(h->bucket, h->key);
     if (e && !e->clock.time)
-        sync_clock_copy(&a->clock, &e->clock, &a->fence);
+        hb_copy_fence(a, e);
     else
         leave(h, e, false);
 }
@@ -91,8 +90,8 @@ void hb_hold_tell(struct hb_hold *h, u32 what)
     struct hb_entry *e = hb_entry_find(b, h->key);
     if ((what & HB_ACQUIRE) && snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
         hb_acquire_spilled(a);
-    if ((what & HB_ACQUIRE) && e && clock_acquire(&a->clock, &e->clock))
-        accesses_learned(a);
+    if ((what & HB_ACQUIRE) && e)
+        hb_take_left(a, e);
     else if ((what & HB_READ) && e)
         hb_note_read(a, h->key);
     if (what & HB_RELEASE)
@@ -114,6 +113,13 @@ void hb_hold_give(struct hb_hold *h)
 
 #define CHAIN_MOST 64u
 
+/* The guard may be another thread's meanwhile. */
+static SNARL_HOT bool knew(const struct clock *c, const struct sync_clock *s)
+{
+    u32 lane = __atomic_load_n(&s->lane, __ATOMIC_RELAXED);
+    return lane <= CLOCK_LANES && __atomic_load_n(&s->time, __ATOMIC_RELAXED) <= c->times[lane];
+}
+
 bool hb_knew(struct thread *t, u64 key, u32 word)
 {
     struct hb_bucket *b = hb_bucket(key);
@@ -124,12 +130,8 @@ bool hb_knew(struct thread *t, u64 key, u32 word)
     for (; a && i && hb_entries[i].key != key; i = __atomic_load_n(&hb_entries[i].next, __ATOMIC_RELAXED))
         if (++n > CHAIN_MOST)
             return false;
-    if (a && i) {
-        const struct sync_clock *s = &hb_entries[i].clock;
-        u32 lane = __atomic_load_n(&s->lane, __ATOMIC_RELAXED);
-        if (lane > CLOCK_LANES || __atomic_load_n(&s->time, __ATOMIC_RELAXED) > a->clock.times[lane])
-            return false;
-    }
+    if (a && i && !(knew(&a->clock, &hb_entries[i].clock) && (!a->weak || knew(&a->weak->clock, &hb_entries[i].weak))))
+        return false;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&b->word, __ATOMIC_RELAXED) == word;
 }

@@ -135,11 +135,15 @@ void access_event_fill(struct finding_event *e, ref_t thread, u32 kind, u64 addr
     pin_thread(thread);
 }
 
+u64 memory_place(const struct object_birth *b)
+{
+    return hash_combine(hash_combine(b->region, b->offset), b->region == REGION_GLOBAL ? b->module : b->alloc_stack);
+}
+
 u64 memory_signature(const struct object_birth *b, ref_t stack, ref_t other)
 {
-    u64 p = top_frame(stack), q = top_frame(other), where = hash_combine(b->region, b->offset);
-    where = hash_combine(where, b->region == REGION_GLOBAL ? b->module : b->alloc_stack);
-    return hash_combine(hash_combine(p < q ? p : q, p < q ? q : p), where);
+    u64 p = top_frame(stack), q = top_frame(other);
+    return hash_combine(hash_combine(p < q ? p : q, p < q ? q : p), memory_place(b));
 }
 
 /* This thread has told of these two places meeting at this address, and goes on doing so, at every turn of a loop; or
@@ -157,40 +161,52 @@ static bool told(struct accesses *a, u64 addr, ref_t stack, u32 site)
     return ++p->n > PLACES_TOLD;
 }
 
-void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
-                u64 record)
+bool access_is_told(struct accesses *a, u64 addr, u32 mask, ref_t stack, u32 site)
+{
+    u64 first = addr + (u32)__builtin_ctz(mask);
+    u32 size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
+    return !detects(DETECT_RACE) || told(a, first, stack, site) || access_is_intended(first, size) ||
+           (engine_hooks.harmless && engine_hooks.harmless(first));
+}
+
+void accesses_fill(struct finding_rec *f, struct thread *t, const struct object_birth *memory, u64 addr, u32 mask,
+                   u32 kind, ref_t stack, u64 record)
 {
     u32 slot = (u32)record, site = record_site(record);
     const struct epoch then = epochs[slot_epoch(slot)];
+    const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;
+    f->mem_address = addr + (u32)__builtin_ctz(mask);
+    f->mem_size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
+    f->memory = *memory;
+    pin_thread(memory->thread);
+    access_event_fill(&f->events[0], t->ref, kind, addr, mask, stack);
+    f->events[0].held = held_snapshot(t->rec, &f->events[0].nheld);
+    u32 then_kind = slot_kind(slot) | (other ? other->flags : 0);
+    access_event_fill(&f->events[1], thread_then(&then), then_kind, addr, slot & SLOT_MASK, other ? other->stack : 0);
+    for (u32 i = 0; i < 2 && memory->region == REGION_DESCRIPTOR; i++)
+        if (f->events[i].action == EVENT_DESTROY)
+            f->events[i].action = EVENT_CLOSE;
+    f->events[1].held = holds_snapshot(then.hold, &f->events[1].nheld);
+}
+
+void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, const u64 *fp,
+                u64 record)
+{
+    u32 site = record_site(record);
     u64 first = addr + (u32)__builtin_ctz(mask);
-    u32 size = (u32)(32 - __builtin_clz(mask) - __builtin_ctz(mask));
     a->races++;
-    if (!detects(DETECT_RACE) || told(a, first, stack, site) || access_is_intended(first, size))
-        return;
-    if (engine_hooks.harmless && engine_hooks.harmless(first))
+    if (access_is_told(a, addr, mask, stack, site))
         return;
     struct object_birth memory = {.init_stack = stack};
     if (engine_hooks.locate_access)
         engine_hooks.locate_access(t, first, fp, &memory);
     const struct site *other = site ? site_at(site, (u32)__builtin_ctz(mask)) : NULL;
-    ref_t there = other ? other->stack : 0;
-    ref_t r = finding_begin(memory_signature(&memory, stack, there), 0, 2);
+    ref_t r = finding_begin(memory_signature(&memory, stack, other ? other->stack : 0), 0, 2);
     if (!r)
         return;
     struct finding_rec *f = arena_at(r);
     f->kind = FINDING_DATA_RACE;
     f->verdict = VERDICT_OBSERVED;
-    f->mem_address = first;
-    f->mem_size = size;
-    f->memory = memory;
-    pin_thread(memory.thread);
-    access_event_fill(&f->events[0], t->ref, kind, addr, mask, stack);
-    f->events[0].held = held_snapshot(t->rec, &f->events[0].nheld);
-    u32 then_kind = (slot >> SLOT_KIND_SHIFT & 3) | (other ? other->flags : 0);
-    access_event_fill(&f->events[1], thread_then(&then), then_kind, addr, slot & SLOT_MASK, there);
-    for (u32 i = 0; i < 2 && memory.region == REGION_DESCRIPTOR; i++)
-        if (f->events[i].action == EVENT_DESTROY)
-            f->events[i].action = EVENT_CLOSE;
-    f->events[1].held = holds_snapshot(then.hold, &f->events[1].nheld);
+    accesses_fill(f, t, &memory, addr, mask, kind, stack, record);
     finding_publish(r, false);
 }

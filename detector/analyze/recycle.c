@@ -9,6 +9,7 @@
 #include <linux/membarrier.h>
 
 #include "analyze/atomicity.h"
+#include "analyze/weak.h"
 #include "base/reserve.h"
 #include "model/lanes.h"
 
@@ -119,10 +120,16 @@ static bool any_interrupted(const struct accesses *me)
 
 /* ---- what all threads know ---- */
 
+/* The one that knows less. */
+static const struct clock *clock_of(const struct accesses *a)
+{
+    return a->weak ? &a->weak->clock : &a->clock;
+}
+
 static void floor_lower(const struct accesses *a, u32 lanes, bool first)
 {
     for (u32 i = 0; i < lanes; i++) {
-        u64 time = __atomic_load_n(&a->clock.times[i], __ATOMIC_RELAXED);
+        u64 time = __atomic_load_n(&clock_of(a)->times[i], __ATOMIC_RELAXED);
         if (first || time < recycle_floor[i])
             recycle_floor[i] = time;
     }

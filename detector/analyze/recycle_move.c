@@ -4,6 +4,7 @@
 
 #include "analyze/granule.h"
 #include "analyze/site.h"
+#include "analyze/weak.h"
 #include "base/sys.h"
 #include "model/run.h"
 
@@ -22,6 +23,7 @@ static struct block {
 static u32 dest[EPOCH_BLOCKS], ndest, dest_next; /* blocks for new numbers */
 static u32 limit;                                /* epoch_limit when the cycle began */
 static u32 pages;                                /* of the shadow, in use */
+static bool known_ends;                          /* what sections order is of interest (weak.h) */
 
 bool move_start(void)
 {
@@ -37,7 +39,8 @@ bool move_start(void)
 static bool is_dead(u32 epoch)
 {
     const struct epoch *e = &epochs[epoch];
-    return recycle_floor[e->lane] >= e->time;
+    u64 end = e->hold && known_ends ? __atomic_load_n(&e->end, __ATOMIC_ACQUIRE) : e->time;
+    return end && recycle_floor[e->lane] >= end;
 }
 
 /* ---- what is referred to ---- */
@@ -163,8 +166,8 @@ static u32 choose_emptiest(u32 room)
 bool move_choose(struct accesses *a)
 {
     u32 free = epoch_blocks_free(), want = free - free / 4;
-    (void)a;
     limit = epoch_limit;
+    known_ends = a->weak;
     candidates_find();
     count_all();
     for (ndest = dest_next = 0; ndest < want; ndest++)
@@ -201,7 +204,7 @@ static u32 epoch_move(u32 epoch)
     if (is_dead(epoch))
         return publish(place, GONE);
     if (b->evicted) {
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
         return publish(place, GONE);
     }
     i = __atomic_load_n(&dest_next, __ATOMIC_RELAXED) < ndest * EPOCH_BLOCK
@@ -229,7 +232,7 @@ static u32 set_move(struct accesses *a, u32 slot)
     }
     u32 now = n ? (u32)readers_intern(m, n) : GONE;
     if (!now)
-        run_lost(LOSS_epochs_reused);
+        accesses_lost();
     return publish(&tables.moved_sets[slot_epoch(slot) - READERS_FIRST], now ? now : GONE);
 }
 

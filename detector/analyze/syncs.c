@@ -124,6 +124,7 @@ void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 de
     if (!depth || (m->head.attrs & ATTR_UNTRACKED))
         return;
     engine_acquired_slow(t, m, MODE_EXCLUSIVE, HOW_REACQUIRE, fp);
+    hb_condition_left(t, m);
     int i = held_find(t, arena_ref(m));
     if (i >= 0)
         t->held[i].depth = depth;

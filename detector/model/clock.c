@@ -153,6 +153,16 @@ static SNARL_COLD bool acquire_common(struct clock *c)
 
 /* ---- lives of threads ---- */
 
+static void lane_set(struct clock *c, u32 lane, u64 first)
+{
+    c->lane = lane;
+    c->times[lane] = first;
+    if (lane >= c->lanes)
+        c->lanes = lane + 1;
+    c->used[lane / CLOCK_LEAF / 64] |= 1ULL << lane / CLOCK_LEAF % 64;
+}
+
+/* LANE_FORCED: it comes after all ended threads. */
 static int lane_begin(struct clock *c, const struct clock *creator)
 {
     u32 lane;
@@ -160,15 +170,29 @@ static int lane_begin(struct clock *c, const struct clock *creator)
     int r = lane_take(creator, &lane, &first);
     if (r < 0)
         return r;
-    c->lane = lane;
-    c->times[lane] = first;
-    if (lane >= c->lanes)
-        c->lanes = lane + 1;
-    c->used[lane / CLOCK_LEAF / 64] |= 1ULL << lane / CLOCK_LEAF % 64;
+    lane_set(c, lane, first);
     /* Who knows a time of this lane passes by all that the last owner left: so that has to be known here, too. */
     if (r == LANE_FORCED)
         acquire_common(c);
-    return 0;
+    return r;
+}
+
+static void copy_known(struct clock *c, const struct clock *from)
+{
+    if (!from)
+        return;
+    for (u32 i = next_used(from, 0); i < LEAVES; i = next_used(from, i + 1))
+        __builtin_memcpy(c->times + i * CLOCK_LEAF, from->times + i * CLOCK_LEAF, LEAF_BYTES);
+    c->lanes = from->lanes;
+    __builtin_memcpy(c->used, from->used, sizeof c->used);
+    __builtin_memcpy(c->stale, from->stale, sizeof c->stale);
+    leaf_changed(c, from->lane / CLOCK_LEAF);
+}
+
+static void copy_snapshot(struct clock *c, const struct clock *from)
+{
+    c->snapshot = from ? from->snapshot : 0;
+    base_share(c->snapshot);
 }
 
 int clock_start(struct clock *c, const struct clock *creator)
@@ -176,20 +200,12 @@ int clock_start(struct clock *c, const struct clock *creator)
     int err = memory_ready(c);
     if (err)
         return err;
-    if (creator) {
-        for (u32 i = next_used(creator, 0); i < LEAVES; i = next_used(creator, i + 1))
-            __builtin_memcpy(c->times + i * CLOCK_LEAF, creator->times + i * CLOCK_LEAF, LEAF_BYTES);
-        c->lanes = creator->lanes;
-        __builtin_memcpy(c->used, creator->used, sizeof c->used);
-        __builtin_memcpy(c->stale, creator->stale, sizeof c->stale);
-        leaf_changed(c, creator->lane / CLOCK_LEAF);
-    }
+    copy_known(c, creator);
     err = lane_begin(c, creator);
-    if (!err && creator && creator->snapshot) {
-        c->snapshot = creator->snapshot;
-        base_share(c->snapshot);
-    }
-    return err;
+    if (err < 0)
+        return err;
+    copy_snapshot(c, creator);
+    return 0;
 }
 
 void clock_end(struct clock *c)
@@ -210,7 +226,67 @@ int clock_forked(struct clock *c)
     __builtin_memset(c->spares, 0, sizeof *c->spares);
     c->snapshot = 0;
     __builtin_memcpy(c->stale, c->used, sizeof c->stale);
-    return lane_begin(c, c);
+    int r = lane_begin(c, c);
+    return r < 0 ? r : 0;
+}
+
+/* ---- twins ---- */
+
+int clock_start_twins(struct clock *c, struct clock *twin, const struct clock *creator, const struct clock *its_twin)
+{
+    int err = memory_ready(c);
+    err = err ? err : memory_ready(twin);
+    if (err)
+        return err;
+    copy_known(c, creator);
+    copy_known(twin, its_twin);
+    err = lane_begin(c, its_twin);
+    if (err < 0)
+        return err;
+    lane_set(twin, c->lane, clock_now(c));
+    if (err == LANE_FORCED)
+        acquire_common(twin);
+    copy_snapshot(c, creator);
+    copy_snapshot(twin, its_twin);
+    return 0;
+}
+
+void clock_end_twin(struct clock *twin)
+{
+    snapshot_drop(twin->spares, twin->snapshot);
+    twin->snapshot = 0;
+    snapshot_give_spares(twin->spares);
+}
+
+void clock_forked_twin(struct clock *twin, const struct clock *c)
+{
+    __builtin_memset(twin->spares, 0, sizeof *twin->spares);
+    twin->snapshot = 0;
+    __builtin_memcpy(twin->stale, twin->used, sizeof twin->stale);
+    clock_join(twin, c);
+    lane_set(twin, c->lane, clock_now(c));
+}
+
+void clock_join(struct clock *c, const struct clock *from)
+{
+    for (u32 i = next_used(from, 0); i < LEAVES; i = next_used(from, i + 1))
+        if (leaf_join(c->times + i * CLOCK_LEAF, from->times + i * CLOCK_LEAF) & NEWS)
+            leaf_changed(c, i);
+    if (c->lanes < from->lanes)
+        c->lanes = from->lanes;
+}
+
+void clock_share(struct clock *twin, const struct clock *c)
+{
+    if (!c->snapshot || !any_stale(twin) || any_stale(c))
+        return;
+    for (u32 i = next_used(c, 0); i < LEAVES; i = next_used(c, i + 1))
+        if (leaf_newer(c->times + i * CLOCK_LEAF, twin->times + i * CLOCK_LEAF) ||
+            leaf_newer(twin->times + i * CLOCK_LEAF, c->times + i * CLOCK_LEAF))
+            return;
+    snapshot_drop(twin->spares, twin->snapshot);
+    __builtin_memset(twin->stale, 0, sizeof twin->stale);
+    copy_snapshot(twin, c);
 }
 
 /* ---- release ---- */

@@ -69,6 +69,19 @@ void clock_end(struct clock *c);
  * As clock_start; after a failure *c must not be used (clock_end neither). */
 int clock_forked(struct clock *c);
 
+/* ---- twins: two clocks of one thread, on one lane, for two orders. What releases leave in the one order never meets what
+ * they leave in the other. Both tick together. ---- */
+/* Both at once; the lane is one whose last owner's end the creator's twin knows, which is to know less than its clock. As
+ * clock_start. clock_end ends `c`; clock_end_twin, before it, the other one. */
+int clock_start_twins(struct clock *c, struct clock *twin, const struct clock *creator, const struct clock *its_twin);
+void clock_end_twin(struct clock *twin);
+/* After clock_forked of c: the twin knows all that c knows. */
+void clock_forked_twin(struct clock *twin, const struct clock *c);
+/* c learns all that its twin knows. */
+void clock_join(struct clock *c, const struct clock *from);
+/* After a release of c: where both know the same, they share the snapshot. Changes only what it costs. */
+void clock_share(struct clock *twin, const struct clock *c);
+
 static inline u64 clock_time(const struct clock *c, u32 lane)
 {
     return c->times[lane];

@@ -147,7 +147,7 @@ struct lock_rec {
     ref_t user_stack;
     u64 user_pc;
     u32 user_number; /* of that thread */
-    u32 reserved;
+    u32 weak;        /* what its process knows of it in the weak order (weak.c); 0: nothing */
 };
 
 /* Condition variable or barrier. */

@@ -1,5 +1,5 @@
 /* Title, why and fix of deadlocks, lock-order cycles and stuck programs; lock misuse is in advice_misuse.c,
- * data races in advice_race.c. Called by
+ * data races in advice_race.c, unprotected data in advice_unprotected.c. Called by
  * collect_finding.c. Takes no locks; allocates with malloc. */
 #include "advice.h"
 
@@ -388,6 +388,8 @@ void advice_write(json_t *finding)
         advice_level(finding, &a);
     else if (label_is(finding, "kind", "data-race"))
         advice_race(finding, &a);
+    else if (label_is(finding, "kind", "unprotected"))
+        advice_unprotected(finding, &a);
     else if (label_is(finding, "kind", "atomicity"))
         advice_lost(finding, &a);
     else

@@ -19,6 +19,7 @@ void advice_order(const json_t *finding, struct advice *a);
 void advice_level(const json_t *finding, struct advice *a);
 void advice_misuse(const json_t *finding, struct advice *a);
 void advice_race(const json_t *finding, struct advice *a);
+void advice_unprotected(const json_t *finding, struct advice *a);
 void advice_lost(const json_t *finding, struct advice *a);
 /* One side of a finding about memory. */
 struct advice_access {

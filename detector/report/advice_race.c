@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "advice.h"
+#include "advice_access.h"
 #include "base/types.h"
 #include "label.h"
 
@@ -48,30 +48,18 @@ size_t advice_accesses(const json_t *finding, struct advice_access out[2])
     return n;
 }
 
-/* What a data race consists of. */
-struct race {
-    const json_t *finding, *memory;
-    struct advice_access a[2]; /* earlier, later; both the same when only one is known */
-    size_t n;
-    bool cxx, same_function, same_line, locked; /* locked: both hold a lock, and that should have been enough */
-    const json_t *hold[2];                      /* the first lock of each side that the other has not; NULL */
-    const json_t *common[2]; /* as held by either side: a lock that both hold, one at least for reading only */
-    const struct advice_access *freed, *plain, *atomic, *writer,
-        *reader; /* the one side that is so; NULL: none or both */
-};
-
 static void put_owned(struct buffer *b, char *label, const char *otherwise)
 {
     buffer_put(b, *label ? label : otherwise);
     free(label);
 }
 
-static void put_memory(struct buffer *b, const struct race *r)
+void race_put_memory(struct buffer *b, const struct race *r)
 {
     put_owned(b, label_memory(r->finding), "memory");
 }
 
-static void put_thread(struct buffer *b, const struct race *r, const struct advice_access *a)
+void race_put_thread(struct buffer *b, const struct race *r, const struct advice_access *a)
 {
     put_owned(b, label_thread(r->finding, label_number(a->event, "thread")), "a thread");
 }
@@ -81,7 +69,7 @@ static void put_place(struct buffer *b, const struct advice_access *a)
     put_owned(b, label_place(a->event), "a place that is no longer known");
 }
 
-static void put_lock(struct buffer *b, const struct race *r, const json_t *held)
+void race_put_lock(struct buffer *b, const struct race *r, const json_t *held)
 {
     put_owned(b, label_lock(r->finding, label_text(held, "class"), label_number(held, "instance")), "a lock");
 }
@@ -131,7 +119,7 @@ static const struct advice_access *only(const struct race *r, bool first, bool s
     return first == second ? NULL : first ? &r->a[0] : &r->a[1];
 }
 
-static void race_of(const json_t *finding, struct race *r)
+void race_of(const json_t *finding, struct race *r)
 {
     *r = (struct race){.finding = finding, .memory = json_object_get(finding, "memory")};
     r->n = advice_accesses(finding, r->a);
@@ -152,7 +140,7 @@ static void race_of(const json_t *finding, struct race *r)
 
 /* ---- title ---- */
 
-static const char *participle(const struct advice_access *a)
+const char *race_participle(const struct advice_access *a)
 {
     static const char *const words[ADVICE_VERBS] = {"read", "written",     "freed",  "allocated",
                                                     "used", "initialised", "closed", "destroyed"};
@@ -162,14 +150,14 @@ static const char *participle(const struct advice_access *a)
 }
 
 /* "in add()", or "by T2 (worker)" */
-static void put_actor(struct buffer *b, const struct race *r, const struct advice_access *a)
+void race_put_actor(struct buffer *b, const struct race *r, const struct advice_access *a)
 {
     char *function = label_function(a->event);
     buffer_put(b, *function ? " in " : " by ");
     if (*function)
         buffer_put(b, function);
     else
-        put_thread(b, r, a);
+        race_put_thread(b, r, a);
     free(function);
 }
 
@@ -181,80 +169,87 @@ static void race_title(const struct race *r, struct buffer *b)
         second = &r->a[0];
     }
     buffer_put(b, "data race: ");
-    put_memory(b, r);
-    buffer_print(b, " is %s", participle(first));
-    if (r->same_function && strcmp(participle(first), participle(second)) == 0) {
-        put_actor(b, r, first);
+    race_put_memory(b, r);
+    buffer_print(b, " is %s", race_participle(first));
+    if (r->same_function && strcmp(race_participle(first), race_participle(second)) == 0) {
+        race_put_actor(b, r, first);
         buffer_put(b, " by two threads, with no order between them");
     } else if (r->same_function) {
-        buffer_print(b, " and %s", participle(second));
-        put_actor(b, r, second);
+        buffer_print(b, " and %s", race_participle(second));
+        race_put_actor(b, r, second);
         buffer_put(b, " by two threads, with no order between them");
     } else {
-        bool same = strcmp(participle(first), participle(second)) == 0;
-        put_actor(b, r, first);
-        buffer_print(b, same ? " and" : " and %s", participle(second));
-        put_actor(b, r, second);
+        bool same = strcmp(race_participle(first), race_participle(second)) == 0;
+        race_put_actor(b, r, first);
+        buffer_print(b, same ? " and" : " and %s", race_participle(second));
+        race_put_actor(b, r, second);
         buffer_put(b, ", with no order between them");
     }
 }
 
 /* ---- why ---- */
 
-static void why_sides(const struct race *r, struct buffer *b)
+static void put_sides(const struct race *r, struct buffer *b)
 {
     static const char *const past[ADVICE_VERBS] = {"read", "wrote",       "freed",  "allocated",
                                                    "used", "initialised", "closed", "destroyed"};
     static const char *const now[ADVICE_VERBS] = {"reads", "writes",      "frees",  "allocates",
                                                   "uses",  "initialises", "closes", "destroys"};
     const struct advice_access *x = &r->a[0], *y = &r->a[1];
-    put_thread(b, r, x);
+    race_put_thread(b, r, x);
     if (r->same_line) {
         buffer_put(b, " and ");
-        put_thread(b, r, y);
+        race_put_thread(b, r, y);
         buffer_put(b, " both run the same line, ");
         put_place(b, y);
         buffer_put(b, ".");
         return;
     }
     buffer_print(b, " %s ", past[x->verb]);
-    put_memory(b, r);
+    race_put_memory(b, r);
     buffer_put(b, " in ");
     put_place(b, x);
     buffer_put(b, "; ");
-    put_thread(b, r, y);
+    race_put_thread(b, r, y);
     buffer_print(b, " %s it in ", now[y->verb]);
     put_place(b, y);
     buffer_put(b, ".");
 }
 
-static void why_locks(const struct race *r, struct buffer *b)
+void race_why_sides(const struct race *r, struct buffer *b)
+{
+    put_sides(r, b);
+    if (b->text)
+        b->text[0] = (char)toupper((unsigned char)b->text[0]); /* "a thread that has ended" */
+}
+
+bool race_why_locks(const struct race *r, struct buffer *b)
 {
     if (r->common[0]) {
         bool both = label_is(r->common[0], "mode", "shared") && label_is(r->common[1], "mode", "shared");
         buffer_put(b, " Both hold ");
-        put_lock(b, r, r->common[0]);
+        race_put_lock(b, r, r->common[0]);
         buffer_put(b, both ? ", but only for reading: readers do not keep each other out."
                            : ", but one of them only for reading.");
     } else if (r->hold[0] && r->hold[1]) {
         buffer_put(b, " The one holds ");
-        put_lock(b, r, r->hold[0]);
+        race_put_lock(b, r, r->hold[0]);
         buffer_put(b, ", the other ");
-        put_lock(b, r, r->hold[1]);
+        race_put_lock(b, r, r->hold[1]);
         buffer_put(b, ": different locks do not keep threads apart.");
     } else if (r->hold[0] || r->hold[1]) {
         int with = r->hold[0] ? 0 : 1;
         buffer_put(b, " ");
-        put_thread(b, r, &r->a[with]);
+        race_put_thread(b, r, &r->a[with]);
         buffer_put(b, " holds ");
-        put_lock(b, r, r->hold[with]);
+        race_put_lock(b, r, r->hold[with]);
         buffer_put(b, ", ");
-        put_thread(b, r, &r->a[!with]);
+        race_put_thread(b, r, &r->a[!with]);
         buffer_put(b, " does not: a lock keeps out only those who take it.");
     } else {
-        buffer_put(b, r->locked ? " Nothing puts" : " No lock is held by both, and nothing else puts");
-        buffer_put(b, " the one before the other: no join, no signal or post, no atomic release and acquire.");
+        return false;
     }
+    return true;
 }
 
 static bool on_anothers_stack(const struct race *r)
@@ -305,20 +300,20 @@ static void fix_lock(const struct race *r, struct buffer *b)
     const json_t *lock = r->hold[with];
     if (r->same_line && !r->hold[!with]) {
         buffer_put(b, "Take ");
-        put_lock(b, r, lock);
+        race_put_lock(b, r, lock);
         buffer_put(b, " on every way to ");
         put_place(b, &r->a[with]);
         buffer_put(b, ": ");
-        put_thread(b, r, &r->a[!with]);
+        race_put_thread(b, r, &r->a[!with]);
         buffer_put(b, " comes there without it.");
         return;
     }
     buffer_put(b, r->hold[!with] ? "Decide on one lock for " : "Take ");
     if (r->hold[!with]) {
-        put_memory(b, r);
+        race_put_memory(b, r);
         buffer_put(b, ": take ");
     }
-    put_lock(b, r, lock);
+    race_put_lock(b, r, lock);
     buffer_put(b, " in ");
     put_place(b, &r->a[!with]);
     buffer_put(b, " too, as ");
@@ -408,7 +403,7 @@ static void fix_lives(const struct race *r, struct buffer *b)
     }
 }
 
-static void race_fix(const struct race *r, struct buffer *b)
+void race_fix(const struct race *r, struct buffer *b)
 {
     if (advice_thing_fix(r->finding, r->a, b))
         return;
@@ -430,7 +425,7 @@ static void race_fix(const struct race *r, struct buffer *b)
                      r->cxx ? "std::atomic" : "_Atomic");
     } else if (r->common[0]) {
         buffer_put(b, "Take ");
-        put_lock(b, r, r->common[0]);
+        race_put_lock(b, r, r->common[0]);
         buffer_put(b, " for writing in ");
         put_place(b, r->writer ? r->writer : &r->a[1]);
         buffer_put(b, r->writer || r->same_line ? "." : " and wherever else it is changed.");
@@ -468,10 +463,11 @@ void advice_race(const json_t *finding, struct advice *a)
         return;
     }
     race_title(&r, &a->title);
-    why_sides(&r, &a->why);
-    if (a->why.text)
-        a->why.text[0] = (char)toupper((unsigned char)a->why.text[0]); /* "a thread that has ended" */
-    why_locks(&r, &a->why);
+    race_why_sides(&r, &a->why);
+    if (!race_why_locks(&r, &a->why)) {
+        buffer_put(&a->why, r.locked ? " Nothing puts" : " No lock is held by both, and nothing else puts");
+        buffer_put(&a->why, " the one before the other: no join, no signal or post, no atomic release and acquire.");
+    }
     why_harm(&r, &a->why);
     race_fix(&r, &a->fix);
 }

@@ -27,7 +27,6 @@ static const char *const verdicts[] = {
 #undef X
 };
 static const char *const words[] = {"proven", "all", "none"};
-static const char *const later[] = {"unprotected"};
 
 static int find(const char *const *names, size_t n, const char *word, size_t length)
 {
@@ -54,10 +53,6 @@ static int unknown(const char *word, size_t n, char *err, size_t errlen)
 {
     const char *best = NULL;
     u32 distance = (u32)(n / 2 + 1 < 4 ? n / 2 + 1 : 4);
-    if (FIND(later, word, n) >= 0) {
-        snprintf(err, errlen, "fail-on: '%.*s' is not part of this version", (int)n, word);
-        return -EINVAL;
-    }
     nearest(words, ARRAY_LEN(words), word, n, &best, &distance);
     nearest(kinds, ARRAY_LEN(kinds), word, n, &best, &distance);
     nearest(rules, ARRAY_LEN(rules), word, n, &best, &distance);

@@ -392,7 +392,7 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     if (f->mem_size || f->kind == FINDING_DATA_RACE) {
         memory = collect_memory(n, f, events, nevents, &owner);
         json_object_set_new(j, "memory", memory);
-        if (f->kind == FINDING_DATA_RACE)
+        if (f->kind == FINDING_DATA_RACE || f->kind == FINDING_UNPROTECTED)
             add_held_locks(n, locks, events, nevents);
     }
     json_object_set_new(j, "events", events_json(n, f, events, nevents, memory, threads));

@@ -11,7 +11,8 @@
 #include "map.h"
 #include "view.h"
 
-static const char *const kind_order[] = {"deadlock", "stuck", "data-race", "atomicity", "lock-order", "lock-misuse"};
+static const char *const kind_order[] = {"deadlock",    "stuck",      "data-race",  "atomicity",
+                                         "unprotected", "lock-order", "lock-misuse"};
 
 int group_verdict_rank(const char *verdict)
 {
@@ -135,8 +136,35 @@ static json_t *finish_entry(struct entry *e)
     return e->finding;
 }
 
+static bool same_memory(const json_t *x, const json_t *y)
+{
+    u64 at = strtoull(label_text(x, "address"), NULL, 16), other = strtoull(label_text(y, "address"), NULL, 16);
+    bool bytes = at < other + (u64)label_number(y, "size") && other < at + (u64)label_number(x, "size");
+    bool variable = *label_text(x, "type") && *label_text(x, "name"); /* else it is named after its allocation */
+    return bytes || (variable && label_is(y, "name", label_text(x, "name")));
+}
+
+/* A data race says more than that there could be one. */
+static void drop_outdone(json_t *findings)
+{
+    for (size_t i = json_array_size(findings); i-- > 0;) {
+        const json_t *one = json_array_get(findings, i), *f;
+        size_t k;
+        bool outdone = false;
+        if (!label_is(one, "kind", "unprotected"))
+            continue;
+        json_array_foreach (findings, k, f) {
+            outdone |= label_is(f, "kind", "data-race") &&
+                       same_memory(json_object_get(one, "memory"), json_object_get(f, "memory"));
+        }
+        if (outdone)
+            json_array_remove(findings, i);
+    }
+}
+
 void group_findings(json_t *findings)
 {
+    drop_outdone(findings);
     size_t i, n = 0;
     json_t *f, *all = json_copy(findings); /* ids point into findings: they stay until the end */
     struct refmap by_bug = {0};

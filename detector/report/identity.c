@@ -250,7 +250,9 @@ void identity_set(json_t *finding)
         add_word(&classes, memory_word(json_object_get(finding, "memory")));
     else
         add_classes(&classes, finding);
-    add_sides(&sides, finding, memory ? 1 : FRAMES_PER_SIDE);
+    /* Which two accesses of unprotected data are met first is chance. */
+    if (strcmp(kind, "unprotected") != 0)
+        add_sides(&sides, finding, memory ? 1 : FRAMES_PER_SIDE);
     h = hash_words(&classes, h);
     h = hash_words(&sides, h);
     snprintf(id, sizeof id, "%016llx", (unsigned long long)h);

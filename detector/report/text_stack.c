@@ -124,7 +124,7 @@ void text_stack(struct text *t, const json_t *stack, unsigned indent)
 /* "2 deadlocks, 1 lock-misuse" of the findings that count, or that do not. */
 static size_t count_kinds(const json_t *findings, bool counting, struct buffer *b)
 {
-    static const char *const kinds[] = {"deadlock", "stuck", "data-race", "atomicity", "lock-order", "lock-misuse"};
+    static const char *const kinds[] = {"deadlock", "stuck", "data-race", "atomicity", "unprotected", "lock-order", "lock-misuse"};
     enum { KINDS = sizeof kinds / sizeof *kinds };
     size_t total = 0, i, k, of_kind[KINDS + 1] = {0};
     const json_t *f;

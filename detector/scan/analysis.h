@@ -90,7 +90,6 @@ struct analysis {
     struct map binary;        /* cells of semaphores that begin with 1 */
     struct map fresh;         /* memo of fresh.c */
     LIST(struct list_u32 *) published;
-    u32 unresolved; /* calls through pointers of which nothing is known */
 };
 
 /* graph.c */

@@ -6,6 +6,8 @@
 #include "whole.h"
 
 #define CONTEXTS_PER_FUNCTION 32
+/* With more, a call through a pointer is a guess. */
+#define SURE_TARGETS 4
 
 static u32 add_context(struct whole *w, struct context c)
 {
@@ -146,6 +148,8 @@ static void add_deed(struct whole *w, struct deed d)
     LIST_ADD(&w->deeds, d);
     if (d.kind == R_CREATE)
         LIST_ADD(&w->created, w->deeds.n - 1);
+    if (d.kind == R_ACQUIRE)
+        LIST_ADD(&w->acquired, w->deeds.n - 1);
 }
 
 static void create(struct whole *w, struct deed d, u32 thread)
@@ -173,6 +177,7 @@ static void do_call(struct whole *w, const struct context *c, u32 number, const 
     next.binding = callee_binding(w, c, d->value);
     next.up = number;
     next.call = d->value;
+    next.guessed = c->guessed || points_call(&w->a->pt, d->value)->targets.n > SURE_TARGETS;
     add_context(w, next);
 }
 

@@ -70,9 +70,9 @@ char *emit_class(struct emit *e, u32 path)
 /* The kind of a lock: from any function that takes it. */
 static const char *lock_kind(struct emit *e, u32 path)
 {
-    for (u32 i = 0; i < e->w->deeds.n; i++) {
-        const struct deed *d = &e->w->deeds.at[i];
-        const struct known *k = d->kind == R_ACQUIRE && LOCK_PATH(d->path) == path ? lock_call(e->w, d) : NULL;
+    for (u32 i = 0; i < e->w->acquired.n; i++) {
+        const struct deed *d = &e->w->deeds.at[e->w->acquired.at[i]];
+        const struct known *k = LOCK_PATH(d->path) == path ? lock_call(e->w, d) : NULL;
         if (k && k->op != K_WAIT)
             return lock_kinds[k->kind];
     }
@@ -366,6 +366,13 @@ json_t *emit_document(struct scan *s, json_t *units, double seconds)
     json_t *run = json_pack("{s:[s,s],s:i,s:i,s:i,s:f,s:b,s:o}", "command", "scan", e.module, "threads",
                             (int)s->whole.roots.n, "functions", (int)s->program.functions.n, "lines",
                             (int)s->program.lines, "duration_s", seconds, "library", s->whole.library, "units", units);
+    u32 unresolved = 0;
+    for (u32 i = 0; i < s->analysis.pt.calls.n; i++) {
+        const struct call *c = &s->analysis.pt.calls.at[i];
+        bool pointer = s->program.values.at[s->program.values.at[c->value].a].op != V_FUNCTION;
+        unresolved += pointer && !c->known && !c->targets.n;
+    }
+    set(run, "unresolved_calls", json_integer(unresolved));
     json_t *d = json_pack("{s:s,s:{s:s,s:s},s:o}", "schema", "snarl/1", "tool", "name", "snarl", "version",
                           SNARL_VERSION, "run", run);
     set(d, "findings", findings_json(&e, &s->findings));

@@ -302,6 +302,22 @@ static u32 result_path(struct flow *f)
                                                                                                               : 0;
 }
 
+/* Whether it is new memory that is known to nobody at any return. */
+static bool is_fresh_result(struct flow *f, u32 path)
+{
+    const struct program *p = f->a->p;
+    struct path q = *path_at(&f->a->ps, path);
+    if (q.kind != P_HEAP)
+        return false;
+    for (u32 b = 0; b < f->f->nblocks; b++) {
+        const struct block *block = &p->blocks.at[f->f->block + b];
+        u32 last = block->ncode ? p->code.at[block->code + block->ncode - 1] : NONE;
+        if (last != NONE && p->values.at[last].op == V_RET && !fresh_at(f->a, q.a, last))
+            return false;
+    }
+    return true;
+}
+
 void flow_function(struct analysis *a, u32 function)
 {
     struct flow f = {.a = a, .f = &a->p->functions.at[function], .sum = &a->summary[function]};
@@ -322,6 +338,7 @@ void flow_function(struct analysis *a, u32 function)
     map_free(&f.sum->index);
     f.sum->known = true;
     a->ps.result[function] = result_path(&f);
+    a->ps.fresh_result[function] = is_fresh_result(&f, a->ps.result[function]);
     for (u32 i = 0; i < f.f->nblocks; i++)
         free(f.in[i].at);
     free(f.in);

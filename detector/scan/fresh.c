@@ -158,7 +158,7 @@ bool fresh_at(struct analysis *a, u32 base, u32 instruction)
         u64 list = (u64)base << 32 | (UINT32_MAX - 1);
         u32 *at = map_get(&a->fresh, list);
         if (!at) {
-            struct list_u32 *found = store_alloc(sizeof *found);
+            struct list_u32 *found = store_alloc(sizeof(struct list_u32));
             publishes(a, base, found, 0);
             LIST_ADD(&a->published, found);
             at = map_put(&a->fresh, list);

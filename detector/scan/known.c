@@ -162,7 +162,7 @@ int known_read(const char *path, char *err, size_t errlen)
 
 const struct known **known_table(const struct program *p)
 {
-    const struct known **by_function = store_alloc((p->functions.n + 1) * sizeof *by_function);
+    const struct known **by_function = store_alloc((p->functions.n + 1) * sizeof(void *));
     known_find("");
     for (u32 i = 0; i < p->functions.n; i++) {
         const struct known *k = known_find(text_of(p, p->functions.at[i].name));

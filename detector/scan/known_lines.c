@@ -1,13 +1,12 @@
 /* The built-in model: functions of the C library and of common libraries, in the form that known.c reads. Data only. */
 #include "known.h"
 
-#define THREAD_FAMILY(prefix, kind)                                                                                    \
-    prefix "_lock lock kind=" kind, prefix "_trylock trylock kind=" kind, prefix "_unlock unlock kind=" kind
-
 extern const char *const known_lines[];
 const char *const known_lines[] = {
     /* POSIX */
-    THREAD_FAMILY("pthread_mutex", "mutex"),
+    "pthread_mutex_lock lock kind=mutex",
+    "pthread_mutex_trylock trylock kind=mutex",
+    "pthread_mutex_unlock unlock kind=mutex",
     "pthread_mutex_timedlock trylock kind=mutex timed",
     "pthread_mutex_clocklock trylock kind=mutex timed",
     "pthread_mutex_init init other=1 kind=mutex",
@@ -22,7 +21,9 @@ const char *const known_lines[] = {
     "pthread_rwlock_unlock unlock kind=rwlock",
     "pthread_rwlock_init init kind=rwlock",
     "pthread_rwlock_destroy destroy kind=rwlock",
-    THREAD_FAMILY("pthread_spin", "spin"),
+    "pthread_spin_lock lock kind=spin",
+    "pthread_spin_trylock trylock kind=spin",
+    "pthread_spin_unlock unlock kind=spin",
     "pthread_spin_init init kind=spin",
     "pthread_spin_destroy destroy kind=spin",
     "pthread_cond_wait wait other=1",
@@ -151,7 +152,9 @@ const char *const known_lines[] = {
     "snarl_annotate_lock_destroyed destroy kind=custom",
     "snarl_annotate_intended_race intended-race",
     /* GLib */
-    THREAD_FAMILY("g_mutex", "mutex"),
+    "g_mutex_lock lock kind=mutex",
+    "g_mutex_trylock trylock kind=mutex",
+    "g_mutex_unlock unlock kind=mutex",
     "g_rec_mutex_lock lock kind=mutex recursive",
     "g_rec_mutex_unlock unlock kind=mutex",
     "g_rw_lock_reader_lock lock kind=rwlock shared",

@@ -148,6 +148,8 @@ static void number(struct reader *r, LLVMValueRef i)
 
 static u32 arguments(struct reader *r, const u32 *values, u32 n)
 {
+    if (!n)
+        return r->p->args.n;
     LIST_RESERVE(&r->p->args, n);
     memcpy(r->p->args.at + r->p->args.n, values, n * sizeof *values);
     r->p->args.n += n;

@@ -20,7 +20,7 @@ LLVMMetadataRef debug_operand(struct reader *r, LLVMMetadataRef node, unsigned i
     if (i >= n)
         return NULL;
     if (n > ARRAY_LEN(local))
-        operands = store_alloc(n * sizeof *operands);
+        operands = store_alloc(n * sizeof(void *));
     LLVMGetMDNodeOperands(value, operands);
     LLVMValueRef found = operands[i];
     return found ? LLVMValueAsMetadata(found) : NULL;
@@ -108,7 +108,7 @@ static void add_fields(struct reader *r, u32 type, LLVMMetadataRef elements)
 {
     LLVMValueRef value = LLVMMetadataAsValue(r->context, elements);
     unsigned n = LLVMIsAMDNode(value) ? LLVMGetMDNodeNumOperands(value) : 0;
-    LLVMValueRef *operands = store_alloc(n * sizeof *operands);
+    LLVMValueRef *operands = store_alloc(n * sizeof(void *));
     LIST(struct field) found = {0};
     if (n)
         LLVMGetMDNodeOperands(value, operands);
@@ -224,7 +224,9 @@ u32 debug_structure(struct reader *r, LLVMTypeRef type)
         return *known - 1;
     const char *name = LLVMGetTypeKind(type) == LLVMStructTypeKind ? LLVMGetStructName(type) : NULL;
     u32 found = 0;
-    if (name) {
+    if (name && (strncmp(name, "struct.anon", 11) == 0 || strncmp(name, "union.anon", 10) == 0)) {
+        found = new_type(r, T_STRUCT, 0, 0); /* one of its own: names say nothing here */
+    } else if (name) {
         u32 text = plain_name(r, name), *named = map_put(&r->named, text);
         if (!*named)
             *named = new_type(r, T_STRUCT, text, 0) + 1;

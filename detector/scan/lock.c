@@ -82,14 +82,15 @@ u32 lock_taken_at(const struct whole *w, u32 deed, u32 element)
     const struct deed *holder = &w->deeds.at[deed];
     u32 found = NONE;
     int best = 0;
-    for (u32 i = 0; i < w->deeds.n && best < 5; i++) {
-        const struct deed *d = &w->deeds.at[i];
-        if (d->kind != R_ACQUIRE || d->path != element || i == deed || (d->flags & R_AFTER_WAIT))
+    for (u32 i = 0; i < w->acquired.n && best < 5; i++) {
+        u32 number = w->acquired.at[i];
+        const struct deed *d = &w->deeds.at[number];
+        if (d->path != element || number == deed || (d->flags & R_AFTER_WAIT))
             continue;
         int score = explains(w, d, holder);
         if (score > best) {
             best = score;
-            found = i;
+            found = number;
         }
     }
     return found;

@@ -14,7 +14,8 @@ static void tell(struct misuse *m, const char *rule, u32 deed, u32 lock, u32 hel
     if (*known)
         return;
     *known = 1;
-    struct found out = {.kind = FOUND_MISUSE, .rule = rule, .path = lock, .score = score};
+    bool guessed = m->f->w->contexts.at[d->context].guessed;
+    struct found out = {.kind = FOUND_MISUSE, .rule = rule, .path = lock, .score = guessed ? score - 6 : score};
     LIST_ADD(&out.side, (struct side){deed, held});
     LIST_ADD(&m->f->at, out);
 }
@@ -198,10 +199,10 @@ static bool callers_release(struct analysis *a, u32 function, u32 lock, int dept
 /* A deed to show: the one that leaves with the lock, or any in the function that holds it. */
 static u32 leaving(struct whole *w, u32 function, u32 element)
 {
-    for (u32 i = 0; i < w->deeds.n; i++) {
-        const struct deed *d = &w->deeds.at[i];
-        if (d->kind == R_ACQUIRE && w->a->p->values.at[d->value].function == function && d->path == element)
-            return i;
+    for (u32 i = 0; i < w->acquired.n; i++) {
+        const struct deed *d = &w->deeds.at[w->acquired.at[i]];
+        if (w->a->p->values.at[d->value].function == function && d->path == element)
+            return w->acquired.at[i];
     }
     return NONE;
 }

@@ -122,7 +122,10 @@ static void report(struct orders *o, u32 n)
     u32 score = 20;
     for (u32 i = 0; i < n; i++) {
         h += hash_mix64(o->edges.at[o->way[i]].from + 1);
-        score -= o->edges.at[o->way[i]].sure ? 0 : 3;
+        u32 less = o->edges.at[o->way[i]].sure ? 0 : 3;
+        const struct deed *d = &o->f->w->deeds.at[o->edges.at[o->way[i]].deed];
+        less += o->f->w->contexts.at[d->context].guessed ? 3 : 0;
+        score = score > less ? score - less : 1;
     }
     u32 *known = map_put(&o->cycles, h >> 1);
     struct found out = {.kind = FOUND_ORDER, .score = score};

@@ -11,6 +11,7 @@ void paths_begin(struct paths *ps, struct points *pt)
     LIST_ADD(&ps->binding, (struct binding){0});
     ps->of_value = store_alloc((pt->p->values.n + 1) * sizeof *ps->of_value);
     ps->result = store_alloc((pt->p->functions.n + 1) * sizeof *ps->result);
+    ps->fresh_result = store_alloc(pt->p->functions.n + 1);
 }
 
 static u32 make(struct paths *ps, struct path q)
@@ -86,13 +87,21 @@ u32 path_again(struct paths *ps, u32 base)
     return make(ps, (struct path){.kind = P_AGAIN, .base = base});
 }
 
+/* A call through a pointer that reaches nothing returns nothing. */
+static bool returns_nothing(const struct paths *ps, u32 value)
+{
+    const struct value *v = &ps->p->values.at[value];
+    const struct call *c = v->op == V_CALL ? points_call(ps->pt, value) : NULL;
+    return c && !c->known && !c->targets.n && ps->p->values.at[v->a].op != V_FUNCTION;
+}
+
 /* The one path that all of a choice's pointers have; those that are null do not count. */
 static u32 common_path(struct paths *ps, u32 value, const u32 *from, u32 n, u32 stride)
 {
     u32 only = 0;
     for (u32 i = 0; i < n; i += stride) {
         const struct value *v = &ps->p->values.at[from[i]];
-        if (from[i] == value || (v->op == V_CONST && value_number(v) == 0))
+        if (from[i] == value || (v->op == V_CONST && value_number(v) == 0) || returns_nothing(ps, from[i]))
             continue;
         if (v->op == V_PHI || v->op == V_SELECT)
             return 0;
@@ -119,6 +128,8 @@ static u32 path_of_call(struct paths *ps, u32 value, bool *early)
     if (c->targets.n != 1 || c->known)
         return 0;
     u32 result = ps->result[c->targets.at[0]];
+    if (ps->fresh_result[c->targets.at[0]])
+        return path_root(ps, P_HEAP, value); /* each time another */
     *early = !result;
     return result ? path_bind(ps, result, binding_of_call(ps, value, NULL)) : 0;
 }
@@ -286,7 +297,8 @@ static void resolve(struct paths *ps, u32 path, struct list_u32 *out)
         break;
     case P_FIELD:
         for (u32 i = 0; i < base.n; i++) {
-            u32 moved = points_shift(ps->pt, base.at[i], q.offset);
+            const struct step step = {q.offset, 0, q.type, q.within};
+            u32 moved = points_step(ps->pt, base.at[i], &step);
             if (moved != NONE && moved != CELL_ANY)
                 LIST_ADD(out, moved);
         }

@@ -48,7 +48,8 @@ struct paths {
         u32 n;
     })
     binding;
-    u32 *result; /* by function: the path it returns, 0 when there is not one; set as functions are done */
+    u32 *result;        /* by function: the path it returns, 0 when there is not one; set as functions are done */
+    bool *fresh_result; /* by function: that is new memory which nobody else knows */
 };
 
 void paths_begin(struct paths *ps, struct points *pt);

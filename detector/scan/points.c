@@ -16,7 +16,7 @@
 #define CELLS_PER_UNSIZED 48
 /* Pointers with more targets say nothing: they become "anything", but for the functions among them. What is reached through
  * them is known by its type only, and counts less. */
-#define TOP_LIMIT 256
+#define TOP_LIMIT 128
 
 u32 solver_find(struct solver *s, u32 node)
 {
@@ -28,7 +28,7 @@ u32 solver_find(struct solver *s, u32 node)
     return node;
 }
 
-static u32 new_node(struct solver *s)
+u32 solver_new_node(struct solver *s)
 {
     LIST_ADD(&s->nodes, (struct node){.same = s->nodes.n});
     return s->nodes.n - 1;
@@ -61,7 +61,7 @@ u32 solver_cell(struct points *pt, u32 object, u32 offset)
         offset = 0;
     u32 *known = map_put(&pt->cell_index, (u64)object << 32 | offset);
     if (!*known) {
-        u32 node = new_node(pt->solver);
+        u32 node = solver_new_node(pt->solver);
         *known = pt->cells.n + 1;
         LIST_ADD(&o->cells, pt->cells.n);
         LIST_ADD(&pt->cells, (struct cell){object, offset, node});
@@ -92,7 +92,7 @@ u32 solver_node(struct points *pt, u32 value)
     struct solver *s = pt->solver;
     if (s->of_value[value])
         return solver_find(s, s->of_value[value] - 1);
-    u32 node = new_node(s);
+    u32 node = solver_new_node(s);
     s->of_value[value] = node + 1;
     solver_seed(pt, value, node);
     return solver_find(s, node);
@@ -126,8 +126,10 @@ static void settle(struct points *pt, u32 node)
     s->nodes.at[node].top = true;
 }
 
-static void pass_on(struct points *pt, const struct cellset *news, u32 to, int32_t offset)
+static void pass_on(struct points *pt, const struct cellset *news, const struct copy *c)
 {
+    const u32 to = c->to;
+    const struct step step = {c->offset, 0, c->type, c->within};
     struct solver *s = pt->solver;
     if (s->nodes.at[to].top) {
         struct cellset functions = {0};
@@ -137,37 +139,44 @@ static void pass_on(struct points *pt, const struct cellset *news, u32 to, int32
         cellset_free(&functions);
         return;
     }
-    if (!offset) {
+    if (!c->offset) {
         if (cellset_join(&s->nodes.at[to].all, news))
             solver_queue(s, to);
         return;
     }
     CELLSET_EACH(news, cell)
     {
-        u32 moved = points_shift(pt, cell, offset);
+        u32 moved = points_step(pt, cell, &step);
         if (moved != NONE)
             solver_add(pt, to, moved);
     }
 }
 
-void solver_copy(struct points *pt, u32 from, u32 to, int32_t offset)
+void solver_step(struct points *pt, u32 from, u32 to, const struct step *step)
 {
     struct solver *s = pt->solver;
     from = solver_find(s, from);
     to = solver_find(s, to);
-    if (from == to && !offset)
+    struct copy c = {to, step->offset, step->type, step->within};
+    if (from == to && !c.offset)
         return;
-    u32 *known = map_put(&s->copies, hash_combine(hash_combine(from, to), (u32)offset) >> 1);
+    u64 h = hash_combine(hash_combine(from, to), (u32)c.offset);
+    u32 *known = map_put(&s->copies, (c.offset ? hash_combine(h, hash_combine(c.type, c.within)) : h) >> 1);
     if (*known)
         return;
     *known = 1;
-    LIST_ADD(&s->nodes.at[from].copy, (struct copy){to, offset});
+    LIST_ADD(&s->nodes.at[from].copy, c);
     if (s->nodes.at[from].done.n) { /* what is not done yet goes with the rest */
         struct cellset news = {0};
         cellset_join(&news, &s->nodes.at[from].done);
-        pass_on(pt, &news, to, offset);
+        pass_on(pt, &news, &c);
         cellset_free(&news);
     }
+}
+
+void solver_copy(struct points *pt, u32 from, u32 to, int32_t offset)
+{
+    solver_step(pt, from, to, &(struct step){.offset = offset});
 }
 
 void solver_load(struct points *pt, u32 pointer, u32 to)
@@ -203,10 +212,9 @@ static void visit(struct points *pt, u32 node)
     cellset_join(&s->nodes.at[node].done, &news);
     for (u32 i = 0; i < s->nodes.at[node].copy.n; i++) {
         struct copy c = s->nodes.at[node].copy.at[i];
-        u32 to = solver_find(s, c.to);
-        if (to == node && !c.offset)
-            continue;
-        pass_on(pt, &news, to, c.offset);
+        c.to = solver_find(s, c.to);
+        if (c.to != node || c.offset)
+            pass_on(pt, &news, &c);
     }
     for (u32 i = 0; i < s->nodes.at[node].load.n; i++)
         CELLSET_EACH(&news, cell) solver_copy(pt, pt->cells.at[cell].node, s->nodes.at[node].load.at[i], 0);
@@ -280,6 +288,8 @@ void points_solve(struct points *pt, const struct program *p, const struct known
     solver_add(pt, pt->cells.at[CELL_ANY].node, CELL_ANY); /* anything points to anything */
     solver_constraints(pt);
     run(pt);
+    if (fields_fall_back(pt))
+        run(pt);
 }
 
 static void list_of(struct points *pt, u32 node, struct list_u32 *out)

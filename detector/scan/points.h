@@ -59,6 +59,8 @@ void points_of_cell(struct points *pt, u32 cell, struct list_u32 *out);
 void points_of_cells(struct points *pt, const struct list_u32 *cells, struct list_u32 *out);
 /* The cell `offset` further on, NONE when that is outside of the object. */
 u32 points_shift(struct points *pt, u32 cell, int32_t offset);
+/* The same for a step into a structure: NONE, too, when the object is known to be of another type. */
+u32 points_step(struct points *pt, u32 cell, const struct step *s);
 u32 points_cell_of_global(struct points *pt, u32 global);
 /* Whether the cell stands for several elements of an array. */
 bool points_in_array(const struct points *pt, u32 cell);

@@ -26,7 +26,7 @@ void solver_seed(struct points *pt, u32 value, u32 node)
         solver_add(pt, node, solver_cell(pt, object, 0));
         break;
     case V_FIELD:
-        solver_copy(pt, solver_node(pt, v->a), node, pt->p->steps.at[v->b].offset);
+        solver_step(pt, solver_node(pt, v->a), node, &pt->p->steps.at[v->b]);
         break;
     case V_INDEX:
         solver_copy(pt, solver_node(pt, v->a), node, 0);
@@ -111,15 +111,21 @@ void solver_bind_cell(struct points *pt, u32 call, u32 cell)
         bind_known(pt, call, pt->known[o->of]);
 }
 
-static void call_through(struct points *pt, u32 number, u32 pointer)
+void solver_call(struct points *pt, u32 number, u32 node)
 {
-    u32 node = solver_node(pt, pointer);
+    node = solver_find(pt->solver, node);
     LIST_ADD(&pt->solver->nodes.at[node].call, number);
     struct cellset done = {0};
     cellset_join(&done, &pt->solver->nodes.at[node].done);
     struct cellset *set = &done;
     CELLSET_EACH(set, cell) solver_bind_cell(pt, number, cell);
     cellset_free(&done);
+}
+
+static void call_through(struct points *pt, u32 number, u32 pointer)
+{
+    u32 field = fields_called(pt, pointer);
+    solver_call(pt, number, field != NONE && !pt->calls.at[number].known ? field : solver_node(pt, pointer));
 }
 
 static void new_memory(struct points *pt, u32 value)
@@ -211,6 +217,7 @@ static void constrain(struct points *pt, u32 value)
     case V_RMW:
         if (v->flags & F_POINTER) {
             solver_store(pt, solver_node(pt, v->a), solver_node(pt, v->b));
+            fields_store(pt, v->a, v->b);
             if (v->op == V_RMW)
                 solver_load(pt, solver_node(pt, v->a), solver_node(pt, value));
         }
@@ -256,14 +263,28 @@ static int fresh(const struct points *pt, u32 value, int depth)
     }
 }
 
-/* Whether the function keeps pointers in memory, or anywhere: then its results must not be told apart by their caller. */
+/* Whether a call hands new memory on to a function of the program. */
+static bool hands_on(const struct points *pt, const struct value *v)
+{
+    const struct value *callee = value_at(pt, v->a);
+    if (callee->op == V_FUNCTION && !has_body(pt, callee->a))
+        return false;
+    for (u32 i = 0; i < v->c; i++)
+        if (fresh(pt, pt->p->args.at[v->b + i], 0) == 2)
+            return true;
+    return false;
+}
+
+/* Whether the function keeps pointers in memory, or may let others do so: then its results must not be told apart by their
+ * caller. */
 static bool keeps_pointers(const struct points *pt, const struct function *f)
 {
     for (u32 i = 0; i < f->nvalues; i++) {
         const struct value *v = value_at(pt, f->value + i);
-        if ((v->op == V_STORE || v->op == V_RMW) && (v->flags & F_POINTER))
+        bool null = v->op == V_STORE && value_at(pt, v->b)->op == V_CONST;
+        if ((v->op == V_STORE || v->op == V_RMW) && (v->flags & F_POINTER) && !null)
             return true;
-        if (v->op == V_COPY && v->b != NONE)
+        if ((v->op == V_COPY && v->b != NONE) || (v->op == V_CALL && hands_on(pt, v)))
             return true;
     }
     return false;
@@ -302,10 +323,13 @@ void solver_constraints(struct points *pt)
 {
     const struct program *p = pt->p;
     find_allocators(pt);
+    points_types(pt);
+    fields_find(pt);
     for (u32 g = 0; g < p->globals.n; g++) {
         points_cell_of_global(pt, g); /* those that no pointer reaches, too */
         for (u32 i = 0; i < p->globals.at[g].ninit; i++) {
             const struct init *init = &p->inits.at[p->globals.at[g].init + i];
+            fields_init(pt, &p->globals.at[g], init);
             u32 object = solver_object(pt, OBJ_GLOBAL, g, p->globals.at[g].size), target;
             u32 cell = solver_cell(pt, object, init->offset);
             if (init->function != NONE)

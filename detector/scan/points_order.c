@@ -19,7 +19,8 @@ static void compact(struct solver *s)
         if (x->same != i)
             continue;
         for (u32 k = 0; k < x->copy.n; k++) {
-            struct copy c = {solver_find(s, x->copy.at[k].to), x->copy.at[k].offset};
+            struct copy c = x->copy.at[k];
+            c.to = solver_find(s, c.to);
             if (!c.offset && (c.to == i || last[c.to] == i + 1))
                 continue;
             if (!c.offset)

@@ -177,6 +177,7 @@ static void unite(json_t *all, json_t *d)
     add_number(run, more, "threads");
     add_number(run, more, "functions");
     add_number(run, more, "lines");
+    add_number(run, more, "unresolved_calls");
     json_array_append(programs, json_array_get(json_object_get(more, "command"), 1));
 }
 

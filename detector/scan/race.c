@@ -40,23 +40,32 @@ static bool interesting(const struct whole *w, u32 cell)
 
 typedef LIST(struct use) use_list;
 
-/* An access to a whole object touches all its fields. */
+/* How many bytes an access of memory as a whole touches; 1 when that is not known. */
+static u32 length_of(const struct whole *w, const struct deed *d)
+{
+    const struct program *p = w->a->p;
+    const struct value *v = &p->values.at[d->value];
+    const struct value *length = (d->flags & R_WHOLE) && v->op == V_COPY && v->c != NONE ? &p->values.at[v->c] : NULL;
+    int64_t n = length && length->op == V_CONST ? value_number(length) : 1;
+    return n > 0 && n < 1 << 24 ? (u32)n : 1;
+}
+
 static void add_uses(struct whole *w, use_list *uses, u32 deed)
 {
     const struct deed *d = &w->deeds.at[deed];
     const struct list_u32 *cells = path_cells(&w->a->ps, d->path);
+    u32 length = length_of(w, d);
     for (u32 i = 0; i < cells->n; i++) {
         const struct cell *c = &w->a->pt.cells.at[cells->at[i]];
         const struct object *o = &w->a->pt.objects.at[c->object];
         if (!interesting(w, cells->at[i]))
             continue;
-        if (!(d->flags & R_WHOLE)) {
-            LIST_ADD(uses, (struct use){cells->at[i], deed});
-            continue;
-        }
-        for (u32 k = 0; k < o->cells.n; k++)
-            if (w->a->pt.cells.at[o->cells.at[k]].offset >= c->offset)
+        LIST_ADD(uses, (struct use){cells->at[i], deed});
+        for (u32 k = 0; length > 1 && k < o->cells.n; k++) { /* all its fields */
+            u32 offset = w->a->pt.cells.at[o->cells.at[k]].offset;
+            if (offset > c->offset && offset - c->offset < length)
                 LIST_ADD(uses, (struct use){o->cells.at[k], deed});
+        }
     }
 }
 
@@ -155,6 +164,7 @@ static u32 score_of(struct whole *w, const struct deed *x, const struct deed *y)
     score += x->flags & y->flags & R_WRITE ? 1 : 0;
     score -= (x->flags | y->flags) & R_ATOMIC ? 2 : 0;
     score -= w->contexts.at[x->context].merged || w->contexts.at[y->context].merged ? 3 : 0;
+    score -= w->contexts.at[x->context].guessed || w->contexts.at[y->context].guessed ? 6 : 0;
     return score;
 }
 

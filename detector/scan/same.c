@@ -38,20 +38,64 @@ static u64 common_way(const struct paths *ps, u32 data, u32 lock)
     }
 }
 
-/* One thread runs while its creator keeps a lock for it; the other holds that lock itself, and is not of that family. */
-static bool kept_apart(struct whole *w, const struct deed *x, const struct deed *y)
+/* An element of an array: which array, which element (a path, or the number of a constant one), and the offset in it. */
+struct slot {
+    u32 array, index, offset;
+    bool constant;
+};
+
+static bool slot_of(const struct paths *ps, u32 path, struct slot *out)
+{
+    const struct path *q = path_at(ps, path), *base = path_at(ps, q->base);
+    if (q->kind == P_INDEX)
+        *out = (struct slot){q->base, q->a, 0, false};
+    else if (q->kind == P_FIELD && base->kind == P_INDEX && !q->element)
+        *out = (struct slot){base->base, base->a, (u32)q->offset, false};
+    else if (q->kind == P_FIELD && q->element)
+        *out = (struct slot){q->base, q->element, (u32)q->offset, true};
+    else
+        return false;
+    return out->index != 0;
+}
+
+/* locks[n] for rows[n]: the arrays, when lock and data stand at one index, and the steps from there to the data. 0 when they
+ * do not. */
+static u64 parallel_way(const struct paths *ps, u32 data, u32 lock)
+{
+    struct slot l, d;
+    u64 h = 2;
+    if (!slot_of(ps, lock, &l))
+        return 0;
+    for (u32 at = data; !P_IS_ROOT(path_at(ps, at)->kind); at = path_at(ps, at)->base) {
+        const struct path *q = path_at(ps, at);
+        if (slot_of(ps, at, &d) && d.index == l.index && d.constant == l.constant)
+            return hash_combine(hash_combine(h, hash_combine(l.array, l.offset)), hash_combine(d.array, d.offset));
+        h = hash_combine(h, hash_combine(q->kind, (u32)q->offset));
+    }
+    return 0;
+}
+
+/* Whether a lock of the one set surely is a lock of the other, and not both for reading. */
+static bool share_lock(struct whole *w, u32 one, u32 other)
 {
     const struct sets *sets = &w->a->sets;
-    const struct root *r = &w->roots.at[x->root];
-    if (!r->under || y->root == r->parent || y->root == x->root)
-        return false;
-    for (u32 i = 0, n = sets_count(sets, r->under); i < n; i++)
-        for (u32 k = 0, m = sets_count(sets, y->must); k < m; k++) {
-            u32 a = sets_item(sets, r->under, i), b = sets_item(sets, y->must, k);
+    for (u32 i = 0, n = sets_count(sets, one); i < n; i++)
+        for (u32 k = 0, m = sets_count(sets, other); k < m; k++) {
+            u32 a = sets_item(sets, one, i), b = sets_item(sets, other, k);
             if (!(LOCK_SHARED(a) && LOCK_SHARED(b)) && same_lock(w, LOCK_PATH(a), LOCK_PATH(b)))
                 return true;
         }
     return false;
+}
+
+/* One thread runs while another keeps a lock for it; the other holds that lock itself, and is not the one who keeps it. */
+static bool kept_apart(struct whole *w, const struct deed *x, const struct deed *y)
+{
+    const struct root *r = &w->roots.at[x->root], *s = &w->roots.at[y->root];
+    if (!r->under || y->root == x->root || y->root == r->holder)
+        return false;
+    return share_lock(w, r->under, y->must) ||
+           (s->under && s->holder != r->holder && share_lock(w, r->under, s->under));
 }
 
 bool same_guard(struct whole *w, const struct deed *x, const struct deed *y)
@@ -69,6 +113,9 @@ bool same_guard(struct whole *w, const struct deed *x, const struct deed *y)
                 return true;
             u64 way = common_way(ps, x->path, LOCK_PATH(a));
             if (way && way == common_way(ps, y->path, LOCK_PATH(b)) && path_meets(ps, LOCK_PATH(a), LOCK_PATH(b)))
+                return true;
+            way = parallel_way(ps, x->path, LOCK_PATH(a));
+            if (way && way == parallel_way(ps, y->path, LOCK_PATH(b)))
                 return true;
         }
     return false;

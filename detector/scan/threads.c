@@ -149,12 +149,14 @@ static void find_under(struct whole *w)
             if (d->path != r)
                 continue;
             root->under = first ? d->must : sets_common(sets, root->under, d->must);
+            root->holder = d->root;
             first = false;
         }
     }
     for (u32 i = 0; i < w->deeds.n; i++) {
         const struct deed *d = &w->deeds.at[i];
-        if (d->kind != R_RELEASE && d->kind != R_WAIT && d->kind != R_LEAVE)
+        bool end = d->kind == R_LEAVE && w->roots.at[d->root].thread != NONE; /* main's is that of all */
+        if (d->kind != R_RELEASE && d->kind != R_WAIT && !end)
             continue;
         for (u32 r = 0; r < w->roots.n; r++) {
             struct root *root = &w->roots.at[r];
@@ -162,9 +164,27 @@ static void find_under(struct whole *w)
             bool there = n && (r == d->root || d->root == root->parent) && any_leads(w, d->live, r);
             for (u32 k = 0; there && k < n; k++) {
                 u32 held = sets_item(sets, set, k);
-                if (d->kind == R_LEAVE || path_meets(&w->a->ps, LOCK_PATH(held), LOCK_PATH(d->path)))
+                if (end || path_meets(&w->a->ps, LOCK_PATH(held), LOCK_PATH(d->path)))
                     root->under = sets_drop(sets, root->under, held);
             }
+        }
+    }
+}
+
+/* One that has ended when its creator ends runs under what its creator runs under. */
+static void inherit_under(struct whole *w)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (u32 i = 0; i < w->created.n; i++) {
+            const struct deed *d = &w->deeds.at[w->created.at[i]];
+            const struct root *by = &w->roots.at[d->root];
+            struct root *made = &w->roots.at[d->path];
+            if (d->root == d->path || !by->under || made->under || *cell(w, w->leaves, d->root, d->path))
+                continue;
+            made->under = by->under;
+            made->holder = by->holder;
+            again = true;
         }
     }
 }
@@ -187,6 +207,7 @@ void threads_relate(struct whole *w)
     find_left_behind(w);
     find_concurrent(w);
     find_under(w);
+    inherit_under(w);
 }
 
 bool threads_meet(const struct whole *w, const struct deed *x, const struct deed *y)

@@ -12,7 +12,8 @@ struct root {
     u32 parent;    /* root of the first creation */
     u32 context;   /* its first */
     bool many;     /* more than one at a time */
-    u32 under;     /* locks that its creator holds from before it is created until it has ended */
+    u32 under;     /* locks that `holder` holds from before it is created until it has ended */
+    u32 holder;    /* root: its creator, or whose lock its creator runs under */
     bool distinct; /* each of them is given memory, or a number, of its own */
 };
 
@@ -20,6 +21,7 @@ struct context {
     u32 function, root, must, may, live, joined, binding;
     u32 up, call; /* the context that calls it, and where; NONE at a thread's start */
     bool merged;  /* one of many that became one */
+    bool guessed; /* a call on the way goes through a pointer that may reach many functions */
 };
 
 /* A record, seen from the whole program. */
@@ -39,6 +41,7 @@ struct whole {
     struct map lock_index;
     struct list_u32 lock_paths;        /* by lock node: a path of it */
     struct list_u32 created;           /* deeds of kind R_CREATE; path: root */
+    struct list_u32 acquired;          /* deeds of kind R_ACQUIRE */
     bool library;                      /* no main: every function that nobody calls is an entry */
     u8 *related, *concurrent, *leaves; /* roots x roots; see threads.c */
 };

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-ROOT, AFTER = "rewrite_slow", {"accesses_flush_slow", "signals_came"}
+ROOT, AFTER = "rewrite_slow", {"accesses_flush_slow", "epoch_relation_slow", "signals_came"}
 
 
 def functions(library):

@@ -38,7 +38,7 @@ import sys
 import tempfile
 import time
 
-KINDS = {"deadlock", "lock-order", "lock-misuse", "stuck", "data-race", "atomicity"}
+KINDS = {"deadlock", "lock-order", "lock-misuse", "stuck", "data-race", "atomicity", "unprotected"}
 RULES = {"unlock-not-owner", "unlock-not-locked", "relock", "destroy-locked", "use-destroyed", "lock-left-at-thread-exit",
          "wait-without-lock", "wait-two-mutexes", "fork-while-locked", "rwlock-upgrade", "not-initialised"}
 VERDICTS = {"observed", "predicted", "possible", "static"}
@@ -269,13 +269,13 @@ def schema_faults(doc):
         for e in f.get("events", []):
             need(isinstance(e.get("action"), str) and isinstance(e.get("thread"), int), "event without action or thread")
             need(e.get("stack") or e.get("stack_lost"), f"event {e.get('action')} without a stack")
-        if f.get("kind") in ("data-race", "atomicity"):
+        if f.get("kind") in ("data-race", "atomicity", "unprotected"):
             memory = f.get("memory", {})
             need(memory.get("name") and isinstance(memory.get("size"), int), "no name or size of the memory")
             need(memory.get("region") in ("global", "heap", "stack", "shared", "descriptor"), f"region {memory.get('region')!r}")
             need(re.fullmatch(r"0x[0-9a-f]+", memory.get("address", "")), f"address {memory.get('address')!r}")
             need(isinstance(memory.get("born"), list), "memory without born")
-            need(len(f["events"]) == (2 if f["kind"] == "data-race" else 3), "accesses are missing")
+            need(len(f["events"]) == (3 if f["kind"] == "atomicity" else 2), "accesses are missing")
     return faults
 
 

@@ -1,0 +1,422 @@
+/* The weak order (weak.h): its clocks, and what sections of locks order. Called by hb.c at acquires and releases, by the
+ * slow path of accesses. Takes no internal lock; a list's guard is held for a few loads and stores. Maps a state per
+ * thread, reserves a table per process. */
+#include "analyze/weak.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/reserve.h"
+
+#define LOCKS (1u << 18)
+#define RELEASES 6u
+#define HOLDS_MOST 64u
+#define SPINS 100
+
+/* Of a lock of this process. Written by the lock's exclusive holder; `leak` by anybody. */
+struct weak_lock {
+    u32 guard;     /* of `left`, for who does not hold the lock */
+    u32 leak;      /* the next release leaves all it knows to all */
+    u32 forgotten; /* when what is in the strong clock was last given to all */
+    u32 next;      /* free list */
+    u32 hand;
+    bool all_strong; /* `all` was left in the strong order */
+    u32 reserved[2];
+    struct sync_clock all;            /* for all who take it */
+    struct sync_clock left[RELEASES]; /* by the last releases, of each thread the newest at least if there is room */
+};
+
+bool weak_off;
+u32 weak_limit = LOCKS, weak_releases = RELEASES;
+u32 weak_forgotten = 1;
+static struct weak_lock *locks;
+static u32 used = 1;
+static u64 free_list; /* number, and above it a count against ABA; linked through `next` */
+
+int weak_start(void)
+{
+    if (!locks)
+        locks = reserve_map((u64)LOCKS * sizeof *locks);
+    return locks ? 0 : -ENOMEM;
+}
+
+/* ---- states ---- */
+
+struct weak *weak_state(struct accesses *a)
+{
+    if (!detects(DETECT_RACE) || weak_off) {
+        a->weak = NULL;
+        return NULL;
+    }
+    if (!a->weak)
+        a->weak = sys_map(sizeof *a->weak);
+    if (!a->weak)
+        return NULL;
+    a->weak->fence = (struct sync_clock){0};
+    a->weak->nsections = a->weak->naround = 0;
+    a->weak->found = 0;
+    a->weak->forgotten = __atomic_load_n(&weak_forgotten, __ATOMIC_RELAXED);
+    return a->weak;
+}
+
+void weak_created(const struct accesses *a, struct accesses *child)
+{
+    const struct thread *t = a->owner;
+    struct weak *w = child->weak;
+    w->naround = a->weak->naround;
+    __builtin_memcpy(w->around, a->weak->around, sizeof w->around);
+    for (u32 i = 0; i < t->rec->nheld && w->naround < WEAK_AROUND; i++) {
+        if (t->held[i].mode == MODE_SHARED)
+            continue;
+        w->around[w->naround++] = (struct weak_around){t->held[i].lock, t->ref, LOCK_AT(t->held[i].lock)->section};
+    }
+}
+
+void weak_end(struct accesses *a)
+{
+    sync_clock_clear(&a->weak->clock, &a->weak->fence);
+    clock_end_twin(&a->weak->clock);
+}
+
+/* The parent's records stay its own; the child's locks have others. */
+void weak_forked(void)
+{
+    if (!locks)
+        return;
+    sys_call3(SYS_madvise, locks, (u64)used * sizeof *locks, MADV_DONTNEED);
+    used = 1;
+    free_list = 0;
+}
+
+void weak_forked_thread(struct accesses *a)
+{
+    clock_forked_twin(&a->weak->clock, &a->clock);
+    a->weak->fence = (struct sync_clock){0};
+    a->weak->nsections = a->weak->naround = 0;
+}
+
+SNARL_COLD void weak_forgets(struct accesses *a)
+{
+    a->weak->forgotten = __atomic_load_n(&weak_forgotten, __ATOMIC_SEQ_CST);
+    clock_join(&a->weak->clock, &a->clock);
+    accesses_learned(a);
+}
+
+/* ---- locks ---- */
+
+static void enter(struct weak_lock *k)
+{
+    for (u32 i = 0; __atomic_exchange_n(&k->guard, 1, __ATOMIC_ACQUIRE); i++) {
+        if (i < SPINS)
+            __builtin_ia32_pause();
+        else
+            sys_call3(SYS_sched_yield, 0, 0, 0);
+    }
+}
+
+static void leave(struct weak_lock *k)
+{
+    __atomic_store_n(&k->guard, 0, __ATOMIC_RELEASE);
+}
+
+static u32 take(void)
+{
+    u64 head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
+    while ((u32)head) {
+        u64 next = ((head >> 32) + 1) << 32 | __atomic_load_n(&locks[(u32)head].next, __ATOMIC_RELAXED);
+        if (__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+            return (u32)head;
+    }
+    u32 i = __atomic_load_n(&used, __ATOMIC_RELAXED);
+    while (i < weak_limit && !__atomic_compare_exchange_n(&used, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    return i < weak_limit ? i : 0;
+}
+
+static void give(u32 i)
+{
+    u64 head = __atomic_load_n(&free_list, __ATOMIC_RELAXED), next;
+    do {
+        __atomic_store_n(&locks[i].next, (u32)head, __ATOMIC_RELAXED);
+        next = ((head >> 32) + 1) << 32 | i;
+    } while (!__atomic_compare_exchange_n(&free_list, &head, next, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+/* NULL: it has none, it orders always. */
+static struct weak_lock *list_of(const struct lock_rec *l)
+{
+    u32 i = __atomic_load_n(&l->weak, __ATOMIC_ACQUIRE);
+    return i && l->head.process == objects_process ? &locks[i] : NULL;
+}
+
+/* What guards data that snarl does not see, or is known in other processes, too. */
+#define ATTRS_ALWAYS                                                                                                   \
+    (ATTR_FILE | ATTR_ONCE | ATTR_INTERPRETER | ATTR_THREAD_END | ATTR_UNTRACKED | ATTR_PROCESS_OWNED | ATTR_SHARED)
+
+static SNARL_COLD struct weak_lock *list_make(struct lock_rec *l)
+{
+    if ((l->head.attrs & ATTRS_ALWAYS) || l->head.kind == OBJ_SEM || l->head.process != objects_process ||
+        process()->nthreads_ever < 2)
+        return NULL;
+    u32 i = take(), none = 0;
+    if (!i)
+        return NULL;
+    locks[i] = (struct weak_lock){0};
+    if (__atomic_compare_exchange_n(&l->weak, &none, i, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return &locks[i];
+    give(i); /* readers may come at once */
+    return &locks[none];
+}
+
+void weak_lock_gone(struct accesses *a, struct lock_rec *l)
+{
+    struct weak_lock *k = list_of(l);
+    if (!k)
+        return;
+    l->weak = 0;
+    enter(k);
+    sync_clock_clear(&a->clock, &k->all);
+    for (u32 i = 0; i < RELEASES; i++)
+        sync_clock_clear(&a->clock, &k->left[i]);
+    leave(k);
+    give((u32)(k - locks));
+}
+
+/* Where thread `lane` leaves its next release: in the place of an older one of its own, of another thread that has left
+ * more, or in turn. */
+static struct sync_clock *place_for(struct weak_lock *k, u32 lane)
+{
+    struct sync_clock *own = NULL, *older = NULL;
+    u32 nown = 0;
+    for (u32 i = 0; i < weak_releases; i++) {
+        struct sync_clock *s = &k->left[i];
+        if (!s->time)
+            return s;
+        if (s->lane != lane)
+            continue;
+        nown++;
+        own = !own || s->time < own->time ? s : own;
+    }
+    if (nown > 1)
+        return own;
+    for (u32 i = 0; i < weak_releases && !older; i++)
+        for (u32 j = 0; j < weak_releases; j++)
+            if (k->left[j].lane == k->left[i].lane && k->left[j].time > k->left[i].time)
+                older = &k->left[i];
+    return older ? older : &k->left[k->hand++ % weak_releases];
+}
+
+/* The first release, of those that are kept, by the thread of e since then. */
+static const struct sync_clock *release_of(const struct weak_lock *k, const struct epoch *e)
+{
+    const struct sync_clock *first = NULL;
+    for (u32 i = 0; i < weak_releases; i++) {
+        const struct sync_clock *s = &k->left[i];
+        if (s->lane == e->lane && s->time >= e->time && (!first || s->time < first->time))
+            first = s;
+    }
+    return first;
+}
+
+/* ---- sections ---- */
+
+static struct weak_section *section_of(struct weak *w, ref_t lock)
+{
+    for (u32 i = w->nsections; i-- > 0;)
+        if (w->sections[i].lock == lock)
+            return &w->sections[i];
+    return NULL;
+}
+
+/* Has it shown what the lock is for? */
+static bool section_shows(const struct accesses *a, const struct weak_section *s)
+{
+    return s && (s->met || s->writes != a->writes);
+}
+
+void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
+{
+    struct weak *w = a->weak;
+    weak_clock(a);
+    struct weak_lock *k = list_of(l);
+    const struct thread *t = a->owner;
+    a->concurrent = 0; /* the lock may order it */
+    if (!k)
+        k = list_make(l);
+    if (t->rec->nheld == 1 && t->held[0].lock == arena_ref(l))
+        w->nsections = 0; /* a lock may end while it is held */
+    if (w->nsections < WEAK_SECTIONS)
+        w->sections[w->nsections++] = (struct weak_section){arena_ref(l), a->writes, false};
+    bool anew = k && k->forgotten != w->forgotten;
+    if (!k || anew || __atomic_load_n(&k->leak, __ATOMIC_RELAXED))
+        weak_learn_strong(a, &l->clock);
+    if (k && k->all_strong)
+        weak_learn_strong(a, &k->all);
+    else if (k)
+        weak_learn(a, &k->all);
+    if (!anew || mode == MODE_SHARED)
+        return;
+    sync_clock_copy(&w->clock, &k->all, &l->clock);
+    k->all_strong = true;
+    k->forgotten = w->forgotten;
+}
+
+/* No epoch of this block is open any more. */
+static void epochs_end(struct accesses *a)
+{
+    u64 now = clock_now(&a->clock);
+    for (u32 e = a->open_first; e && e < a->next; e++)
+        __atomic_store_n(&epochs[e].end, now, __ATOMIC_RELEASE);
+    a->open_first = 0;
+}
+
+bool weak_section_ends(struct thread *t, struct accesses *a, struct lock_rec *l)
+{
+    struct weak *w = a->weak;
+    struct weak_section *s = section_of(w, arena_ref(l));
+    bool shows = section_shows(a, s);
+    if (t->rec->nheld == 1 && t->held[0].lock == arena_ref(l))
+        epochs_end(a);
+    if (s) {
+        w->nsections--;
+        for (; s < &w->sections[w->nsections]; s++)
+            *s = s[1];
+    }
+    if (!shows)
+        weak_learn_strong(a, &l->clock);
+    return !shows;
+}
+
+void weak_released(struct accesses *a, struct lock_rec *l, bool to_all)
+{
+    struct weak_lock *k = list_of(l);
+    if (!k)
+        return;
+    struct clock *c = weak_clock(a);
+    enter(k);
+    if (k->leak) {
+        clock_join(c, &a->clock);
+        accesses_learned(a);
+        to_all = true;
+        k->leak = 0;
+    }
+    weak_leave(a, place_for(k, c->lane));
+    if (to_all) {
+        clock_release(c, &k->all);
+        k->all_strong = false;
+    }
+    leave(k);
+}
+
+void weak_write(const struct thread *t, struct accesses *a, u64 addr, u32 kind)
+{
+    if ((kind & (ACCESS_WRITE | ACCESS_ATOMIC)) != ACCESS_WRITE ||
+        addr - t->rec->stack_lo < t->rec->stack_hi - t->rec->stack_lo)
+        return;
+    a->locked &= ~(u32)LOCKED_UNWRITTEN;
+    a->writes++;
+}
+
+/* ---- accesses ---- */
+
+/* The lock is held: what was left there does not change. */
+static void section_orders(struct accesses *a, struct lock_rec *l, const struct hold_rec *h, const struct epoch *e)
+{
+    const struct weak_lock *k = list_of(l);
+    struct weak_section *s = section_of(a->weak, arena_ref(l));
+    if (s)
+        s->met = true;
+    if (!k || h->mode == MODE_SHARED)
+        return; /* known since the acquire */
+    const struct sync_clock *left = release_of(k, e);
+    if (left)
+        weak_learn(a, left);
+    else
+        weak_learn_strong(a, &l->clock);
+}
+
+/* The thread's creator may leave the section at any time. */
+static void around_orders(struct accesses *a, const struct hold_rec *h, const struct epoch *e)
+{
+    const struct weak *w = a->weak;
+    const struct lock_rec *l = LOCK_AT(h->lock);
+    struct weak_lock *k = list_of(l);
+    for (u32 i = 0; k && i < w->naround; i++) {
+        if (w->around[i].lock != h->lock || l->owner != w->around[i].holder || l->section != w->around[i].section)
+            continue;
+        enter(k);
+        const struct sync_clock *left = release_of(k, e);
+        if (left)
+            weak_learn(a, left);
+        else
+            clock_join(weak_clock(a), &a->clock);
+        leave(k);
+    }
+}
+
+static void sections_order(struct accesses *a, const struct epoch *e)
+{
+    const struct thread *t = a->owner;
+    u32 n = 0;
+    for (const struct hold_rec *h = HOLD_AT(e->hold); h && n < HOLDS_MOST;
+         h = h->outer ? HOLD_AT(h->outer) : NULL, n++) {
+        around_orders(a, h, e);
+        for (u32 i = 0; i < t->rec->nheld; i++)
+            if (t->held[i].lock == h->lock && !(t->held[i].mode == MODE_SHARED && h->mode == MODE_SHARED))
+                section_orders(a, LOCK_AT(h->lock), h, e);
+    }
+}
+
+/* The access is known, or no longer in the shadow; the end of its sections is not known. */
+static void sections_end(struct accesses *a, const struct epoch *e)
+{
+    u32 n = 0;
+    for (const struct hold_rec *h = HOLD_AT(e->hold); h && n < HOLDS_MOST;
+         h = h->outer ? HOLD_AT(h->outer) : NULL, n++) {
+        struct weak_lock *k = h->mode == MODE_SHARED ? NULL : list_of(LOCK_AT(h->lock));
+        if (!k)
+            continue;
+        enter(k);
+        const struct sync_clock *left = release_of(k, e);
+        if (left && clock_time(&a->clock, left->lane) >= left->time)
+            weak_learn(a, left);
+        else
+            __atomic_store_n(&k->leak, 1, __ATOMIC_RELAXED);
+        leave(k);
+    }
+}
+
+bool weak_before(struct accesses *a, const struct epoch *e)
+{
+    const struct clock *c = weak_clock(a);
+    u64 end = e->hold ? __atomic_load_n(&e->end, __ATOMIC_ACQUIRE) : e->time;
+    if (e->hold)
+        sections_order(a, e);
+    if (end && clock_time(c, e->lane) >= end)
+        return true;
+    if (clock_time(c, e->lane) < e->time)
+        return false;
+    if (e->hold)
+        sections_end(a, e);
+    return true;
+}
+
+void weak_raced(struct accesses *a, const struct epoch *e)
+{
+    if (e->hold)
+        sections_end(a, e);
+}
+
+bool weak_before_all(struct accesses *a, const struct epoch *e)
+{
+    const struct thread *t = a->owner;
+    bool some = false;
+    for (u32 i = 0; i < t->rec->nheld; i++) {
+        struct lock_rec *l = LOCK_AT(t->held[i].lock);
+        if (section_shows(a, section_of(a->weak, t->held[i].lock)))
+            continue;
+        weak_learn_strong(a, &l->clock);
+        some = true;
+    }
+    return some && weak_before(a, e);
+}
