@@ -5,8 +5,8 @@
  * Inside (thread.h) whenever records stay: a handler's accesses take the other way meanwhile, and recycling waits for the
  * end of it.
  *
- * This file is compiled for general registers alone (CMakeLists.txt), and access_quick_plain calls no other file's
- * functions: vector registers may hold the program's values. */
+ * This file is compiled for general registers alone (CMakeLists.txt), and access_quick_plain calls of other files
+ * only crowd.c: vector registers may hold the program's values. */
 #include "analyze/access_hot.h"
 #include "analyze/access_steps.h"
 #include "analyze/atomicity.h"
