@@ -335,7 +335,7 @@ static __attribute__((noinline)) bool quick_locked(struct thread *t, const struc
                                                    u32 mask, u32 kind, u64 pc)
 {
     struct accesses *a = t->accesses;
-    if ((a->locked & LOCKED_PAIRS) && !atomicity_access(t, a, addr, mask, kind, m->stack, pc, NULL, false))
+    if ((a->locked & LOCKED_PAIRS) && !atomicity_access(a, addr, mask, kind, m->stack, pc))
         return false;
     if (!quick_record(a, access_now, m, addr, mask, kind, false))
         return false;

@@ -59,7 +59,7 @@ void recycle_notice(struct accesses *a)
     __builtin_memset(a->sets, 0, sizeof a->sets);
     a->concurrent = 0;
     if (a->pairs)
-        a->pairs->epoch = 0;
+        pairs_renew(a->pairs);
     /* The bit first, then the look: a cycle that begins meanwhile sets the bit after it has said so. */
     __atomic_fetch_and(&a->ignored, ~ACCESS_DETOUR, __ATOMIC_SEQ_CST);
     u32 now = __atomic_load_n(&recycle_cycle, __ATOMIC_SEQ_CST);
