@@ -5,8 +5,13 @@
  * Inside (thread.h) whenever records stay: a handler's accesses take the other way meanwhile, and recycling waits for the
  * end of it.
  *
- * This file is compiled for general registers alone (CMakeLists.txt), and access_quick_plain calls of other files
- * only crowd.c: vector registers may hold the program's values. */
+ * Compiled twice: access_quick_plain.c includes it, for callers who keep the program's vector registers. That one does
+ * not call what may touch them: of other files only crowd.c. */
+#ifndef QUICK_PLAIN
+#define QUICK_PLAIN false
+#define QUICK_NAME access_quick
+#endif
+
 #include "analyze/access_hot.h"
 #include "analyze/access_steps.h"
 #include "analyze/atomicity.h"
@@ -19,7 +24,6 @@ struct quick {
     u64 record; /* of this access alone */
     u32 mask, kind;
     ref_t stack;
-    bool plain; /* access_quick_plain */
 };
 
 /* What is left of an older record; NOT_QUICK when its past has to be looked up. */
@@ -27,7 +31,7 @@ struct quick {
 static SNARL_HOT bool quick_past(const struct quick *q, u32 epoch)
 {
     return snarl_likely(epoch_is_past(q->a, epoch)) ||
-           (!q->plain && epoch < READERS_FIRST && epoch != q->a->concurrent &&
+           (!QUICK_PLAIN && epoch < READERS_FIRST && epoch != q->a->concurrent &&
             epoch_relation_slow(q->a, epoch) <= BEFORE);
 }
 static SNARL_HOT u64 quick_meet(const struct quick *q, u64 record)
@@ -224,7 +228,7 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
     if (quick_sets(q, g))
         return true;
     if (p->record) { /* of another granule, perhaps not touched again for long: this one is more likely to be */
-        if (q->plain)
+        if (QUICK_PLAIN)
             return false;
         accesses_flush_slow(a->owner, a);
         return !__atomic_load_n(&a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
@@ -284,7 +288,7 @@ static SNARL_HOT bool quick_inside(const struct quick *q)
     bool done = !__atomic_load_n(&q->a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
-    return snarl_unlikely(t->signals_wait) && !q->plain ? signals_came(done) : done;
+    return snarl_unlikely(t->signals_wait) && !QUICK_PLAIN ? signals_came(done) : done;
 }
 
 /* Inside, as quick_inside. */
@@ -310,7 +314,7 @@ static SNARL_HOT bool older_stays(const struct accesses *a, u64 addr, u64 record
 }
 
 static SNARL_HOT bool quick_record(struct accesses *a, u32 now, const struct instruction_memo *m, u64 addr, u32 mask,
-                                   u32 kind, bool plain)
+                                   u32 kind)
 {
     kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr), seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
@@ -326,7 +330,7 @@ static SNARL_HOT bool quick_record(struct accesses *a, u32 now, const struct ins
             return true;
         }
     }
-    struct quick q = {a, addr & ~(u64)(GRANULE - 1), record, mask, kind, m->stack, plain};
+    struct quick q = {a, addr & ~(u64)(GRANULE - 1), record, mask, kind, m->stack};
     return quick_inside(&q);
 }
 
@@ -337,18 +341,18 @@ static __attribute__((noinline)) bool quick_locked(struct thread *t, const struc
     struct accesses *a = t->accesses;
     if ((a->locked & LOCKED_PAIRS) && !atomicity_access(a, addr, mask, kind, m->stack, pc))
         return false;
-    if (!quick_record(a, access_now, m, addr, mask, kind, false))
+    if (!quick_record(a, access_now, m, addr, mask, kind))
         return false;
     if (a->locked & LOCKED_UNWRITTEN)
         weak_write(t, a, addr, kind);
     return true;
 }
 
-static SNARL_HOT bool quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp, bool plain)
+bool QUICK_NAME(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
-    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !plain)
+    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !QUICK_PLAIN)
         now = quick_epoch(t);
     if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
         return false;
@@ -358,16 +362,6 @@ static SNARL_HOT bool quick(struct thread *t, u64 addr, u32 mask, u32 kind, cons
     if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
         return false;
     if (snarl_unlikely(a->locked))
-        return !plain && quick_locked(t, m, addr, mask, kind, fp[1]);
-    return quick_record(a, now, m, addr, mask, kind, plain);
-}
-
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
-{
-    return quick(t, addr, mask, kind, fp, false);
-}
-
-bool access_quick_plain(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
-{
-    return quick(t, addr, mask, kind, fp, true);
+        return !QUICK_PLAIN && quick_locked(t, m, addr, mask, kind, fp[1]);
+    return quick_record(a, now, m, addr, mask, kind);
 }
