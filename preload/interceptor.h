@@ -41,7 +41,7 @@ extern __thread struct thread *snarl_thread __attribute__((tls_model("initial-ex
 
 /* Adopts the calling thread when snarl runs in this process, else NULL. preload/start.c */
 struct thread *interceptor_first_call(void) __attribute__((visibility("hidden")));
-/* Something is unusual about the thread's state: a signal handler interrupted snarl's own code (counts the event,
+/* Something is unusual about the thread's state: the handler of a fault interrupted snarl's own code (counts the event,
  * returns NULL), a handler is running, or a longjmp has left one (mended here). intercept/signal.c */
 struct thread *interceptor_unusual(struct thread *t, u64 fp) __attribute__((visibility("hidden")));
 
@@ -63,20 +63,34 @@ static SNARL_HOT struct thread *interceptor_enter(const u64 *fp)
     return t;
 }
 
-static SNARL_HOT void interceptor_leave(struct thread *t)
+/* The signals that came while the thread was inside are delivered now, and their handlers run. Only when it has left.
+ * intercept/signal_defer.c */
+void signal_deliver(void) __attribute__((visibility("hidden")));
+
+/* For fast forms, which have no room for a call in their middle. True: signal_deliver is to be called before anything
+ * else. */
+static SNARL_HOT bool interceptor_left(struct thread *t)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return snarl_unlikely(t->signals_wait);
+}
+static SNARL_HOT void interceptor_leave(struct thread *t)
+{
+    if (interceptor_left(t))
+        signal_deliver();
 }
 
 /* A library's call that we have counted as one (GRecMutex) makes calls of its own that we intercept, too: those are to
- * pass through, uncounted. Between leave and interceptor_again, around the real call; a handler's events are lost
- * meanwhile (and counted). */
+ * pass through, uncounted. Around the real call, like leave and interceptor_again: handlers run, and are watched. */
 #define INSIDE_QUIET 1u
 static SNARL_HOT void interceptor_quiet(struct thread *t, const u64 *fp)
 {
     t->inside = (u64)fp | INSIDE_QUIET;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (snarl_unlikely(t->signals_wait))
+        signal_deliver();
 }
 
 /* --perturb: maybe sleeps here. Call outside enter/leave, before an acquire. preload/perturb.c */

@@ -162,12 +162,12 @@ bool modules_each(void (*fn)(void *arg, const struct module *m), void *arg)
 bool modules_read_enter(u64 *mask)
 {
     for (u32 tries = 0; tries < 200; tries++) {
-        *mask = sys_signals_block();
+        *mask = ilock_guard();
         __atomic_fetch_add(&reading, 1, __ATOMIC_SEQ_CST);
         if (!__atomic_load_n(&unmapping, __ATOMIC_SEQ_CST))
             return true;
         __atomic_fetch_sub(&reading, 1, __ATOMIC_SEQ_CST);
-        sys_signals_restore(*mask);
+        ilock_unguard(*mask);
         sys_sleep_ns(50000);
     }
     return false;
@@ -178,7 +178,7 @@ void modules_read_leave(bool entered, u64 mask)
     if (!entered)
         return;
     __atomic_fetch_sub(&reading, 1, __ATOMIC_SEQ_CST);
-    sys_signals_restore(mask);
+    ilock_unguard(mask);
 }
 
 /* ---- the writer ---- */
@@ -267,7 +267,7 @@ static struct r_debug *next_namespace(struct r_debug *r)
 /* Loader's lock held, or one thread only. */
 static void synchronise(void)
 {
-    u64 mask = ilock_acquire(&writer);
+    u64 signals = sys_signals_block(), mask = ilock_acquire(&writer); /* not inside: a handler could come back here */
     u32 steps = 0, before = array[sequence & 1]->n, kept = 0;
     mark++;
     fresh->n = 0;
@@ -279,6 +279,7 @@ static void synchronise(void)
     if (fresh->n || kept != before)
         publish();
     ilock_release(&writer, mask);
+    sys_signals_restore(signals);
 }
 
 void modules_loader_event(void)
@@ -291,8 +292,8 @@ void modules_loader_event(void)
         removing |= r->r_state == RT_DELETE;
     }
     if (removing) {
-        /* Announced before anything is unmapped: wait for those who read modules now. They block signals and wait for
-         * nothing, so this is short; the limit is for one that a debugger holds. */
+        /* Announced before anything is unmapped: wait for those who read modules now. No handler interrupts them and
+         * they wait for nothing, so this is short; the limit is for one that a debugger holds. */
         __atomic_store_n(&unmapping, 1, __ATOMIC_SEQ_CST);
         for (u32 i = 0; i < 50000 && __atomic_load_n(&reading, __ATOMIC_SEQ_CST); i++)
             sys_sleep_ns(20000);

@@ -42,7 +42,7 @@ bool modules_lookup(u64 addr, struct module *out) __attribute__((visibility("hid
 const struct module_rec *modules_find(u64 addr) __attribute__((visibility("hidden")));
 /* The frame of model/stack.h for an address in code; exact: the instruction itself, not a return address. */
 u64 modules_frame(u64 pc, bool exact) __attribute__((visibility("hidden")));
-/* Calls fn for each module, which stays mapped meanwhile; signals are blocked. False: the list has changed underway, or
+/* Calls fn for each module, which stays mapped meanwhile; no handler runs. False: the list has changed underway, or
  * a module is being unmapped. */
 bool modules_each(void (*fn)(void *arg, const struct module *m), void *arg) __attribute__((visibility("hidden")));
 /* Address of the dynamic symbol (default version) as a dlsym(RTLD_NEXT) called by libsnarl would find it, except that
@@ -65,8 +65,8 @@ extern void (*modules_on_gone)(u64 lo, u64 hi) __attribute__((visibility("hidden
 /* The same for each module that has come, too, before its relocation. Set by watched.c. */
 extern void (*modules_on_change)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
 
-/* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Signals are
- * blocked, so keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal
+/* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Handlers are
+ * kept out, so keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal
  * handler that runs in the midst of it, for one), read nothing. Without modules_tracking only the frames on the stack
  * keep a module loaded, and nothing may be kept. Call leave in all cases. */
 bool modules_read_enter(u64 *mask) __attribute__((visibility("hidden")));

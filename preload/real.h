@@ -41,14 +41,14 @@
     R(flockfile) R(ftrylockfile) R(funlockfile) R(fclose)                                                              \
     /* threads */                                                                                                      \
     R(pthread_create) R(pthread_join) R(pthread_tryjoin_np) R(pthread_timedjoin_np) O(pthread_clockjoin_np)            \
-    R(pthread_detach) R(pthread_cancel) R(pthread_setname_np) R(prctl)                                                 \
+    R(pthread_detach) R(pthread_cancel) R(pthread_setcanceltype) R(pthread_setname_np) R(prctl) \
     /* processes */                                                                                                    \
     R(fork) O(_Fork) R(clone) R(execve) R(execv) R(execvp) R(execvpe) R(fexecve) O(execveat)                           \
     R(posix_spawn) R(posix_spawnp) R(system) R(popen) R(pclose)                                                        \
     R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit)                                                            \
     R(setrlimit) R(getrlimit) R(prlimit) R(mlockall)                                                                   \
     /* signals and timers */                                                                                           \
-    R(sigaction) R(signal) O(sysv_signal) R(timer_create)                                                              \
+    R(sigaction) R(signal) O(sysv_signal) O(sigset) R(timer_create)                                                            \
     /* jumps */                                                                                                        \
     R(longjmp) R(_longjmp) R(siglongjmp) O(__longjmp_chk)                                                              \
     /* file locks */                                                                                                   \
@@ -73,11 +73,14 @@
     O(__kmpc_critical) O(__kmpc_critical_with_hint) O(__kmpc_end_critical)
 
 /* clang-format on */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* sigset */
 struct real_table {
 #define X(name) __typeof__(name) *name;
     REAL_FUNCTIONS(X, X, X)
 #undef X
 };
+#pragma GCC diagnostic pop
 enum real_row {
 #define X(name) REAL_ROW_##name,
     REAL_FUNCTIONS(X, X, X)

@@ -172,6 +172,11 @@ static int add_option(void *context, const char *key, size_t key_length, const c
     int id = options_find(key, key_length);
     if (id < 0 || id == OPTION_ID_FORCE || option_table[id].scope != SCOPE_TOOL || a->n + 2 >= MAX_ARGUMENTS)
         return 0;
+    if (option_table[id].kind == OPTION_FLAG) {
+        if (options_flag(value, value_length) != 1)
+            return 0;
+        value = NULL; /* there the name alone says yes */
+    }
     a->argv[a->n++] = a->text.buf + a->text.len;
     text_add(&a->text, "--");
     text_bytes(&a->text, key, key_length);

@@ -307,6 +307,7 @@ static bool start_watching(void)
     if (!start_engine() || !thread_start())
         return false;
     modules_start();
+    signal_start();
     unwind_start();
     python_start();
     snarl_on = true;

@@ -55,7 +55,10 @@ bool process_start(void) HIDDEN;
 #define INSIDE_FORK (~1ULL)
 
 /* intercept/signal.c */
+void signal_start(void) HIDDEN;      /* before any handler of the program is set; modules are known */
 void signal_thread_end(void) HIDDEN; /* gives back what the thread's handlers needed */
+/* The program is about to jump to a frame at sp; t is inside, or in a handler. */
+void signal_jump(struct thread *t, u64 sp) HIDDEN;
 /* What is kept of the handlers that run: a fiber's goes with it. Takes the present one's away, NULL if there is none. */
 struct handler_frames;
 struct handler_frames *signal_swap(struct handler_frames *now) HIDDEN;

@@ -213,7 +213,7 @@ static SNARL_COLD void pair_seen(struct access *x, u64 addr, u64 size, u32 kind,
     u64 room = GRANULE - addr % GRANULE;
     u32 first = (u32)(size < room ? size : room);
     access_site(x);
-    atomicity_access(x->t, x->a, addr, granule_mask(addr, first), kind, x->stack, single ? fp[1] : 0, fp, true);
+    atomicity_seen(x->a, addr, granule_mask(addr, first), kind, x->stack, single ? fp[1] : 0, fp);
     if (size > room)
         atomicity_rest(x->a, addr + room, size - room);
 }

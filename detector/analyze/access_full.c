@@ -215,14 +215,21 @@ static u32 records_fold(struct access *x, u64 *s, u32 n)
     return kept + 1;
 }
 
-/* What a set became with this access, for the next granule that has it. */
+/* What the granule's reads of the access's kind became with this access, for the next granule that has them. */
 static void set_remember(struct access *x, const struct granule *g, u32 to, u32 mask)
 {
-    u32 from = slot_is_set((u32)g->newer) ? (u32)g->newer : slot_is_set((u32)g->older) ? (u32)g->older : 0;
-    if (!from || !slot_is_set(to) || x->late || cycle_runs(x->a) || slot_kind(from) != x->kind)
+    bool newer = g->newer && slot_kind((u32)g->newer) == x->kind,
+         older = g->older && slot_kind((u32)g->older) == x->kind;
+    u64 from = newer ? g->newer : older ? g->older : 0;
+    to = to ? to : (u32)from;
+    if (!from || !slot_is_set(to) || x->late || cycle_runs(x->a))
         return;
-    *set_memo(x->a, from, mask) =
-        (struct set_memo){.from = from, .to = to, .epoch = x->a->epoch, .mask = mask, .site = access_site(x)};
+    *set_memo(x->a, from, mask) = (struct set_memo){.from = from,
+                                                    .also = newer && older ? g->older : 0,
+                                                    .to = to,
+                                                    .epoch = x->a->epoch,
+                                                    .mask = mask,
+                                                    .site = access_site(x)};
 }
 
 /* ---- crowds ---- */
@@ -326,7 +333,7 @@ static void granule_step(struct access *x, u64 addr, u32 mask)
         bool hit = false;
         u32 n = records_meet(x, addr, mask, s, (g.newer != 0) + (g.older != 0), &hit);
         if (hit) {
-            set_remember(x, &g, slot_is_set((u32)g.newer) ? (u32)g.newer : (u32)g.older, mask);
+            set_remember(x, &g, 0, mask);
             x->step = (struct run_step){.seen = g.seen, .cell = g.seen};
             x->stepped = !(g.seen & CELL_MORE);
             return;

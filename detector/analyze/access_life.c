@@ -40,7 +40,7 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->locked = 0;
     if (a->pairs) {
         a->pairs->task++;
-        a->pairs->epoch = 0;
+        pairs_renew(a->pairs);
         a->pairs->busy = false;
         a->pairs->found.mask = 0;
     }

@@ -134,6 +134,35 @@ static bool quick_crowd(const struct quick *q, const struct granule *g)
     return n != 0;
 }
 
+/* ---- sets of readers ---- */
+
+/* A read of a granule that is known to have these reads of its kind; `other` is what else it has. */
+static bool quick_set(const struct quick *q, const struct granule *g, u64 from, u64 also, u64 other)
+{
+    const struct set_memo *m = set_memo(q->a, from, q->mask);
+    u64 left = quick_meet(q, other);
+    u32 to = m->to;
+    if (m->from != from || m->also != also || m->mask != q->mask || m->epoch != slot_epoch((u32)q->record) ||
+        left == NOT_QUICK)
+        return false;
+    q->a->set_credit += q->a->set_credit < SET_CREDIT;
+    if (to == (u32)from && left == other) {
+        access_set_known(&q->a->frames, to, q->mask);
+        return true;
+    }
+    return m->site == record_site(q->record) && quick_store(q, g, to, left);
+}
+
+static bool quick_sets(const struct quick *q, const struct granule *g)
+{
+    bool newer = slot_kind((u32)g->newer) == q->kind, older = g->older && slot_kind((u32)g->older) == q->kind;
+    if ((q->kind & ACCESS_WRITE) || !(newer | older))
+        return false;
+    if (newer && older)
+        return quick_set(q, g, g->newer, g->older, 0);
+    return newer ? quick_set(q, g, g->newer, 0, g->older) : quick_set(q, g, g->older, 0, g->newer);
+}
+
 /* ---- three records, all the thread's own ----
  *
  * A loop that updates an array of ints goes through such a state at each granule: half of it at the old epoch, half at
@@ -187,6 +216,8 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
 {
     struct accesses *a = q->a;
     struct pending *p = pending_of(a, q->addr);
+    if (quick_sets(q, g))
+        return true;
     if (p->record) { /* of another granule, perhaps not touched again for long: this one is more likely to be */
         accesses_flush_slow(a->owner, a);
         return !__atomic_load_n(&a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
@@ -195,34 +226,6 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
         return false;
     pending_set(a, p, q->addr, q->record);
     return true;
-}
-
-/* ---- sets of readers ---- */
-
-/* A read of what is known to have a set of readers of that kind as one record. */
-static bool quick_set(const struct quick *q, const struct granule *g, u32 from, u64 other)
-{
-    const struct set_memo *m = set_memo(q->a, from, q->mask);
-    u64 left = quick_meet(q, other);
-    u32 to = m->to;
-    if (m->from != from || m->mask != q->mask || m->epoch != slot_epoch((u32)q->record) || left == NOT_QUICK)
-        return false;
-    q->a->set_credit += q->a->set_credit < SET_CREDIT;
-    if (to == from && left == other) {
-        access_set_known(&q->a->frames, from, q->mask);
-        return true;
-    }
-    return m->site == record_site(q->record) && quick_store(q, g, to, left);
-}
-
-static bool quick_sets(const struct quick *q, const struct granule *g)
-{
-    u32 newer = (u32)g->newer, older = (u32)g->older, kind = q->kind << SLOT_KIND_SHIFT;
-    if (slot_is_set(newer) && (newer & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
-        return quick_set(q, g, newer, g->older);
-    if (slot_is_set(older) && (older & (SLOT_WRITE | SLOT_ATOMIC)) == kind)
-        return quick_set(q, g, older, g->newer);
-    return false;
 }
 
 /* ---- the granule ---- */
@@ -258,6 +261,13 @@ static __attribute__((noinline)) bool quick_granule(const struct quick *q)
     return fresh && quick_store(q, &g, fresh, newer);
 }
 
+/* The last thing to be done. */
+static SNARL_COLD bool signals_came(bool done)
+{
+    ilock_signals.deliver();
+    return done;
+}
+
 static SNARL_HOT bool quick_inside(const struct quick *q)
 {
     struct thread *t = q->a->owner;
@@ -267,7 +277,7 @@ static SNARL_HOT bool quick_inside(const struct quick *q)
     bool done = !__atomic_load_n(&q->a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
-    return done;
+    return snarl_unlikely(t->signals_wait) ? signals_came(done) : done;
 }
 
 /* Inside, as quick_inside. */
@@ -279,6 +289,8 @@ static __attribute__((noinline)) u32 quick_epoch(struct thread *t)
     access_epoch_begin(t);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
+    if (snarl_unlikely(t->signals_wait))
+        ilock_signals.deliver();
     return access_now;
 }
 
@@ -296,7 +308,7 @@ static SNARL_HOT bool quick_locked(struct thread *t, u64 addr, u32 mask, u32 kin
     struct accesses *a = t->accesses;
     if ((a->locked & LOCKED_WRITTEN) || ((a->locked & LOCKED_UNWRITTEN) && access_writes_plainly(kind)))
         weak_write(t, a, addr);
-    return !(a->locked & LOCKED_PAIRS) || atomicity_access(t, a, addr, mask, kind, stack, pc, NULL, false);
+    return !(a->locked & LOCKED_PAIRS) || atomicity_access(a, addr, mask, kind, stack, pc);
 }
 
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)

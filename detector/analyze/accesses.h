@@ -15,7 +15,7 @@
 #define INSTRUCTION_MEMO (1u << INSTRUCTION_MEMO_BITS)
 #define MERGE_MEMO 128u
 #define PENDING 4u
-#define SET_MEMO 64u
+#define SET_MEMO_BITS 6
 #define SET_CREDIT 1024u
 #define HOLD_MEMO_BITS 8
 #define REPORTED 64u
@@ -96,10 +96,11 @@ struct accesses {
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */
     struct set_memo {
-        u32 from, to; /* slots */
-        u32 epoch;    /* of the thread */
+        u64 from, also; /* the set, or the one or two reads, that the granule had */
+        u32 to;         /* the set with the thread's own read */
+        u32 epoch;      /* of the thread */
         u32 mask, site;
-    } sets[SET_MEMO];
+    } sets[1u << SET_MEMO_BITS];
     u64 scratch[CROWD_MAX + 2], members[READERS_MAX + 1], moved[READERS_MAX]; /* records */
     struct access_frames frames;
 };
@@ -146,9 +147,9 @@ static inline enum relation epoch_relation(struct accesses *a, u32 epoch)
     return epoch_is_past(a, epoch) ? BEFORE : epoch_relation_slow(a, epoch);
 }
 
-static inline struct set_memo *set_memo(struct accesses *a, u32 from, u32 mask)
+static inline struct set_memo *set_memo(struct accesses *a, u64 from, u32 mask)
 {
-    return &a->sets[(from >> SLOT_EPOCH_SHIFT ^ mask * 5) % SET_MEMO];
+    return &a->sets[(from ^ (u64)mask << SITE_SHIFT) * 0x9e3779b97f4a7c15ULL >> (64 - SET_MEMO_BITS)];
 }
 /* Before the clock learns or ticks, and before the shadow is looked at in any other way. */
 void accesses_flush_slow(struct thread *t, struct accesses *a);

@@ -1,6 +1,8 @@
-/* Lost updates: which read and which write belong together, and who may write between them. Called by the slow path of
- * accesses made with locks held, by acquires and releases. Takes no internal lock (an entry's guard is only tried);
- * maps memory: a table per process, one per thread.
+/* Lost updates: which read and which write belong together, and who may write between them. Called by accesses made with
+ * locks held, by acquires and releases. Takes no lock; maps memory: a table per thread.
+ *
+ * An access costs an entry in the thread's own log, and a write one in the thread's own table (written.c). All that the
+ * rule below asks for is looked up there when a thread writes what it last touched in an earlier epoch, by a read.
  *
  * A pair is a read of some bytes in one critical section of a lock and a write of the same bytes in a later one, by the
  * same thread, without a read of them in the later one before the write. It is a lost update if another thread writes
@@ -18,83 +20,23 @@
  * out, or find out whose turn it is); the write changes the value. */
 #include "analyze/atomicity.h"
 
-#include <sys/mman.h>
-
-#define WRITTEN_BITS 14
-#define WRITTEN (1u << WRITTEN_BITS)
-/* What lives at an address has a generation: two counts by parts of the address, small ones for blocks, large ones for
- * mappings. */
-#define GENERATIONS (1u << 18)
-#define GENERATION_BITS 6
-#define LARGE_GENERATIONS (1u << 12)
-#define LARGE_BITS 20
-
-/* Bytes that were written by threads holding locks. */
-struct written {
-    u64 key; /* granule << 8 | mask */
-    u32 guard, generation;
-    struct writer last, other; /* other: of another thread than last */
-};
-
-static struct written *written;
-static u32 *generations, large_generations[LARGE_GENERATIONS];
-
 /* Not a program's critical section. */
 #define ATTRS_NO_SECTION                                                                                               \
     (ATTR_FILE | ATTR_ONCE | ATTR_INTERPRETER | ATTR_THREAD_END | ATTR_UNTRACKED | ATTR_PROCESS_OWNED)
-
-/* ---- memory that is given back ---- */
-
-static SNARL_COLD bool tables_begin(void)
-{
-    struct written *w = sys_map(WRITTEN * sizeof *w);
-    u32 *n = sys_map(GENERATIONS * sizeof *n);
-    if (!w || !n || !writing_begin())
-        return false;
-    struct written *none = NULL;
-    generations = n; /* of two threads that come here at once, one loses some mappings */
-    __atomic_compare_exchange_n(&written, &none, w, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-    return true;
-}
-
-u32 atomicity_generation(u64 addr)
-{
-    return generations[(addr >> GENERATION_BITS) % GENERATIONS] +
-           large_generations[(addr >> LARGE_BITS) % LARGE_GENERATIONS];
-}
-
-void atomicity_forget(u64 addr, u64 size)
-{
-    if (!size || !__atomic_load_n(&written, __ATOMIC_ACQUIRE))
-        return;
-    bool large = size >> LARGE_BITS;
-    u32 *counts = large ? large_generations : generations, n = large ? LARGE_GENERATIONS : GENERATIONS,
-        bits = large ? LARGE_BITS : GENERATION_BITS;
-    u64 first = addr >> bits, last = (addr + size - 1) >> bits;
-    for (u64 i = 0, left = last - first < n ? last - first + 1 : n; left; i++) {
-        u32 *part = counts + (i ? 0 : first % n);
-        u64 room = (u64)(counts + n - part), now = left < room ? left : room;
-        for (u64 k = 0; k < now; k++)
-            part[k]++;
-        left -= now;
-    }
-}
-
-void atomicity_forked(void)
-{
-    if (!written)
-        return;
-    sys_call3(SYS_madvise, written, WRITTEN * sizeof *written, MADV_DONTNEED);
-    writing_forget();
-}
 
 /* ---- sections ---- */
 
 static SNARL_COLD struct pairs *pairs_begin(struct accesses *a)
 {
-    if (!detects(DETECT_ATOMICITY) || (!__atomic_load_n(&written, __ATOMIC_ACQUIRE) && !tables_begin()))
+    if (!detects(DETECT_ATOMICITY) || (!__atomic_load_n(&pair_generations, __ATOMIC_ACQUIRE) && !written_start()))
         return NULL;
-    return a->pairs = sys_map(sizeof *a->pairs);
+    a->pairs = sys_map(sizeof *a->pairs);
+    if (!a->pairs)
+        return NULL;
+    a->pairs->turn = 1;
+    a->pairs->nlog = PAIR_LOG; /* so that an index of 0 is too old */
+    pairs_renew(a->pairs);
+    return a->pairs;
 }
 
 void atomicity_acquired(struct thread *t, struct accesses *a, struct lock_rec *l, enum lock_mode mode)
@@ -111,210 +53,201 @@ void atomicity_acquired(struct thread *t, struct accesses *a, struct lock_rec *l
     k->uid = l->head.uid;
     k->number = l->section;
     k->shared = mode == MODE_SHARED;
-    k->validated = 0;
-    k->first = 0;
-    k->more = false;
-    __builtin_memcpy(k->known, a->clock.times, sizeof k->known);
+    k->serial = p->serial;
+    k->lanes = a->clock.lanes < TAKEN_LANES ? a->clock.lanes : TAKEN_LANES;
+    for (u32 i = 0; i < k->lanes; i++)
+        k->known[i] = a->clock.times[i];
 }
 
-static struct taken *taken_at(struct pairs *p, u32 n)
+static const struct taken *taken_at(const struct pairs *p, u32 n)
 {
     return n && p->ntaken - n < TAKEN ? &p->taken[n % TAKEN] : NULL;
 }
 
 /* The locks held, for the accesses of this epoch. */
-static __attribute__((noinline)) void epoch_locks(struct thread *t, struct accesses *a, struct pairs *p)
+static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pairs *p)
 {
+    struct thread *t = a->owner;
     struct pair_locks *now = &p->epochs[++p->serial % PAIR_EPOCHS];
-    p->epoch = a->epoch;
-    *now = (struct pair_locks){.serial = p->serial,
-                               .task = p->task,
-                               .writer = {.time = epochs[a->epoch].time,
-                                          .lane = a->clock.lane,
-                                          .number = a->number,
-                                          .thread = t->ref,
-                                          .hold = epochs[a->epoch].hold}};
-    for (u32 i = t->rec->nheld; i-- > 0 && now->nlocks < PAIR_LOCKS;) {
+    const struct pair_locks *before = &p->epochs[(p->serial - 1) % PAIR_EPOCHS];
+    struct writer *w = &p->now;
+    u32 n = 0, writes = 0;
+    bool same = true;
+    now->serial = p->serial;
+    now->task = p->task;
+    now->first = p->nlog;
+    now->shared = 0;
+    now->hold = w->hold = epochs[a->epoch].hold;
+    w->time = epochs[a->epoch].time;
+    w->number = a->number;
+    for (u32 i = t->rec->nheld; i-- > 0 && n < PAIR_LOCKS;) {
         const struct lock_rec *l = LOCK_AT(t->held[i].lock);
         if (l->head.attrs & ATTRS_NO_SECTION)
             continue;
-        u32 k = now->nlocks++;
-        now->lock[k] = (struct section){l->head.uid, l->section};
+        u64 held = l->head.uid | (u64)l->section << 32; /* in one piece: it is read again at once */
+        __builtin_memcpy(&now->lock[n], &held, sizeof held);
+        same &= n < before->nlocks && before->lock[n].uid == l->head.uid;
+        now->taken[n] = 0;
         if (t->held[i].mode == MODE_SHARED)
-            now->shared |= 1u << k;
+            now->shared |= 1u << n;
         else
-            now->writer.lock[now->writer.nlocks++] = now->lock[k];
-        for (u32 n = p->ntaken; !now->taken[k] && n + TAKEN > p->ntaken && n; n--)
-            if (p->taken[n % TAKEN].uid == l->head.uid)
-                now->taken[k] = n;
+            __builtin_memcpy(&w->lock[writes++], &held, sizeof held);
+        for (u32 k = p->ntaken; !now->taken[n] && k + TAKEN > p->ntaken && k; k--)
+            if (p->taken[k % TAKEN].uid == l->head.uid)
+                now->taken[n] = k;
+        n++;
     }
+    if (!same)
+        p->noted = p->nlog;
+    p->nlocks = now->nlocks = n;
+    if (n < PAIR_LOCKS)
+        now->lock[n].uid = 0;
+    if (writes < PAIR_LOCKS)
+        w->lock[writes].uid = 0;
+    struct written_lane *table = written_table(a->clock.lane, a->number, t->ref, w->time);
+    p->table = table;
+    p->writes = writes && table ? table->writes : NULL;
+    p->beyond = writes && !table;
 }
 
-static struct pair_locks *locks_now(struct pairs *p)
+static __attribute__((noinline)) void segment_begin(struct accesses *a, struct pairs *p)
+{
+    const struct access_frames *f = &a->frames;
+    if (p->renewed)
+        epoch_locks(a, p);
+    p->renewed = false;
+    p->stamp = f->stamp;
+    p->segments[p->nsegments++ % PAIR_SEGMENTS] =
+        (struct pair_segment){.stamp = f->stamp,
+                              .caller = f->outer[(f->depth - 1) % FRAMES_KEPT],
+                              .depth = f->depth,
+                              .locks = p->serial,
+                              .first = p->nlog};
+}
+
+static const struct pair_locks *locks_now(const struct pairs *p)
 {
     return &p->epochs[p->serial % PAIR_EPOCHS];
 }
 /* NULL: too long ago. */
-static const struct pair_locks *locks_then(const struct pairs *p, const struct pair_read *r)
+static const struct pair_locks *locks_then(const struct pairs *p, u32 serial)
 {
-    const struct pair_locks *then = &p->epochs[r->locks % PAIR_EPOCHS];
-    return then->serial == r->locks ? then : NULL;
+    const struct pair_locks *then = &p->epochs[serial % PAIR_EPOCHS];
+    return serial && then->serial == serial ? then : NULL;
 }
 
-/* Which of these it is, or -1. */
-static int section_index(const struct section *list, u32 n, u32 uid)
+/* ---- what the thread has done ---- */
+
+static const struct pair_access *log_at(const struct pairs *p, u32 n)
 {
-    for (u32 i = 0; i < n; i++)
-        if (list[i].uid == uid)
-            return (int)i;
-    return -1;
+    return &p->log[n % PAIR_LOG];
+}
+static bool log_has(const struct pairs *p, u32 n)
+{
+    return p->nlog - n - 1 < PAIR_LOG;
 }
 
-/* ---- who writes what ---- */
-
-static struct written *written_of(u64 key)
+/* Does it touch any of these bytes? */
+static bool overlaps(const struct pair_access *x, u64 key)
 {
-    return &written[key * 0x9e3779b97f4a7c15ULL >> (64 - WRITTEN_BITS)];
-}
-static bool written_enter(struct written *w)
-{
-    return !__atomic_exchange_n(&w->guard, 1, __ATOMIC_ACQUIRE);
-}
-static void written_leave(struct written *w)
-{
-    __atomic_store_n(&w->guard, 0, __ATOMIC_RELEASE);
+    if (x->key & KEY_REST)
+        return (key >> 11 << 3) - (x->key >> 11 << 3) < x->size;
+    return x->key >> 11 == key >> 11 && (x->key & key & SLOT_MASK);
 }
 
-/* Has another thread than that of this number written there, as far as a look from outside tells? */
-static SNARL_HOT bool foreign(const struct written *w, u64 key, u32 number)
+/* That of access n of the log; NULL: forgotten. */
+static const struct pair_segment *segment_of(const struct pairs *p, u32 n)
 {
-    u32 last = __atomic_load_n(&w->last.number, __ATOMIC_RELAXED);
-    return __atomic_load_n(&w->key, __ATOMIC_RELAXED) == key &&
-           (last == number ? __atomic_load_n(&w->other.number, __ATOMIC_RELAXED) : last);
-}
-
-/* The last write by another thread than that of this number. */
-static SNARL_COLD bool foreign_writer(u64 key, u32 number, struct writer *out)
-{
-    struct written *w = written_of(key);
-    if (!written_enter(w))
-        return false;
-    const struct writer *other = w->last.number == number ? &w->other : &w->last;
-    bool found = w->key == key && w->generation == atomicity_generation(key >> 8) && other->number;
-    if (found)
-        *out = *other;
-    written_leave(w);
-    return found;
-}
-
-static void written_by(const struct writer *now, struct written *w, u64 key, ref_t stack)
-{
-    u32 generation = atomicity_generation(key >> 8);
-    if (!now->nlocks || !written_enter(w))
-        return;
-    if (w->key != key || w->generation != generation) {
-        w->key = key;
-        w->generation = generation;
-        w->other.number = w->last.number = 0;
+    for (u32 i = 1; i <= PAIR_SEGMENTS && i <= p->nsegments; i++) {
+        const struct pair_segment *s = &p->segments[(p->nsegments - i) % PAIR_SEGMENTS];
+        if ((int)(n - s->first) >= 0)
+            return s;
     }
-    if (w->last.number != now->number)
-        w->other = w->last;
-    w->last = *now;
-    w->last.stack = stack;
-    written_leave(w);
+    return NULL;
 }
 
-/* ---- reads ---- */
-
-static SNARL_COLD void touched(struct pairs *p, u64 key)
+/* Was that acquire's lock held in that epoch? */
+static bool epoch_is_in(const struct pair_locks *e, u32 taken)
 {
-    const struct pair_locks *now = locks_now(p);
-    for (u32 i = 0; i < now->nlocks; i++) {
-        struct taken *k = taken_at(p, now->taken[i]);
-        if (!k)
+    for (u32 i = 0; i < e->nlocks; i++)
+        if (e->taken[i] == taken)
+            return true;
+    return false;
+}
+
+/* The accesses of epochs in the section of this acquire, one after the other: calls f for each but ends of ranges, until
+ * it returns true. True also if not all are remembered. */
+static SNARL_COLD bool section_any(struct accesses *a, u32 taken, u64 key, bool (*f)(struct accesses *, u32 n, u64 key))
+{
+    const struct pairs *p = a->pairs;
+    const struct taken *k = taken_at(p, taken);
+    if (!k || p->serial - k->serial > PAIR_EPOCHS)
+        return true;
+    for (u32 serial = k->serial + 1; serial != p->serial + 1; serial++) {
+        const struct pair_locks *e = locks_then(p, serial), *next = locks_then(p, serial + 1);
+        u32 end = serial == p->serial || !next ? p->nlog : next->first;
+        if (!e || !epoch_is_in(e, taken))
             continue;
-        k->more |= k->first && k->first != key;
-        k->first = k->first ? k->first : key;
-    }
-}
-
-static bool read_is_valid(const struct pairs *p, u64 key, const struct pair_read *r)
-{
-    const struct pair_locks *then = locks_then(p, r);
-    return then && then->task == p->task && r->generation == atomicity_generation(key >> 8);
-}
-
-/* What others write, too, was read in that section and is read again in this one. */
-static SNARL_COLD void validates(struct pairs *p, u64 key, const struct pair_read *r)
-{
-    const struct pair_locks *now = locks_now(p), *then = locks_then(p, r);
-    for (u32 i = 0; i < now->nlocks && read_is_valid(p, key, r); i++) {
-        int k = section_index(then->lock, then->nlocks, now->lock[i].uid);
-        struct taken *here = taken_at(p, now->taken[i]);
-        if (k >= 0 && here && then->taken[k] != now->taken[i])
-            here->validated = then->taken[k];
-    }
-}
-
-static struct pair_reads *reads_of(struct pairs *p, u64 key)
-{
-    return &p->reads[(key >> 8) / GRANULE % PAIR_SETS];
-}
-
-/* Forgets what is known of these bytes. Returns a free place. */
-static u32 reads_end(struct pairs *p, struct pair_reads *set, u64 key, bool others)
-{
-    u32 place = 0;
-    for (u32 i = 0; i < PAIR_WAYS; i++) {
-        if (set->key[i] >> 8 == key >> 8 && (set->key[i] & key & SLOT_MASK)) {
-            if (others)
-                validates(p, set->key[i], &set->read[i]);
-            set->key[i] = 0;
+        for (u32 n = e->first; n != end; n++) {
+            if (!log_has(p, n))
+                return true;
+            if (!(log_at(p, n)->key & KEY_REST) && f(a, n, key))
+                return true;
         }
-        if (!set->key[i] || (set->key[place] && set->read[i].locks < set->read[place].locks))
-            place = i;
     }
-    return place;
+    return false;
 }
 
-/* The write by w was not known to the thread before it took the lock at this acquire. */
-static bool unknown_before(const struct taken *k, const struct writer *w)
+/* Others write what access n touched, and it is still the same. */
+static bool of_others(const struct accesses *a, u32 n)
 {
-    return w->lane < TAKEN_LANES && k->known[w->lane] < w->time;
+    const struct pair_access *x = log_at(a->pairs, n);
+    u64 key = x->key & ~KEY_BITS;
+    return x->generation == atomicity_generation(key >> 8) &&
+           written_by_others(key, x->generation, a->clock.lane, a->number);
 }
 
-/* Bits of the locks whose taking has told of the other thread's write. */
-static SNARL_COLD u8 read_news(struct accesses *a, struct pairs *p, u64 key)
+/* Something else than key that others write. */
+static bool is_other_thing(struct accesses *a, u32 n, u64 key)
 {
-    const struct pair_locks *now = locks_now(p);
-    struct writer w;
-    u32 news = 0;
-    if (!foreign_writer(key, a->number, &w))
-        return 0;
-    touched(p, key);
-    for (u32 i = 0; i < now->nlocks; i++) {
-        const struct taken *k = taken_at(p, now->taken[i]);
-        if (section_index(w.lock, w.nlocks, now->lock[i].uid) >= 0 && k && unknown_before(k, &w))
-            news |= 1u << i;
+    return (log_at(a->pairs, n)->key & ~KEY_BITS) != key && of_others(a, n);
+}
+
+/* A read of what was last touched by a read in the section of that acquire, and that others write. */
+static bool is_read_again(struct accesses *a, u32 n, u64 taken)
+{
+    const struct pairs *p = a->pairs;
+    const struct pair_access *x = log_at(p, n);
+    if (x->key & KEY_WROTE)
+        return false;
+    for (u32 i = n - 1; log_has(p, i); i--) {
+        const struct pair_access *before = log_at(p, i);
+        if (!overlaps(before, x->key))
+            continue;
+        const struct pair_segment *s = before->key & (KEY_WROTE | KEY_REST) ? NULL : segment_of(p, i);
+        const struct pair_locks *then = s ? locks_then(p, s->locks) : NULL;
+        return then && then->task == p->task && epoch_is_in(then, (u32)taken) && before->generation == x->generation &&
+               of_others(a, n);
     }
-    return (u8)news;
+    return false;
 }
 
-static void read_seen(struct accesses *a, struct pairs *p, u64 key, u32 kind, ref_t stack)
+/* The thread's last access of these bytes, if it was a read, in an earlier epoch, and of these bytes only. */
+static bool read_before(const struct pairs *p, u64 key, struct pair_read *r)
 {
-    const struct access_frames *f = &a->frames;
-    bool others = foreign(written_of(key), key, a->number);
-    struct pair_reads *set = reads_of(p, key);
-    u32 place = reads_end(p, set, key, others);
-    set->key[place] = key;
-    set->read[place] = (struct pair_read){.stamp = f->stamp,
-                                          .caller = f->outer[(f->depth - 1) % FRAMES_KEPT],
-                                          .depth = f->depth,
-                                          .locks = p->serial,
-                                          .generation = atomicity_generation(key >> 8),
-                                          .stack = stack,
-                                          .opens = !(kind & ACCESS_ATOMIC),
-                                          .news = others ? read_news(a, p, key) : 0};
+    u32 n = p->index[pair_hash(key) >> (64 - PAIR_INDEX_BITS)];
+    const struct pair_access *x = log_at(p, n);
+    if (!log_has(p, n) || x->key != key)
+        return false;
+    for (u32 i = n + 1; i != p->nlog; i++)
+        if (overlaps(log_at(p, i), key))
+            return false;
+    const struct pair_segment *s = segment_of(p, n);
+    const struct pair_locks *then = s ? locks_then(p, s->locks) : NULL;
+    if (!then || then->task != p->task || x->generation != atomicity_generation(key >> 8))
+        return false;
+    *r = (struct pair_read){.segment = *s, .generation = x->generation, .stack = x->stack};
+    return true;
 }
 
 /* ---- pairs ---- */
@@ -328,7 +261,7 @@ static bool is_active(const struct access_frames *f, u32 depth, u64 stamp)
 
 /* The value read may still be in the variables of a function that is active: of the one that read, or of its caller,
  * who has got it and hands it to the one that writes. */
-static bool value_may_live(const struct access_frames *f, const struct pair_read *r)
+static bool value_may_live(const struct access_frames *f, const struct pair_segment *r)
 {
     if (is_active(f, r->depth, r->stamp))
         return true;
@@ -339,12 +272,17 @@ static bool value_may_live(const struct access_frames *f, const struct pair_read
 static bool kept_apart(const struct pair_locks *now, const struct pair_locks *then, const struct writer *w)
 {
     for (u32 i = 0; i < now->nlocks; i++) {
-        int k = section_index(then->lock, then->nlocks, now->lock[i].uid);
-        if (k >= 0 && then->lock[k].number == now->lock[i].number &&
-            section_index(w->lock, w->nlocks, now->lock[i].uid) >= 0)
+        int k = section_index(then->lock, now->lock[i].uid);
+        if (k >= 0 && then->lock[k].number == now->lock[i].number && section_index(w->lock, now->lock[i].uid) >= 0)
             return true;
     }
     return false;
+}
+
+/* The write by w was not known to the thread before it took the lock at this acquire. */
+static bool unknown_before(const struct taken *k, const struct writer *w)
+{
+    return (w->lane < k->lanes ? k->known[w->lane] : 0) < w->time;
 }
 
 /* Has the thread learned of the write by w, made after the acquire `from`, from nothing but the lock of that section? */
@@ -358,121 +296,184 @@ static bool learned_from_lock(struct pairs *p, u32 from, struct section between,
     return false;
 }
 
-/* What the pair of this read and a write now, under lock i, is. VERDICT_COUNT: nothing. */
-static u32 pair_verdict(struct pairs *p, u64 key, u32 i, const struct pair_read *r, const struct writer *w)
+/* What the pair of this read and a write now, under lock i, is, and the write that comes in between. VERDICT_COUNT:
+ * nothing. */
+static u32 pair_verdict(struct accesses *a, u64 key, u32 i, const struct pair_read *r, struct writer *w)
 {
-    const struct pair_locks *now = locks_now(p), *then = locks_then(p, r);
-    int k = section_index(then->lock, then->nlocks, now->lock[i].uid),
-        b = section_index(w->lock, w->nlocks, now->lock[i].uid);
+    struct pairs *p = a->pairs;
+    const struct pair_locks *now = locks_now(p), *then = locks_then(p, r->segment.locks);
+    u32 uid = now->lock[i].uid;
+    int k = section_index(then->lock, uid);
     const struct taken *first = k >= 0 ? taken_at(p, then->taken[k]) : NULL, *second = taken_at(p, now->taken[i]);
-    if (!first || !second || b < 0 || (now->shared & 1u << i) || then->lock[k].number == now->lock[i].number ||
-        second->validated == then->taken[k])
+    if (!first || !second || (now->shared & 1u << i) || then->lock[k].number == now->lock[i].number ||
+        !written_last(key, r->generation, a->clock.lane, uid, w) || kept_apart(now, then, w))
         return VERDICT_COUNT;
-    if (w->lock[b].number > then->lock[k].number)
-        return learned_from_lock(p, then->taken[k], w->lock[b], w) ? VERDICT_OBSERVED : VERDICT_COUNT;
-    return (r->news & 1u << k) && first->first == key && !first->more ? VERDICT_POSSIBLE : VERDICT_COUNT;
+    u32 from = then->taken[k], verdict = VERDICT_COUNT;
+    struct section between = w->lock[section_index(w->lock, uid)];
+    if (between.number > then->lock[k].number)
+        verdict = learned_from_lock(p, from, between, w) ? VERDICT_OBSERVED : VERDICT_COUNT;
+    else if (unknown_before(first, w) && !section_any(a, from, key, is_other_thing))
+        verdict = VERDICT_POSSIBLE;
+    return verdict != VERDICT_COUNT && section_any(a, now->taken[i], from, is_read_again) ? VERDICT_COUNT : verdict;
 }
 
-/* The access, in short. */
+/* A write, in short. */
 struct seen {
-    struct thread *t;
     struct accesses *a;
     u64 key, pc; /* pc: or the stack, if it is not known */
     u32 kind;
-    bool decoded; /* pc is an instruction's */
     ref_t stack;
 };
 
 /* Fills f when this write is the second half of a pair that matters. */
-static SNARL_COLD bool pair_of(const struct seen *x, const struct pair_read *r, struct pair_found *f)
+static bool pair_of(const struct seen *x, struct pair_found *f)
 {
-    struct pairs *p = x->a->pairs;
+    struct accesses *a = x->a;
+    struct pairs *p = a->pairs;
     const struct pair_locks *now = locks_now(p);
-    struct writer *w = &f->writer;
-    if (!r->opens || !read_is_valid(p, x->key, r) || !value_may_live(&x->a->frames, r) ||
-        !foreign_writer(x->key, x->a->number, w) || kept_apart(now, locks_then(p, r), w))
+    struct pair_read *r = &f->read;
+    if (!read_before(p, x->key, r) || !value_may_live(&a->frames, &r->segment))
         return false;
     f->verdict = VERDICT_COUNT;
     u32 uid = 0;
     for (u32 i = 0; i < now->nlocks && f->verdict == VERDICT_COUNT; i++) {
-        f->verdict = pair_verdict(p, x->key, i, r, w);
+        f->verdict = pair_verdict(a, x->key, i, r, &f->writer);
         uid = now->lock[i].uid;
     }
-    if (f->verdict == VERDICT_COUNT || !writes_one(x->pc, uid, x->key) || (x->decoded && stores_constant(x->pc)))
+    if (f->verdict == VERDICT_COUNT || !writes_one(x->pc, uid, x->key) || (x->pc != x->stack && stores_constant(x->pc)))
         return false;
-    for (u32 i = 0; i < x->t->rec->nheld; i++)
-        if (LOCK_AT(x->t->held[i].lock)->head.uid == uid)
-            f->lock = x->t->held[i].lock;
+    const struct thread *t = a->owner;
+    for (u32 i = 0; i < t->rec->nheld; i++)
+        if (LOCK_AT(t->held[i].lock)->head.uid == uid)
+            f->lock = t->held[i].lock;
     f->address = x->key >> 8;
     f->mask = (u32)x->key & SLOT_MASK;
     f->generation = r->generation;
     f->kind = x->kind;
     f->stack = x->stack;
-    f->read = *r;
-    f->hold = locks_then(p, r)->writer.hold;
-    f->across = !is_active(&x->a->frames, r->depth, r->stamp);
+    f->hold = locks_then(p, r->segment.locks)->hold;
+    f->across = !is_active(&a->frames, r->segment.depth, r->segment.stamp);
     return true;
 }
 
-static bool write_seen(const struct seen *x, const u64 *fp, bool complete)
+/* False: it is a pair, and has to come again with fp. */
+static SNARL_COLD bool pair_ends(struct accesses *a, u64 key, u32 kind, ref_t stack, u64 pc, const u64 *fp)
 {
-    struct pairs *p = x->a->pairs;
-    const struct pair_locks *now = locks_now(p);
-    struct pair_reads *set = reads_of(p, x->key);
-    struct written *w = written_of(x->key);
-    bool others = foreign(w, x->key, x->a->number);
-    for (u32 i = 0; others && i < PAIR_WAYS; i++) {
-        struct pair_found f;
-        if (set->key[i] != x->key || (x->kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE)) ||
-            !pair_of(x, &set->read[i], &f))
-            continue;
-        if (!complete)
-            return false;
-        pair_found(x->t, p, &f, fp);
-    }
-    if (others)
-        touched(p, x->key);
-    reads_end(p, set, x->key, false);
-    for (u32 i = 0; i < now->nlocks; i++)
-        writes_one(x->pc, now->lock[i].uid, x->key);
-    written_by(&now->writer, w, x->key, x->stack);
-    return true;
+    struct pair_found f;
+    struct seen x = {a, key, pc, kind, stack};
+    if (!pair_of(&x, &f))
+        return true;
+    if (fp)
+        pair_found(a->owner, a->pairs, &f, fp);
+    return fp != NULL;
 }
 
-bool atomicity_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc,
-                      const u64 *fp, bool complete)
+/* ---- accesses ---- */
+
+static __attribute__((noinline)) void written_more(struct pairs *p, u32 i, u32 turn)
+{
+    struct written_more *more = &p->table->more[i];
+    more->turn = turn;
+    for (u32 k = 1; k < PAIR_LOCKS; k++)
+        more->lock[k - 1] = p->now.lock[k];
+}
+
+static SNARL_HOT void written_now(struct pairs *p, u64 key, u64 hash, u32 generation, ref_t stack)
+{
+    if (snarl_unlikely(!p->writes)) {
+        if (p->beyond)
+            written_beyond(key, generation, p->now.number);
+        return;
+    }
+    u32 turn = (p->turn += TURN_STEP) | (p->now.lock[1].uid ? TURN_MORE : 0);
+    struct written *w = &p->writes[written_index(hash)];
+    __atomic_store_n(&w->turn, 0, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    w->tag = written_tag(hash, generation);
+    w->stack = stack;
+    w->hold = p->now.hold;
+    w->time = p->now.time;
+    w->lock = p->now.lock[0];
+    if (snarl_unlikely(turn & TURN_MORE))
+        written_more(p, written_index(hash), turn);
+    __atomic_store_n(&w->turn, turn, __ATOMIC_RELEASE);
+}
+
+static __attribute__((noinline)) void writes_note_all(const struct pairs *p, u64 pc, u64 key)
+{
+    for (u32 i = 0; i < p->nlocks; i++)
+        writes_note(pc, locks_now(p)->lock[i].uid, key);
+}
+
+/* In nearly all programs nearly no write ends a pair: what is written was touched in this epoch, or not lately. `last`:
+ * access n of the log, perhaps of the same bytes. */
+static SNARL_HOT bool write_note(struct accesses *a, u64 key, u64 hash, u32 kind, u32 generation, ref_t stack, u64 pc,
+                                 const u64 *fp)
 {
     struct pairs *p = a->pairs;
-    if (!p || p->busy || t->handler_depth || addr - t->rec->stack_lo < t->rec->stack_hi - t->rec->stack_lo)
+    u32 n = p->index[hash >> (64 - PAIR_INDEX_BITS)];
+    const struct pair_access *last = log_at(p, n);
+    if (last->key == key && log_has(p, n) && (int)(n - locks_now(p)->first) < 0 &&
+        !(kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE)) && !pair_ends(a, key, kind, stack, pc, fp))
+        return false;
+    if (last->key != (key | KEY_WROTE) || last->stack != stack || (int)(n - p->noted) < 0) {
+        if (snarl_likely(p->nlocks == 1))
+            writes_note(pc, locks_now(p)->lock[0].uid, key);
+        else
+            writes_note_all(p, pc, key);
+    }
+    written_now(p, key, hash, generation, stack);
+    return true;
+}
+
+static SNARL_HOT bool is_left_out(const struct accesses *a, const struct pairs *p, u64 addr)
+{
+    const struct thread *t = a->owner;
+    return p->busy | t->handler_depth || addr - t->rec->stack_lo < t->rec->stack_hi - t->rec->stack_lo;
+}
+
+static SNARL_HOT bool access_look(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc, const u64 *fp)
+{
+    struct pairs *p = a->pairs;
+    if (snarl_unlikely(is_left_out(a, p, addr)))
         return true;
-    struct seen x = {t, a, (addr & ~(u64)(GRANULE - 1)) << 8 | mask, pc ? pc : stack, kind, pc != 0, stack};
-    bool done = true;
     p->busy = true;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (p->epoch != a->epoch)
-        epoch_locks(t, a, p);
-    if (locks_now(p)->nlocks && (kind & ACCESS_WRITE))
-        done = write_seen(&x, fp, complete);
-    else if (locks_now(p)->nlocks)
-        read_seen(a, p, x.key, kind, stack);
+    if (p->stamp != a->frames.stamp)
+        segment_begin(a, p);
+    u64 key = addr >> 3 << 11 | mask, hash = pair_hash(key);
+    u32 generation = atomicity_generation(addr);
+    bool done = !p->nlocks || !(kind & ACCESS_WRITE) || write_note(a, key, hash, kind, generation, stack, pc, fp);
+    if (snarl_likely(done) && p->nlocks) {
+        p->index[hash >> (64 - PAIR_INDEX_BITS)] = p->nlog;
+        p->log[p->nlog++ % PAIR_LOG] = (struct pair_access){
+            .key = key | (u64)(kind & (ACCESS_WRITE | ACCESS_ATOMIC)) << 8, .stack = stack, .generation = generation};
+    }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     p->busy = false;
     return done;
 }
 
+bool atomicity_access(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc)
+{
+    return access_look(a, addr, mask, kind, stack, pc, NULL);
+}
+
+void atomicity_seen(struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc, const u64 *fp)
+{
+    if (a->pairs)
+        access_look(a, addr, mask, kind, stack, pc ? pc : stack, fp);
+}
+
 void atomicity_rest(struct accesses *a, u64 addr, u64 size)
 {
     struct pairs *p = a->pairs;
-    u64 end = addr + size;
-    if (!p || p->busy)
+    if (!p || is_left_out(a, p, addr))
         return;
-    if (size > PAIR_SETS * PAIR_WAYS * GRANULE) {
-        for (u32 i = 0; i < PAIR_SETS * PAIR_WAYS; i++) {
-            u64 *key = &p->reads[i / PAIR_WAYS].key[i % PAIR_WAYS];
-            *key = (*key >> 8) - addr < size ? 0 : *key;
-        }
-        return;
-    }
-    for (u64 at = addr & ~(u64)(GRANULE - 1); at < end; at += GRANULE)
-        reads_end(p, reads_of(p, at << 8), at << 8 | SLOT_MASK, false);
+    u64 first = addr & ~(u64)(GRANULE - 1);
+    p->busy = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    p->log[p->nlog++ % PAIR_LOG] = (struct pair_access){.key = first << 8 | KEY_REST, .size = addr + size - first};
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    p->busy = false;
 }

@@ -121,10 +121,10 @@ void cap_check(struct accesses *a)
 {
     if (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
         return;
-    u64 mask = sys_signals_block(), sum = all_resident();
+    u64 mask = ilock_guard(), sum = all_resident();
     if (sum > cap_bytes)
         forget_some(a, sum);
     __atomic_store_n(&cap_regions, shadow_ntouched, __ATOMIC_RELAXED); /* until there is another one */
-    sys_signals_restore(mask);
     __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
+    ilock_unguard(mask);
 }

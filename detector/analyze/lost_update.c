@@ -7,33 +7,23 @@
 
 /* ---- where does an instruction write to? ---- */
 
-#define WRITING_BITS 13
-#define WRITING (1u << WRITING_BITS)
-
-/* An instruction that writes under a lock: to which address? */
-struct writing {
-    u64 pc;
-    u32 uid;
-    u32 many; /* to several */
-    u64 address;
-};
-
-static struct writing *writing;
+struct writing *pair_writing;
 
 bool writing_begin(void)
 {
-    writing = sys_map(WRITING * sizeof *writing); /* of two threads that come here at once, one loses its own */
-    return writing != NULL;
+    pair_writing =
+        sys_map(WRITING * sizeof *pair_writing); /* of two threads that come here at once, one loses its own */
+    return pair_writing != NULL;
 }
 
 void writing_forget(void)
 {
-    sys_call3(SYS_madvise, writing, WRITING * sizeof *writing, MADV_DONTNEED);
+    sys_call3(SYS_madvise, pair_writing, WRITING * sizeof *pair_writing, MADV_DONTNEED);
 }
 
 bool writes_one(u64 pc, u32 uid, u64 address)
 {
-    struct writing *g = &writing[(pc ^ (u64)uid << 40) * 0x9e3779b97f4a7c15ULL >> (64 - WRITING_BITS)];
+    struct writing *g = writing_of(pc, uid);
     u64 none = 0;
     if (__atomic_load_n(&g->pc, __ATOMIC_RELAXED) != pc &&
         !__atomic_compare_exchange_n(&g->pc, &none, pc, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -42,9 +32,9 @@ bool writes_one(u64 pc, u32 uid, u64 address)
         g->uid = uid;
         g->address = address;
     }
-    if (g->uid != uid || g->address != address)
+    if (!g->many && (g->uid != uid || g->address != address))
         g->many = 1;
-    return !g->many;
+    return !g->many && g->uid == uid;
 }
 
 /* ---- is it a constant that is stored? ---- */

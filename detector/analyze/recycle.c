@@ -1,5 +1,5 @@
 /* The course of a recycling cycle (recycle.h): who does it, and waiting for the other threads. Called by the slow path of
- * accesses. The cycle's lock is only ever tried; its holder has all signals blocked. Maps its tables at the first
+ * accesses. The cycle's lock is only ever tried; its holder is in a section (base/ilock.h). Maps its tables at the first
  * cycle.
  *
  * Threads say by `inside` (thread.h) that they are in the engine, without a fence; the kernel's membarrier makes up for
@@ -59,7 +59,7 @@ void recycle_notice(struct accesses *a)
     __builtin_memset(a->sets, 0, sizeof a->sets);
     a->concurrent = 0;
     if (a->pairs)
-        a->pairs->epoch = 0;
+        pairs_renew(a->pairs);
     /* The bit first, then the look: a cycle that begins meanwhile sets the bit after it has said so. */
     __atomic_fetch_and(&a->ignored, ~ACCESS_DETOUR, __ATOMIC_SEQ_CST);
     u32 now = __atomic_load_n(&recycle_cycle, __ATOMIC_SEQ_CST);
@@ -225,12 +225,12 @@ bool recycle_wanted(void)
 
 void recycle_try(struct accesses *a)
 {
-    u64 mask = sys_signals_block();
+    u64 mask = ilock_guard();
     if (!__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE)) {
         advance(a);
         __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
     }
-    sys_signals_restore(mask);
+    ilock_unguard(mask);
 }
 
 void recycle_forked(void)

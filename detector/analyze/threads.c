@@ -48,6 +48,8 @@ static struct thread *private_new(void)
         free_private = t->next_private;
     else
         t = sys_map(sizeof *t);
+    if (t)
+        t->perturbed = run()->options.perturb != 0;
     return t;
 }
 

@@ -58,15 +58,59 @@ static SNARL_COLD void acquire_slow(struct ilock *l, u32 me)
     }
 }
 
-/* How many internal locks this thread holds: signals are blocked once, by the outermost. And its kernel id, asked for
+/* ---- signals ---- */
+
+#define NOT_BLOCKED (~0ULL) /* no mask is that: two signals cannot be blocked */
+#define CHECK_EVERY 1024u
+
+struct ilock_signals ilock_signals;
+__thread u32 ilock_signals_wait __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* How many sections this thread is in: signals are kept out once, by the outermost. And its kernel id, asked for
  * once. */
 static __thread u32 held __attribute__((tls_model("initial-exec")));
 static __thread u32 own_tid __attribute__((tls_model("initial-exec")));
+static __thread u32 sections __attribute__((tls_model("initial-exec")));
+
+void ilock_signals_block(void)
+{
+    __atomic_store_n(&ilock_signals.deferred, false, __ATOMIC_RELAXED);
+}
+
+u64 ilock_guard(void)
+{
+    u64 mask = held || __atomic_load_n(&ilock_signals.deferred, __ATOMIC_RELAXED) ? NOT_BLOCKED : sys_signals_block();
+    held++; /* after blocking: a handler in between finds everything as it was */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return mask;
+}
+
+void ilock_unguard(u64 saved_mask)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (--held)
+        return;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (saved_mask != NOT_BLOCKED) {
+        sys_signals_restore(saved_mask);
+        return;
+    }
+    if (snarl_unlikely(++sections % CHECK_EVERY == 0))
+        ilock_signals.check();
+    if (snarl_unlikely(ilock_signals_wait))
+        ilock_signals.deliver();
+}
+
+bool ilock_guarded(void)
+{
+    return held != 0;
+}
+
+/* ---- locks ---- */
 
 u64 ilock_acquire(struct ilock *l)
 {
-    u64 mask = held ? 0 : sys_signals_block();
-    held++; /* after blocking: a handler in between finds everything as it was */
+    u64 mask = ilock_guard();
     u32 me = own_tid ? own_tid : (own_tid = sys_gettid());
     u32 free_word = 0;
     rank_enter(l->rank);
@@ -80,8 +124,7 @@ void ilock_release(struct ilock *l, u64 saved_mask)
     rank_leave(l->rank);
     if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & ILOCK_WAITERS)
         sys_futex_wake(&l->word, 1);
-    if (!--held)
-        sys_signals_restore(saved_mask);
+    ilock_unguard(saved_mask);
 }
 
 void ilock_disown(const struct ilock *l)

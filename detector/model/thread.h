@@ -161,7 +161,14 @@ struct thread {
     struct held_entry *held; /* rec->held resolved */
     ref_t ref;
     ref_t node; /* order node of the innermost hold, 0 = not resolved or nothing held */
-    u16 handler_depth;
+    union {
+        struct {
+            u16 handler_depth;
+            u8 signals_wait; /* a handler came while `inside`: whoever clears that delivers it (base/ilock.h) */
+            u8 perturbed;    /* delays are asked for */
+        };
+        u32 unusual; /* all of them at once */
+    };
     u32 order_epoch; /* run's epoch when the order cache was last valid */
     u64 perturb_state;
     u64 wait_start;

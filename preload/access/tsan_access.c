@@ -63,7 +63,13 @@ static SNARL_HOT bool known(u64 addr, u32 size, u32 kind)
 {
     if (size > GRANULE)
         return access_is_known(addr, SLOT_MASK, kind) && access_is_known(addr + GRANULE, SLOT_MASK, kind);
-    return access_is_known(addr, granule_mask(addr, size), kind);
+    return access_is_known(addr, size == GRANULE ? SLOT_MASK : granule_mask(addr, size), kind);
+}
+
+/* Compilers say that it is; pointers that were cast may say otherwise. */
+static SNARL_HOT bool aligned(u64 addr, u32 size)
+{
+    return !(addr % (size < GRANULE ? size : GRANULE));
 }
 
 static SNARL_HOT bool inside_granules(u64 addr, u32 size)
@@ -75,7 +81,9 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
     EXPORT void name(void *p);                                                                                         \
     EXPORT void name(void *p)                                                                                          \
     {                                                                                                                  \
-        if (snarl_unlikely(!known((u64)p, size, kind)))                                                                \
+        if (snarl_unlikely(!aligned((u64)p, size)))                                                                    \
+            access_miss_wide((u64)p, size, kind);                                                                      \
+        else if (snarl_unlikely(!known((u64)p, size, kind)))                                                           \
             (size > GRANULE ? access_miss_wide : access_miss)((u64)p, size, kind);                                     \
     }
 #define HOOK_UNALIGNED(name, size, kind)                                                                               \
@@ -91,7 +99,9 @@ static SNARL_HOT bool inside_granules(u64 addr, u32 size)
     EXPORT void name(void *p, void *pc)                                                                                \
     {                                                                                                                  \
         (void)pc;                                                                                                      \
-        if (snarl_unlikely(!known((u64)p, size, kind)))                                                                \
+        if (snarl_unlikely(!aligned((u64)p, size)))                                                                    \
+            access_miss_wide((u64)p, size, kind);                                                                      \
+        else if (snarl_unlikely(!known((u64)p, size, kind)))                                                           \
             (size > GRANULE ? access_miss_wide : access_miss)((u64)p, size, kind);                                     \
     }
 

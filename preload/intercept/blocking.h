@@ -49,7 +49,7 @@ static SNARL_HOT struct lock_rec *lock_cached(struct thread *t, u64 addr, enum o
 static SNARL_HOT struct thread *interceptor_usual(void)
 {
     struct thread *t = snarl_thread;
-    return snarl_likely((uintptr_t)t > 1) && snarl_likely(!(t->inside | t->handler_depth)) ? t : NULL;
+    return snarl_likely((uintptr_t)t > 1) && snarl_likely(!(t->inside | t->unusual)) ? t : NULL;
 }
 static SNARL_HOT const u64 *fp_not_null(const u64 *fp)
 {

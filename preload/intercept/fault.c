@@ -74,6 +74,11 @@ static void by_default(int sig, siginfo_t *info, void *context)
         sys_call3(SYS_tgkill, sys_getpid(), sys_gettid(), sig);
 }
 
+void *fault_default_function(void)
+{
+    return (void *)(uintptr_t)by_default;
+}
+
 void *fault_default_in(int sig, void *handler)
 {
     bool ours = watching && (sig == SIGSEGV || sig == SIGBUS) && handler == (void *)(uintptr_t)SIG_DFL;

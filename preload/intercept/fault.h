@@ -12,6 +12,8 @@
 void fault_watch(void) HIDDEN;
 /* What the kernel is given when the program wants the default action: itself, or our handler for a fault. */
 void *fault_default_in(int sig, void *handler) HIDDEN;
+/* That handler. */
+void *fault_default_function(void) HIDDEN;
 /* The other way round. */
 void *fault_default_of(void *handler) HIDDEN;
 void fault_default_restore(struct sigaction *old) HIDDEN;

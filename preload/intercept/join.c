@@ -3,6 +3,7 @@
  *
  * A join first tries; only one that would block is published as a wait. Like glibc's, it is a cancellation point only
  * when it blocks. */
+#include "base/ilock.h"
 #include "blocking.h"
 #include "thread_map.h"
 
@@ -177,4 +178,13 @@ EXPORT int pthread_cancel(pthread_t id)
     if (r && target)
         engine_cancelled(target, false);
     return r;
+}
+
+/* libc's own handler would cancel the thread wherever it is, in the middle of a section too: signals are blocked there
+ * from now on. */
+EXPORT int pthread_setcanceltype(int type, int *old)
+{
+    if (type == PTHREAD_CANCEL_ASYNCHRONOUS)
+        ilock_signals_block();
+    return REAL(pthread_setcanceltype)(type, old);
 }

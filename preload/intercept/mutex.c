@@ -172,7 +172,7 @@ static SNARL_HOT int mutex_take(pthread_mutex_t *m)
 EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
 {
     struct thread *t = interceptor_usual();
-    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+    if (snarl_unlikely(!t))
         return mutex_lock_general(m, FAST_FP());
     struct lock_rec *l = lock_cached(t, (u64)m, OBJ_MUTEX);
     if (snarl_unlikely(!l) || snarl_unlikely(l->head.attrs & ATTR_ROBUST))
@@ -257,6 +257,13 @@ static __attribute__((noinline)) int mutex_unlock_general(pthread_mutex_t *m, co
     return r;
 }
 
+/* The fast form has left, and signals came meanwhile. */
+static SNARL_COLD int mutex_unlock_signals(pthread_mutex_t *m, bool released, const u64 *fp)
+{
+    signal_deliver();
+    return released ? REAL(pthread_mutex_unlock)(m) : mutex_unlock_general(m, fp);
+}
+
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
 {
     struct thread *t = interceptor_usual();
@@ -268,7 +275,8 @@ EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
         return mutex_unlock_general(m, FAST_FP());
     interceptor_again(t, FAST_FP());
     bool released = released_plainly(t, l, h);
-    interceptor_leave(t);
+    if (interceptor_left(t))
+        return mutex_unlock_signals(m, released, FAST_FP());
     return snarl_likely(released) ? REAL(pthread_mutex_unlock)(m) : mutex_unlock_general(m, FAST_FP());
 }
 EXPORT_ALIAS(__pthread_mutex_unlock, pthread_mutex_unlock);

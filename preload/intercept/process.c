@@ -25,7 +25,7 @@
 
 /* Of the fork under way; guarded by the map's lock, which is held across it. */
 static struct {
-    u64 map_mask;
+    u64 signals, map_mask;
     u64 inside; /* what the forking thread's state was */
     struct thread *t;
     bool begun;
@@ -37,8 +37,10 @@ static struct {
 
 static void before_fork(const u64 *fp)
 {
-    u64 mask = thread_map_lock();
+    u64 signals = sys_signals_block(),
+        mask = thread_map_lock(); /* blocked: the child is not known to the trampoline yet */
     struct thread *t = (uintptr_t)snarl_thread > 1 ? snarl_thread : NULL;
+    forking.signals = signals;
     forking.map_mask = mask;
     forking.t = t;
     forking.begun = true;
@@ -58,13 +60,14 @@ static void before_fork(const u64 *fp)
 static void after_fork(void)
 {
     struct thread *t = forking.t;
-    u64 mask = forking.map_mask;
+    u64 signals = forking.signals, mask = forking.map_mask;
     forking.begun = false;
     if (forking.blocks)
         blocks_after_fork();
     if (t)
         t->inside = forking.inside;
     thread_map_unlock(mask);
+    sys_signals_restore(signals);
 }
 
 static void fork_prepare(void)

@@ -137,7 +137,7 @@ static __attribute__((noinline)) int rwlock_lock_rest(struct thread *t, struct l
 static SNARL_HOT int rwlock_lock(pthread_rwlock_t *rw, enum lock_mode mode, const u64 *fp)
 {
     struct thread *t = interceptor_usual();
-    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+    if (snarl_unlikely(!t))
         return rwlock_lock_general(rw, mode, fp);
     struct lock_rec *l = lock_cached(t, (u64)rw, OBJ_RWLOCK);
     if (snarl_unlikely(!l))
@@ -247,6 +247,13 @@ static __attribute__((noinline)) int rwlock_unlock_general(pthread_rwlock_t *rw,
     return snarl_unlikely(swallow) ? 0 : REAL(pthread_rwlock_unlock)(rw); /* never fails */
 }
 
+/* The fast form has left, and signals came meanwhile. */
+static SNARL_COLD int rwlock_unlock_signals(pthread_rwlock_t *rw, bool released, const u64 *fp)
+{
+    signal_deliver();
+    return released ? REAL(pthread_rwlock_unlock)(rw) : rwlock_unlock_general(rw, fp);
+}
+
 EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *rw)
 {
     struct thread *t = interceptor_usual();
@@ -256,7 +263,8 @@ EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *rw)
         return rwlock_unlock_general(rw, FAST_FP());
     interceptor_again(t, FAST_FP());
     bool released = released_plainly(t, l, h);
-    interceptor_leave(t);
+    if (interceptor_left(t))
+        return rwlock_unlock_signals(rw, released, FAST_FP());
     return snarl_likely(released) ? REAL(pthread_rwlock_unlock)(rw) : rwlock_unlock_general(rw, FAST_FP());
 }
 EXPORT_ALIAS(__pthread_rwlock_unlock, pthread_rwlock_unlock);

@@ -1,10 +1,10 @@
-/* Signal handlers of the program: run through a trampoline, so that snarl knows when a handler runs, in which it may
- * have interrupted snarl's own code, and whether a handler may post a semaphore. Called by the watched program and by
- * the kernel (the trampoline). Takes no lock; a thread in which a handler runs gets one page (sys_map).
+/* Signal handlers of the program: run through a trampoline, so that snarl knows when a handler runs, that none runs in
+ * the middle of snarl's own code, and whether a handler may post a semaphore. Called by the watched program and by the
+ * kernel (the trampoline). Takes no lock; a thread in which a handler runs gets one page (sys_map).
  *
  * The kernel's flags and mask are exactly the program's, and the handler gets all three arguments as the kernel gave
- * them; what the program reads back is what it has set. sigset() is not intercepted: it may show the trampoline, which
- * is understood when it comes back as a handler.
+ * them; what the program reads back is what it has set. A signal that comes while the thread is inside snarl waits
+ * until it leaves (signal_defer.c). A fault cannot wait: its handler runs, and what it does is not recorded.
  *
  * A handler may be left by longjmp, so nothing counts on its return: frames of handlers are kept per thread with the
  * stack they are on, and the next interceptor that is called from a shallower frame takes the stale ones away
@@ -13,11 +13,8 @@
 #include "interceptor.h"
 #include "modules.h"
 #include "notice.h"
+#include "signal_defer.h"
 #include "start.h"
-
-#define SIGNALS 65
-/* Value of t->inside while a handler runs that interrupted snarl: deeper than any frame, so nothing is recorded. */
-#define INSIDE_INTERRUPTED (~0ULL)
 
 typedef void handler_fn(int, siginfo_t *, void *);
 
@@ -30,6 +27,7 @@ struct handler_frame {
     u64 inside;         /* of the interrupted code */
     u32 accesses;       /* when that was snarl's: what access_resume wants */
     u16 depth;
+    bool interrupts; /* that was snarl's */
 };
 #define FRAMES_MAX 64
 struct handler_frames {
@@ -53,16 +51,34 @@ static bool frame_live(const struct handler_frame *f, u64 fp)
     return fp < f->fp;
 }
 
-struct thread *interceptor_unusual(struct thread *t, u64 fp)
+/* Takes away the frames of handlers that have been left, seen from a frame of the program's. */
+static void frames_mend(struct thread *t, u64 fp)
 {
     struct handler_frames *s = frames;
     while (s && s->n && !frame_live(&s->frame[s->n - 1], fp)) {
         const struct handler_frame *f = &s->frame[--s->n];
-        if (f->inside)
+        if (f->interrupts)
             access_resume_new(f->accesses);
         t->inside = f->inside;
         set_depth(t, f->depth);
     }
+}
+
+void signal_jump(struct thread *t, u64 sp)
+{
+    frames_mend(t, sp);
+    if (sp > t->inside) {
+        t->inside = 0;
+        if (t->signals_wait)
+            signal_deliver();
+    }
+}
+
+struct thread *interceptor_unusual(struct thread *t, u64 fp)
+{
+    if (ilock_guarded()) /* in a handler that is not entered through the trampoline */
+        return NULL;
+    frames_mend(t, fp);
     if (t->inside && fp < t->inside) {
         if ((t->inside & INSIDE_QUIET) && t->inside != INSIDE_INTERRUPTED)
             return NULL;
@@ -95,15 +111,35 @@ static void sent(struct thread *t, int sig, u64 fp)
     t->inside = fp;
     hb_acquire(t, notice_key(sig));
     hb_acquire(t, NOTICE_ANY);
-    t->inside = 0;
+    interceptor_leave(t);
+}
+
+/* What the handler finds. Interrupting a quiet call is interrupting the program. */
+static void frame_begin(struct handler_frame *f, struct thread *t, int sig, ucontext_t *context)
+{
+    f->inside = t->inside;
+    f->depth = t->handler_depth;
+    f->interrupts = defer_is_inside(t, context) || t->inside == INSIDE_INTERRUPTED;
+    alternate_stack(f, context);
+    if (f->interrupts) {
+        t->inside = INSIDE_INTERRUPTED;
+        f->accesses = access_pause(); /* what orders them cannot be told now */
+        defer_give_up(sig, context);
+    } else {
+        t->inside = 0;
+    }
+    set_depth(t, f->depth + 1);
+    if (access_on && !f->interrupts)
+        sent(t, sig, f->fp);
 }
 
 static void trampoline(int sig, siginfo_t *info, void *context)
 {
-    if (fault_resume(sig, context, (void *)(uintptr_t)trampoline))
-        return;
-    handler_fn *handler = (handler_fn *)(uintptr_t)__atomic_load_n(&handlers[sig], __ATOMIC_ACQUIRE);
     struct thread *t = snarl_thread;
+    if (fault_resume(sig, context, (void *)(uintptr_t)trampoline) || defer_signal(t, sig, info, context))
+        return;
+    defer_in_order(sig, info);
+    handler_fn *handler = (handler_fn *)(uintptr_t)__atomic_load_n(&handlers[sig], __ATOMIC_ACQUIRE);
     struct handler_frame *f = (uintptr_t)t > 1 ? frame_push() : NULL;
     if (!f) {
         handler(sig, info, context);
@@ -111,26 +147,22 @@ static void trampoline(int sig, siginfo_t *info, void *context)
     }
     u32 level = frames->n - 1;
     f->fp = (u64)INTERCEPTOR_FP();
-    f->inside = t->inside;
-    f->depth = t->handler_depth;
-    alternate_stack(f, context);
-    if (t->inside) {
-        t->inside = INSIDE_INTERRUPTED;
-        f->accesses = access_pause(); /* what orders them cannot be told now */
-    }
-    set_depth(t, f->depth + 1);
-    if (access_on && !f->inside)
-        sent(t, sig, f->fp);
+    frame_begin(f, t, sig, context);
 
     handler(sig, info, context);
 
     if (snarl_thread != t)
         return;
-    if (f->inside)
+    if (f->interrupts)
         access_resume(f->accesses);
     t->inside = f->inside;
     set_depth(t, f->depth);
     frames->n = level;
+}
+
+void signal_start(void)
+{
+    defer_start((void *)(uintptr_t)trampoline, fault_default_function());
 }
 
 struct handler_frames *signal_swap(struct handler_frames *now)
@@ -148,6 +180,7 @@ void signal_free(struct handler_frames *s)
 void signal_thread_end(void)
 {
     signal_free(signal_swap(NULL));
+    defer_thread_end();
 }
 
 /* ---- setting ---- */
@@ -242,7 +275,8 @@ static sighandler_t set_simple(sighandler_t (*real)(int, sighandler_t), int sig,
         return real(sig, handler);
     void *before, *wanted = (void *)(uintptr_t)handler;
     sighandler_t r = real(sig, (sighandler_t)(uintptr_t)handler_in(sig, wanted, &before));
-    handler_set(sig, wanted, r != SIG_ERR, before);
+    if (handler != SIG_HOLD) /* that one changes the mask only */
+        handler_set(sig, wanted, r != SIG_ERR, before);
     void *was = (void *)(uintptr_t)r;
     return (sighandler_t)(uintptr_t)(is_trampoline(was) ? before : fault_default_of(was));
 }
@@ -259,6 +293,11 @@ EXPORT sighandler_t sysv_signal(int sig, sighandler_t handler)
     return set_simple(REAL(sysv_signal), sig, handler);
 }
 EXPORT_ALIAS(__sysv_signal, sysv_signal);
+
+EXPORT sighandler_t sigset(int sig, sighandler_t disposition)
+{
+    return set_simple(REAL(sigset), sig, disposition);
+}
 
 /* ---- timers ---- */
 

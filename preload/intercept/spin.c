@@ -92,7 +92,7 @@ static __attribute__((noinline)) int spin_lock_rest(struct thread *t, struct loc
 EXPORT int pthread_spin_lock(pthread_spinlock_t *s)
 {
     struct thread *t = interceptor_usual();
-    if (snarl_unlikely(!t) || snarl_unlikely(perturb_on))
+    if (snarl_unlikely(!t))
         return spin_lock_general(s, FAST_FP());
     struct lock_rec *l = lock_cached(t, (u64)s, OBJ_SPIN);
     if (snarl_unlikely(!l))
@@ -132,6 +132,13 @@ static __attribute__((noinline)) int spin_unlock_general(pthread_spinlock_t *s, 
     return snarl_unlikely(swallow) ? 0 : spin_free(s);
 }
 
+/* The fast form has left, and signals came meanwhile. */
+static SNARL_COLD int spin_unlock_signals(pthread_spinlock_t *s, bool released, const u64 *fp)
+{
+    signal_deliver();
+    return released ? spin_free(s) : spin_unlock_general(s, fp);
+}
+
 EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
 {
     struct thread *t = interceptor_usual();
@@ -141,7 +148,8 @@ EXPORT int pthread_spin_unlock(pthread_spinlock_t *s)
         return spin_unlock_general(s, FAST_FP());
     interceptor_again(t, FAST_FP());
     bool released = released_plainly(t, l, h);
-    interceptor_leave(t);
+    if (interceptor_left(t))
+        return spin_unlock_signals(s, released, FAST_FP());
     return snarl_likely(released) ? spin_free(s) : spin_unlock_general(s, FAST_FP());
 }
 

@@ -13,6 +13,7 @@ struct common {                 /* CIE */
     u64 code_align, start, end; /* initial instructions */
     int64_t data_align;
     u32 pointers; /* encoding of addresses in its FDEs */
+    u32 lsda;     /* and of the language's data, ENC_OMIT: none */
     bool augmented, signal;
 };
 
@@ -48,7 +49,7 @@ static int augmentation(struct cfi_reader *r, const u8 *letters, struct common *
         if (*l == 'R') {
             c->pointers = (u32)cfi_fixed(r, 1);
         } else if (*l == 'L') {
-            cfi_fixed(r, 1);
+            c->lsda = (u32)cfi_fixed(r, 1);
         } else if (*l == 'P') {
             u32 e = (u32)cfi_fixed(r, 1);
             if (e == ENC_ALIGNED)
@@ -71,7 +72,7 @@ static int read_common(const struct cfi_memory *m, u64 at, struct common *c)
     struct cfi_reader r;
     u8 letters[16];
     u32 n = 0;
-    *c = (struct common){0};
+    *c = (struct common){.lsda = ENC_OMIT};
     if (!entry_begin(&r, m, at) || cfi_fixed(&r, 4) != 0)
         return -EPROTO;
     u32 version = (u32)cfi_fixed(&r, 1);
@@ -289,34 +290,54 @@ static int interpret(struct interpreter *in, const struct cfi_memory *m, u64 sta
     return in->r.bad ? -EPROTO : 0;
 }
 
+/* Reads the entry at `at` up to its instructions. */
+static int read_entry(struct cfi_reader *r, const struct cfi_memory *m, u64 at, struct common *common,
+                      struct cfi_function *f)
+{
+    u64 id_at = entry_begin(r, m, at), back = cfi_fixed(r, 4);
+    if (!id_at || !back || back > id_at || read_common(m, id_at - back, common))
+        return -EPROTO;
+    f->lo = cfi_encoded(r, common->pointers, 0);
+    f->hi = f->lo + cfi_encoded(r, common->pointers & 0x0f, 0);
+    f->lsda = 0;
+    if (common->augmented) {
+        u64 length = cfi_uleb(r), data = r->at;
+        if (length && common->lsda != ENC_OMIT) {
+            f->lsda = cfi_encoded(r, common->lsda, 0);
+            if (f->lsda == data) /* relative, and nothing */
+                f->lsda = 0;
+            if (r->bad || r->at > data + length)
+                return -EPROTO;
+            r->at = data;
+        }
+        cfi_skip(r, length);
+    }
+    return r->bad || f->hi < f->lo ? -EPROTO : 0;
+}
+
 int cfi_entry(const struct cfi_memory *m, u64 at, u64 pc, struct cfi_row *row)
 {
     struct interpreter in;
     struct common common;
     struct cfi_reader r;
-    u64 id_at = entry_begin(&r, m, at), back = cfi_fixed(&r, 4);
-    if (!id_at || !back || back > id_at || read_common(m, id_at - back, &common))
+    struct cfi_function f;
+    if (read_entry(&r, m, at, &common, &f))
         return -EPROTO;
-    u64 begin = cfi_encoded(&r, common.pointers, 0), range = cfi_encoded(&r, common.pointers & 0x0f, 0);
-    if (common.augmented)
-        cfi_skip(&r, cfi_uleb(&r));
-    if (r.bad)
-        return -EPROTO;
-    if (pc < begin || pc - begin >= range)
+    if (pc < f.lo || pc >= f.hi)
         return -ENOENT;
     __builtin_memset(row, 0, sizeof *row);
     row->signal = common.signal;
     in.common = &common;
     in.row = row;
     in.nremembered = 0;
-    in.location = begin;
+    in.location = f.lo;
     in.target = ~0ULL;
     __builtin_memset(in.initial, 0, sizeof in.initial);
     int err = interpret(&in, m, common.start, common.end);
     if (err)
         return err;
     __builtin_memcpy(in.initial, row->reg, sizeof in.initial);
-    in.location = begin;
+    in.location = f.lo;
     in.target = pc;
     err = interpret(&in, m, r.at, r.end);
     return err ? err : row->cfa.kind ? 0 : -EPROTO;
@@ -379,4 +400,24 @@ int cfi_find(const struct cfi_memory *m, u64 hdr, u64 pc, struct cfi_row *row)
         return -EPROTO;
     u64 entry = search_table(m, r.at, count, hdr, pc);
     return entry ? cfi_entry(m, entry, pc, row) : -ENOENT;
+}
+
+int cfi_functions(const struct cfi_memory *m, u64 hdr, bool (*fn)(void *arg, const struct cfi_function *f), void *arg)
+{
+    struct cfi_reader r;
+    cfi_reader_at(&r, m, hdr, m->hi);
+    u32 version = (u32)cfi_fixed(&r, 1), frame = (u32)cfi_fixed(&r, 1);
+    cfi_fixed(&r, 2);
+    if (r.bad || version != 1 || frame == ENC_OMIT)
+        return -EPROTO;
+    u64 at = cfi_encoded(&r, frame, hdr);
+    for (u32 i = 0; i < MAX_SCAN && entry_begin(&r, m, at); i++) {
+        struct common common;
+        struct cfi_function f;
+        u64 next = r.end;
+        if (cfi_fixed(&r, 4) != 0 && read_entry(&r, m, at, &common, &f) == 0 && !fn(arg, &f))
+            return -ENOMEM;
+        at = next;
+    }
+    return 0;
 }

@@ -63,6 +63,16 @@ int cfi_find(const struct cfi_memory *m, u64 hdr, u64 pc, struct cfi_row *row) _
 /* The same from the entry (FDE) at `at`. */
 int cfi_entry(const struct cfi_memory *m, u64 at, u64 pc, struct cfi_row *row) __attribute__((visibility("hidden")));
 
+/* A range of code that has an entry: a function, or a part of one. */
+struct cfi_function {
+    u64 lo, hi;
+    u64 lsda; /* the language's data: landing pads; 0: none */
+};
+/* Calls fn for each entry of the section that hdr leads to, until it says false (-ENOMEM). Entries that cannot be read
+ * are left out. */
+int cfi_functions(const struct cfi_memory *m, u64 hdr, bool (*fn)(void *arg, const struct cfi_function *f), void *arg)
+    __attribute__((visibility("hidden")));
+
 /* A byte reader over that memory. After a bad read all further ones yield 0. */
 struct cfi_reader {
     const struct cfi_memory *memory;

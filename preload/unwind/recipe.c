@@ -1,5 +1,5 @@
 /* Recipes: for each return address met on a stack, the step to the caller's frame in one word, made from the unwind
- * tables once. Called by the walkers. Takes no lock (modules_read_enter blocks signals while a recipe is made);
+ * tables once. Called by the walkers. Takes no lock (modules_read_enter keeps handlers out while a recipe is made);
  * allocates its table with sys_map.
  *
  * The table is open addressing; a key is set once and stays, its recipe may be taken back when the module goes away and

@@ -19,6 +19,11 @@ static bool get(void *arg, u64 addr, u64 *value)
     return (*budget)++ < 100000 && addr % 7 != 0;
 }
 
+static bool seen(void *arg, const struct cfi_function *f)
+{
+    return f->hi >= f->lo && ++*(u32 *)arg < 1000;
+}
+
 static void evaluate(const struct cfi_memory *m, const struct cfi_rule *rule)
 {
     struct cfi_frame frame = {.known = 0xfff8};
@@ -58,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         }
     }
+    u32 functions = 0;
+    cfi_functions(&m, base, seen, &functions);
     free(tables);
     return 0;
 }

@@ -12,12 +12,16 @@ import sys
 LIBRARIES = {
     r"elfutils/.*|dwarf\.h": ["detector/symbol"],
     r"libelf\.h|gelf\.h": ["detector/symbol", "detector/cli"],
-    r"jansson\.h": ["detector/report", "detector/cli"],
+    r"jansson\.h": ["detector/report", "detector/cli", "detector/scan"],
+    r"llvm-c/.*": ["detector/scan"],
     r"libunwind.*": ["preload/unwind"],
+    r"Zydis/.*": ["preload/opcodes"],
     r"uthash\.h|utlist\.h|utarray\.h|utstring\.h": ["detector/base"],
 }
 INSIDE = ("detector/base", "detector/model", "detector/analyze", "preload")
 # FILE locks are stdio's: their interceptors need its prototypes, as does the table of real functions.
+# LLVM's versions differ in these files and nowhere else.
+LLVM_FILES = re.compile(r"detector/scan/llvm_\w+\.[ch]")
 STDIO_PROTOTYPES = {"preload/intercept/stdio.c", "preload/real_prototypes.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
@@ -53,7 +57,7 @@ def allowed(folder, target, target_folder, may_include):
         return True
     for name in may_include:
         if name.endswith(".h"):
-            if target == "detector/" + name:
+            if target in (name, "detector/" + name):
                 return True
         elif target_folder in (name, "detector/" + name):
             return True
@@ -74,7 +78,9 @@ def check_line(source, path, relative, quote, name, table):
     for pattern, folders in LIBRARIES.items():
         if re.fullmatch(pattern, name) and folder not in folders:
             return f"<{name}> belongs to {', '.join(folders)} only"
-    if name == "stdio.h" and folder.startswith(INSIDE) and relative not in STDIO_PROTOTYPES:
+    if name.startswith("llvm-c/") and not LLVM_FILES.fullmatch(relative):
+        return "only the files llvm_* know LLVM"
+    if name == "stdio.h" and folder.startswith(INSIDE) and folder != "preload/opcodes" and relative not in STDIO_PROTOTYPES:
         return "no stdio inside the watched program"
     if name.startswith("snarl/") and folder not in ("samples", "preload", "preload/intercept"):
         return "the public header is for programs"

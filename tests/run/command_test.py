@@ -382,6 +382,11 @@ class PreloadAlone(Folder):
         self.assertEqual(p.stdout, b"one went on\n")
         self.assertIn(b"deadlock", p.stderr)
 
+    def test_flags(self):
+        p = self.run_alone(case("abba"), "free", SNARL_OPTIONS="quiet=yes:verbose=no")
+        self.assertEqual((p.returncode, p.stdout), (0, b""))
+        self.assertIn(b"lock-order", p.stderr)
+
     def test_without_the_command(self):
         """Alone in a folder, with no snarl to be found: modules and offsets."""
         alone = self.path("libsnarl.so")

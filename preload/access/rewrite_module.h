@@ -1,0 +1,50 @@
+/* One module, from the first look to the last patch. */
+#ifndef SNARL_ACCESS_REWRITE_MODULE_H
+#define SNARL_ACCESS_REWRITE_MODULE_H
+
+#include "access/rewrite_check.h"
+#include "access/rewrite_map.h"
+
+/* What the slow path must know of an access: check i of the module is number first + i. */
+struct access_site {
+    u64 pc;                     /* its instruction */
+    u64 disp;                   /* the operand's displacement, or its address when there is no base */
+    u16 size;                   /* bytes each time, 0 not known */
+    u8 memory;                  /* MEM_* */
+    u8 how;                     /* SITE_* */
+    u8 base, index, shift, rep; /* rep: 0, F3, F2 */
+};
+enum {
+    SITE_WRITE = 1,
+    SITE_READ = 2, /* with SITE_WRITE: before it */
+    SITE_ATOMIC = 4,
+    SITE_INLINE = 8, /* the check has left the address in TLS */
+    SITE_SOME_BYTES = 16,
+    SITE_ADDRESS_32 = 32,
+    SITE_SEGMENT = 64,
+};
+
+struct rewritten {
+    struct arena arena;
+    struct rewrite_map map;
+    struct access_site *sites;
+    u32 nsites;
+    struct rewrite_counts counts;
+    u64 text_bytes, copy_bytes, cold_bytes;
+};
+
+enum rewrite_result {
+    REWRITTEN,
+    REWRITE_NOTHING, /* no access to be checked */
+    REWRITE_NO_MEMORY,
+    REWRITE_NO_ROOM, /* near the module */
+    REWRITE_REFUSED  /* code may not be written or made executable */
+};
+
+/* Prepares and patches the module. to: TLS offsets; slow: what call_slow goes to; cells: shadow_cells; first: number of
+ * its first check. functions: its code, NULL: as .eh_frame tells. */
+enum rewrite_result rewrite_module(struct rewritten *out, const struct image *image, struct check_target *to, u64 slow,
+                                   u64 cells, u32 first, const struct code_range *functions, u32 nfunctions)
+    __attribute__((visibility("hidden")));
+
+#endif
