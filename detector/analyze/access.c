@@ -327,9 +327,10 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
     site_by_instruction(&x, fp);
     if (snarl_unlikely(x.a->locked & LOCKED_PAIRS))
         pair_seen(&x, addr, size, kind, fp, true);
-    if (x.a->written != addr) /* else access_quick has begun with it */
+    if (x.a->written != weak_write_key(addr, fp[1])) /* else access_quick has begun with it */
         weak_written(x.a);
     granules(&x, addr, size);
     if ((x.a->locked & LOCKED_UNWRITTEN) && access_writes_plainly(kind))
-        weak_write(t, x.a, addr);
+        weak_write(t, x.a, addr, fp[1]);
+    weak_written(x.a);
 }

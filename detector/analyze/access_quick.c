@@ -307,7 +307,7 @@ static SNARL_HOT bool quick_locked(struct thread *t, u64 addr, u32 mask, u32 kin
 {
     struct accesses *a = t->accesses;
     if ((a->locked & LOCKED_WRITTEN) || ((a->locked & LOCKED_UNWRITTEN) && access_writes_plainly(kind)))
-        weak_write(t, a, addr);
+        weak_write(t, a, addr, pc);
     return !(a->locked & LOCKED_PAIRS) || atomicity_access(a, addr, mask, kind, stack, pc);
 }
 

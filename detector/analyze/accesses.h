@@ -91,7 +91,7 @@ struct accesses {
     u32 locked;          /* of enum locked */
     struct weak *weak;   /* weak.h; NULL: off */
     u32 writes;          /* epochs with a write that counts for their sections */
-    u64 written;         /* where, with LOCKED_WRITTEN */
+    u64 written;         /* which one it was, with LOCKED_WRITTEN */
     u32 open_first;      /* the first epoch of this block since locks are held without a break; 0: none */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */

@@ -346,13 +346,13 @@ void weak_release(struct thread *t, struct accesses *a, struct lock_rec *l, enum
     leave_release(a, k);
 }
 
-void weak_write(const struct thread *t, struct accesses *a, u64 addr)
+void weak_write(const struct thread *t, struct accesses *a, u64 addr, u64 pc)
 {
     if (a->locked & LOCKED_WRITTEN) {
         weak_written(a);
     } else if (addr - t->rec->stack_lo >= t->rec->stack_hi - t->rec->stack_lo) {
         a->locked = (a->locked & ~(u32)LOCKED_UNWRITTEN) | LOCKED_WRITTEN;
-        a->written = addr;
+        a->written = weak_write_key(addr, pc);
     }
 }
 

@@ -124,8 +124,12 @@ static inline bool access_writes_plainly(u32 kind)
 {
     return (kind & (ACCESS_WRITE | ACCESS_ATOMIC)) == ACCESS_WRITE;
 }
-/* t writes at addr, by an instruction of the program, with LOCKED_UNWRITTEN; or makes any access, with LOCKED_WRITTEN. */
-void weak_write(const struct thread *t, struct accesses *a, u64 addr);
+static inline u64 weak_write_key(u64 addr, u64 pc)
+{
+    return addr ^ pc * 0x9e3779b97f4a7c15ULL;
+}
+/* t writes at addr, by the instruction at pc, with LOCKED_UNWRITTEN; or makes any access, with LOCKED_WRITTEN. */
+void weak_write(const struct thread *t, struct accesses *a, u64 addr, u64 pc);
 /* The write that was made just now counts. */
 static inline void weak_written(struct accesses *a)
 {
