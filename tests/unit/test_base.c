@@ -102,23 +102,46 @@ static void ilock_excludes(void)
     CU_ASSERT_EQUAL(counter, 200000);
 }
 
-static void ilock_of_killed_owner(void)
+static pid_t die_holding(struct ilock *l)
 {
-    fx_begin(ON_DEADLOCK_REPORT);
-    struct ilock *l = &run()->graph_lock;
     pid_t pid = fork();
     if (!pid) {
         ilock_forked();
         ilock_acquire(l);
         _exit(0);
     }
-    waitpid(pid, NULL, 0);
+    siginfo_t info;
+    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
     CU_ASSERT(l->word != 0);
+    return pid;
+}
+
+static void acquire_release(struct ilock *l)
+{
     u64 mask = ilock_acquire(l);
     ilock_release(l, mask);
     CU_ASSERT_EQUAL(l->word, 0);
 }
 
+static void ilock_of_killed_owner(void)
+{
+    fx_begin(ON_DEADLOCK_REPORT);
+    struct ilock *l = &run()->graph_lock;
+    waitpid(die_holding(l), NULL, 0);
+    acquire_release(l);
+}
+
+/* Its parent is the one who needs the lock, and would wait for it only afterwards. */
+static void ilock_of_killed_owner_unwaited(void)
+{
+    fx_begin(ON_DEADLOCK_REPORT);
+    struct ilock *l = &run()->graph_lock;
+    pid_t pid = die_holding(l);
+    acquire_release(l);
+    waitpid(pid, NULL, 0);
+}
+
 UNIT_TESTS("base", {"addrmap_against_oracle", addrmap_against_oracle}, {"arena_pools", arena_pools},
            {"arena_exhausted", arena_exhausted}, {"arena_refuses", arena_refuses}, {"ilock_excludes", ilock_excludes},
-           {"ilock_of_killed_owner", ilock_of_killed_owner})
+           {"ilock_of_killed_owner", ilock_of_killed_owner},
+           {"ilock_of_killed_owner_unwaited", ilock_of_killed_owner_unwaited})
