@@ -32,7 +32,8 @@ enum space {
     SPACE_DATAGRAM,
     SPACE_UNKNOWN,
     SPACE_TERMINAL,
-    SPACE_CONNECTING
+    SPACE_CONNECTING,
+    SPACE_NUMBER
 };
 #define SPACE_OTHER 16u
 
@@ -59,6 +60,11 @@ bool fd_key_is_file(u64 key)
 u64 fd_key_connecting(void)
 {
     return key_of(SPACE_CONNECTING, 0);
+}
+
+u64 fd_key_number(int fd)
+{
+    return key_of(SPACE_NUMBER, (u64)fd);
 }
 
 u64 fd_key_other(u64 space, u64 number)

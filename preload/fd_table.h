@@ -50,6 +50,8 @@ u64 fd_key_signals(void) __attribute__((visibility("hidden")));
 bool fd_key_is_file(u64 key) __attribute__((visibility("hidden")));
 /* All connections that are being made. */
 u64 fd_key_connecting(void) __attribute__((visibility("hidden")));
+/* The number fd itself, whatever it stands for in its lives. */
+u64 fd_key_number(int fd) __attribute__((visibility("hidden")));
 /* Something with a number of its own in a space of its own (System V queues, semaphores). */
 u64 fd_key_other(u64 space, u64 number) __attribute__((visibility("hidden")));
 

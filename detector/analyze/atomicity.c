@@ -12,7 +12,7 @@
  *     stored value is a constant in the code; the instruction writes to several places under this lock (slots of a
  *     ring, nodes of a list); the thread has waited for something to do in between;
  *   - when the second section looks first: at the same bytes, or at others that were read in the first one and that
- *     other threads write, too (a version, a state);
+ *     other threads write, too (a version, a state); or when one between them does, after the other thread's write;
  *   - when another lock was held all the time by both threads;
  *   - when the other write is ordered before the thread's second section by something else than this lock: handed over.
  * What is only possible needs more: the other write was not known to the thread before the first section, so nothing
@@ -295,6 +295,22 @@ static bool learned_from_lock(struct pairs *p, u32 from, struct section between,
     return false;
 }
 
+/* Has the thread, after the acquire `from` and the write of section `between`, looked again at what it had read since that
+ * acquire? What it does from there on rests on that look. */
+static bool looked_since(struct accesses *a, u32 from, struct section between)
+{
+    struct pairs *p = a->pairs;
+    for (u32 n = from + 1; n != p->ntaken + 1; n++) {
+        const struct taken *k = taken_at(p, n);
+        if (!k || k->uid != between.uid || (k->shared ? k->number < between.number : k->number <= between.number))
+            continue;
+        for (u32 first = from; first != n; first++)
+            if (section_any(a, n, first, is_read_again))
+                return true;
+    }
+    return false;
+}
+
 /* What the pair of this read and a write now, under lock i, is, and the write that comes in between. VERDICT_COUNT:
  * nothing. */
 static u32 pair_verdict(struct accesses *a, u64 key, u32 i, const struct pair_read *r, struct writer *w)
@@ -310,7 +326,8 @@ static u32 pair_verdict(struct accesses *a, u64 key, u32 i, const struct pair_re
     u32 from = then->taken[k], verdict = VERDICT_COUNT;
     struct section between = w->lock[section_index(w->lock, uid)];
     if (between.number > then->lock[k].number)
-        verdict = learned_from_lock(p, from, between, w) ? VERDICT_OBSERVED : VERDICT_COUNT;
+        verdict = learned_from_lock(p, from, between, w) && !looked_since(a, from, between) ? VERDICT_OBSERVED
+                                                                                            : VERDICT_COUNT;
     else if (unknown_before(first, w) && !section_any(a, from, key, is_other_thing))
         verdict = VERDICT_POSSIBLE;
     return verdict != VERDICT_COUNT && section_any(a, now->taken[i], from, is_read_again) ? VERDICT_COUNT : verdict;

@@ -107,14 +107,6 @@ struct hb_entry *hb_entry_make(struct hb_bucket *b, u64 key)
     return &hb_entries[i];
 }
 
-struct accesses *hb_watched(struct thread *t)
-{
-    struct accesses *a = access_on ? accesses_of(t) : NULL;
-    if (a)
-        accesses_flush(t, a);
-    return a;
-}
-
 struct accesses *hb_listening(struct thread *t, u64 key)
 {
     struct accesses *a = hb_watched(t);

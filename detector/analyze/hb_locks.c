@@ -13,6 +13,8 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
     struct accesses *a = hb_watched(t);
     if (!a)
         return;
+    if (a->weak)
+        weak_prefetch(l);
     atomicity_acquired(t, a, l, mode);
     if (clock_acquire(&a->clock, &l->clock))
         accesses_learned(a);

@@ -44,7 +44,13 @@ static inline void hb_bucket_leave(struct hb_bucket *b)
 }
 
 /* The state of a thread whose accesses are watched, ready for its clock to change; else NULL. */
-struct accesses *hb_watched(struct thread *t);
+static inline struct accesses *hb_watched(struct thread *t)
+{
+    struct accesses *a = access_on ? accesses_of(t) : NULL;
+    if (a)
+        accesses_flush(t, a);
+    return a;
+}
 /* The same; NULL also while it ignores what this key tells (access_ignore). The engine's own keys always count. */
 struct accesses *hb_listening(struct thread *t, u64 key);
 /* Without an entry: joined to what all acquires take over. */

@@ -1,6 +1,6 @@
-/* The weak order (weak.h): its clocks, and what sections of locks order. Called by hb.c at acquires and releases, by the
- * slow path of accesses. Takes no internal lock; a list's guard is held for a few loads and stores. Maps a state per
- * thread, reserves a table per process. */
+/* The weak order (weak.h): its clocks, and what sections of locks order. Called by hb_locks.c at acquires and releases, by
+ * the slow path of accesses. Takes no internal lock: a list is its lock's holder's. Maps a state per thread, reserves a
+ * table per process. */
 #include "analyze/weak.h"
 
 #include <errno.h>
@@ -11,20 +11,19 @@
 #define LOCKS (1u << 18)
 #define RELEASES 6u
 #define HOLDS_MOST 64u
-#define SPINS 100
 
-/* Of a lock of this process. Written by the lock's exclusive holder; `leak` by anybody. */
+/* Of a lock of this process. Written by the lock's exclusive holder; `leak` by anybody. Two cache lines. */
 struct weak_lock {
-    u32 guard;     /* of `left`, for who does not hold the lock */
-    u32 leak;      /* the next release leaves all it knows to all */
-    u32 forgotten; /* when what is in the strong clock was last given to all */
-    u32 next;      /* free list */
-    u32 hand;
+    u32 writes;      /* of `left`: odd while one goes on. For who does not hold the lock */
+    u32 forgotten;   /* when what is in the strong clock was last given to all */
+    u32 next;        /* free list */
+    bool leak;       /* the next release leaves all it knows to all */
     bool all_strong; /* `all` was left in the strong order */
-    u32 reserved[2];
+    u8 hand;
     struct sync_clock all;            /* for all who take it */
     struct sync_clock left[RELEASES]; /* by the last releases, of each thread the newest at least if there is room */
 };
+_Static_assert(sizeof(struct weak_lock) == 128, "lines that travel between processors");
 
 bool weak_off;
 u32 weak_limit = LOCKS, weak_releases = RELEASES;
@@ -104,21 +103,6 @@ SNARL_COLD void weak_forgets(struct accesses *a)
 
 /* ---- locks ---- */
 
-static void enter(struct weak_lock *k)
-{
-    for (u32 i = 0; __atomic_exchange_n(&k->guard, 1, __ATOMIC_ACQUIRE); i++) {
-        if (i < SPINS)
-            __builtin_ia32_pause();
-        else
-            sys_call3(SYS_sched_yield, 0, 0, 0);
-    }
-}
-
-static void leave(struct weak_lock *k)
-{
-    __atomic_store_n(&k->guard, 0, __ATOMIC_RELEASE);
-}
-
 static u32 take(void)
 {
     u64 head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
@@ -168,17 +152,22 @@ static SNARL_COLD struct weak_lock *list_make(struct lock_rec *l)
     return &locks[none];
 }
 
+void weak_prefetch(const struct lock_rec *l)
+{
+    const char *k = (const char *)&locks[l->weak];
+    __builtin_prefetch(k, 1);
+    __builtin_prefetch(k + sizeof *locks / 2, 1);
+}
+
 void weak_lock_gone(struct accesses *a, struct lock_rec *l)
 {
     struct weak_lock *k = list_of(l);
     if (!k)
         return;
     l->weak = 0;
-    enter(k);
     sync_clock_clear(&a->clock, &k->all);
     for (u32 i = 0; i < RELEASES; i++)
         sync_clock_clear(&a->clock, &k->left[i]);
-    leave(k);
     give((u32)(k - locks));
 }
 
@@ -218,6 +207,20 @@ static const struct sync_clock *release_of(const struct weak_lock *k, const stru
     return first;
 }
 
+/* Is that release known, for who does not hold the lock? False also when it is not kept, or just being left. */
+static bool release_is_known(const struct weak_lock *k, const struct epoch *e, const struct clock *c)
+{
+    u32 before = __atomic_load_n(&k->writes, __ATOMIC_ACQUIRE);
+    u64 first = ~0ULL;
+    for (u32 i = 0; i < weak_releases; i++) {
+        u64 time = __atomic_load_n(&k->left[i].time, __ATOMIC_RELAXED);
+        if (__atomic_load_n(&k->left[i].lane, __ATOMIC_RELAXED) == e->lane && time >= e->time && time < first)
+            first = time;
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return !(before & 1) && __atomic_load_n(&k->writes, __ATOMIC_RELAXED) == before && clock_time(c, e->lane) >= first;
+}
+
 /* ---- sections ---- */
 
 static struct weak_section *section_of(struct weak *w, ref_t lock)
@@ -247,6 +250,7 @@ void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
         w->nsections = 0; /* a lock may end while it is held */
     if (w->nsections < WEAK_SECTIONS)
         w->sections[w->nsections++] = (struct weak_section){arena_ref(l), a->writes, false};
+    w->unmet = true;
     bool anew = k && k->forgotten != w->forgotten;
     if (!k || anew || __atomic_load_n(&k->leak, __ATOMIC_RELAXED))
         weak_learn_strong(a, &l->clock);
@@ -293,19 +297,20 @@ void weak_released(struct accesses *a, struct lock_rec *l, bool to_all)
     if (!k)
         return;
     struct clock *c = weak_clock(a);
-    enter(k);
-    if (k->leak) {
+    if (snarl_unlikely(__atomic_load_n(&k->leak, __ATOMIC_RELAXED))) {
+        __atomic_store_n(&k->leak, false, __ATOMIC_RELAXED);
         clock_join(c, &a->clock);
         accesses_learned(a);
         to_all = true;
-        k->leak = 0;
     }
+    __atomic_store_n(&k->writes, k->writes + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     weak_leave(a, place_for(k, c->lane));
+    __atomic_store_n(&k->writes, k->writes + 1, __ATOMIC_RELEASE);
     if (to_all) {
         clock_release(c, &k->all);
         k->all_strong = false;
     }
-    leave(k);
 }
 
 void weak_write(const struct thread *t, struct accesses *a, u64 addr, u32 kind)
@@ -319,13 +324,18 @@ void weak_write(const struct thread *t, struct accesses *a, u64 addr, u32 kind)
 
 /* ---- accesses ---- */
 
+static bool holds(const struct thread *t, ref_t lock)
+{
+    u32 i = t->rec->nheld;
+    while (i > 0 && t->held[i - 1].lock != lock)
+        i--;
+    return i > 0;
+}
+
 /* The lock is held: what was left there does not change. */
 static void section_orders(struct accesses *a, struct lock_rec *l, const struct hold_rec *h, const struct epoch *e)
 {
     const struct weak_lock *k = list_of(l);
-    struct weak_section *s = section_of(a->weak, arena_ref(l));
-    if (s)
-        s->met = true;
     if (!k || h->mode == MODE_SHARED)
         return; /* known since the acquire */
     const struct sync_clock *left = release_of(k, e);
@@ -340,31 +350,36 @@ static void around_orders(struct accesses *a, const struct hold_rec *h, const st
 {
     const struct weak *w = a->weak;
     const struct lock_rec *l = LOCK_AT(h->lock);
-    struct weak_lock *k = list_of(l);
-    for (u32 i = 0; k && i < w->naround; i++) {
-        if (w->around[i].lock != h->lock || l->owner != w->around[i].holder || l->section != w->around[i].section)
-            continue;
-        enter(k);
-        const struct sync_clock *left = release_of(k, e);
-        if (left)
-            weak_learn(a, left);
-        else
+    const struct weak_lock *k = list_of(l);
+    for (u32 i = 0; k && i < w->naround; i++)
+        if (w->around[i].lock == h->lock && l->owner == w->around[i].holder && l->section == w->around[i].section &&
+            !release_is_known(k, e, &w->clock))
             clock_join(weak_clock(a), &a->clock);
-        leave(k);
-    }
 }
 
-static void sections_order(struct accesses *a, const struct epoch *e)
+/* known: the ends of e's sections are; only that they were met is to be noted. */
+static void sections_order(struct accesses *a, const struct epoch *e, bool known)
 {
     const struct thread *t = a->owner;
+    struct weak *w = a->weak;
     u32 n = 0;
     for (const struct hold_rec *h = HOLD_AT(e->hold); h && n < HOLDS_MOST;
          h = h->outer ? HOLD_AT(h->outer) : NULL, n++) {
-        around_orders(a, h, e);
-        for (u32 i = 0; i < t->rec->nheld; i++)
-            if (t->held[i].lock == h->lock && !(t->held[i].mode == MODE_SHARED && h->mode == MODE_SHARED))
+        if (snarl_unlikely(w->naround) && !known)
+            around_orders(a, h, e);
+        for (u32 i = 0; i < t->rec->nheld; i++) {
+            if (t->held[i].lock != h->lock || (t->held[i].mode == MODE_SHARED && h->mode == MODE_SHARED))
+                continue;
+            struct weak_section *s = section_of(w, h->lock);
+            if (s)
+                s->met = true;
+            if (!known)
                 section_orders(a, LOCK_AT(h->lock), h, e);
+        }
     }
+    w->unmet = false;
+    for (u32 i = 0; i < w->nsections; i++)
+        w->unmet |= !w->sections[i].met;
 }
 
 /* The access is known, or no longer in the shadow; the end of its sections is not known. */
@@ -376,28 +391,28 @@ static void sections_end(struct accesses *a, const struct epoch *e)
         struct weak_lock *k = h->mode == MODE_SHARED ? NULL : list_of(LOCK_AT(h->lock));
         if (!k)
             continue;
-        enter(k);
-        const struct sync_clock *left = release_of(k, e);
+        const struct sync_clock *left = holds(a->owner, h->lock) ? release_of(k, e) : NULL;
         if (left && clock_time(&a->clock, left->lane) >= left->time)
             weak_learn(a, left);
-        else
-            __atomic_store_n(&k->leak, 1, __ATOMIC_RELAXED);
-        leave(k);
+        else if (!release_is_known(k, e, weak_clock(a)))
+            __atomic_store_n(&k->leak, true, __ATOMIC_RELAXED);
     }
 }
 
 bool weak_before(struct accesses *a, const struct epoch *e)
 {
     const struct clock *c = weak_clock(a);
-    u64 end = e->hold ? __atomic_load_n(&e->end, __ATOMIC_ACQUIRE) : e->time;
-    if (e->hold)
-        sections_order(a, e);
-    if (end && clock_time(c, e->lane) >= end)
+    if (!e->hold)
+        return clock_time(c, e->lane) >= e->time;
+    u64 end = __atomic_load_n(&e->end, __ATOMIC_ACQUIRE);
+    bool known = end && clock_time(c, e->lane) >= end;
+    if (!known || a->weak->unmet)
+        sections_order(a, e, known);
+    if (known || (end && clock_time(c, e->lane) >= end))
         return true;
     if (clock_time(c, e->lane) < e->time)
         return false;
-    if (e->hold)
-        sections_end(a, e);
+    sections_end(a, e);
     return true;
 }
 
@@ -413,7 +428,9 @@ bool weak_before_all(struct accesses *a, const struct epoch *e)
     bool some = false;
     for (u32 i = 0; i < t->rec->nheld; i++) {
         struct lock_rec *l = LOCK_AT(t->held[i].lock);
-        if (section_shows(a, section_of(a->weak, t->held[i].lock)))
+        const struct weak_lock *k = list_of(l);
+        if (section_shows(a, section_of(a->weak, t->held[i].lock)) &&
+            !(k && __atomic_load_n(&k->leak, __ATOMIC_RELAXED)))
             continue;
         weak_learn_strong(a, &l->clock);
         some = true;

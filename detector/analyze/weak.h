@@ -49,6 +49,7 @@ struct weak {
     struct sync_clock fence; /* what the last release fence has seen */
     u32 forgotten;           /* how much was, when the thread last looked */
     u32 nsections;
+    bool unmet; /* of some of them no data of another section was met */
     struct weak_section sections[WEAK_SECTIONS];
     u64 found; /* accesses in lucky order only, told or not */
     /* Sections that the thread was made in, or its creator was. While their holder has not left them, it is in them. */
@@ -112,6 +113,8 @@ static inline void weak_leave(struct accesses *a, struct sync_clock *s)
 }
 
 /* ---- locks ---- */
+/* Soon: what is kept of it has mostly been another processor's. */
+void weak_prefetch(const struct lock_rec *l);
 /* After the strong clock has learned what l's last holder left. */
 void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode);
 /* Before l->clock changes. True: what the thread leaves is to be known to all. */
@@ -126,7 +129,8 @@ void weak_write(const struct thread *t, struct accesses *a, u64 addr, u32 kind);
 /* e is before, in the strong order. And in the weak one, and nothing of its sections is unknown? Learns what the locks
  * held now order. */
 bool weak_before(struct accesses *a, const struct epoch *e);
-/* The same for an access that conflicts: the sections that have shown nothing yet may have been taken for it. */
+/* The same for an access that conflicts: the sections that have shown nothing yet may have been taken for it, and of
+ * others something may have been lost from the shadow since they began. */
 bool weak_before_all(struct accesses *a, const struct epoch *e);
 
 /* An access that races with e takes its place in the shadow. */

@@ -5,6 +5,8 @@
  * are not seen (closedir). A vfork child has descriptors of its own, but shares the table: it changes nothing. */
 #include "descriptor.h"
 
+#include <sys/stat.h>
+
 #include "base/sys.h"
 #include "start.h"
 #include "transfer.h"
@@ -14,6 +16,15 @@
 static bool is_open(int fd)
 {
     return sys_call3(SYS_fcntl, fd, F_GETFD, 0) >= 0;
+}
+
+/* What was done with a connection comes before what is done with the next one of its number: a server's table by
+ * numbers needs no lock. Only those order: files would put too much in order by accident. */
+static void connection_ends(struct thread *t, int fd)
+{
+    struct stat st;
+    if (!sys_call3(SYS_fstat, fd, &st, 0) && S_ISSOCK(st.st_mode))
+        hb_release(t, fd_key_number(fd));
 }
 
 /* What was done with the number before has nothing to do with what it stands for now. */
@@ -97,6 +108,7 @@ void descriptor_closing(int fd, const u64 *fp)
     fd_forget(fd);
     if (t) {
         ends(t, fd, fp);
+        connection_ends(t, fd);
         RELEASE(key);
         interceptor_leave(t);
     }
@@ -127,7 +139,6 @@ MAKES(epoll_create, true, (int size), (size))
 MAKES(epoll_create1, true, (int flags), (flags))
 MAKES(inotify_init1, true, (int flags), (flags))
 MAKES(memfd_create, false, (const char *name, unsigned flags), (name, flags))
-MAKES(socket, false, (int domain, int type, int protocol), (domain, type, protocol))
 MAKES(creat, false, (const char *path, mode_t mode), (path, mode))
 MAKES(creat64, false, (const char *path, mode_t mode), (path, mode))
 MAKES(__open_2, false, (const char *path, int flags), (path, flags))
@@ -244,6 +255,14 @@ void hook_closefrom(int first)
 
 /* ---- connections ---- */
 
+int hook_socket(int domain, int type, int protocol)
+{
+    int r = fresh(HOOKED(socket)(domain, type, protocol), false, INTERCEPTOR_FP());
+    if (r >= 0)
+        TOUCH(hb_acquire(t, fd_key_number(r)));
+    return r;
+}
+
 int hook_connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 {
     TOUCH(COUNTED(USES(fd), READS(address.__sockaddr__, length)), hb_release(t, fd_key_connecting()));
@@ -267,7 +286,8 @@ static void address_written(struct thread *t, __SOCKADDR_ARG address, socklen_t 
         TOUCH(COUNTED(USES(fd)));                                                                                      \
         int r = fresh(HOOKED(name) arguments, false, INTERCEPTOR_FP());                                                \
         if (r >= 0)                                                                                                    \
-            TOUCH(hb_acquire(t, fd_key_connecting()), COUNTED(address_written(t, address, length, fp)));               \
+            TOUCH(hb_acquire(t, fd_key_connecting()), hb_acquire(t, fd_key_number(r)),                                 \
+                  COUNTED(address_written(t, address, length, fp)));                                                   \
         return r;                                                                                                      \
     }
 ACCEPTS(accept, (int fd, __SOCKADDR_ARG address, socklen_t *restrict length), (fd, address, length))

@@ -103,9 +103,8 @@ static int ring_place(u32 lock, u32 thread)
     return (int)(o.lock[lock].hand++ % RING);
 }
 
-static void oracle_section_orders(u32 t, struct section *mine, const struct past *p, const struct section *then)
+static void oracle_section_orders(u32 t, const struct past *p, const struct section *then)
 {
-    mine->met = true;
     if (then->shared)
         return;
     int left = ring_find(then->lock, p->thread, p->time);
@@ -117,7 +116,10 @@ static void oracle_sections_end(u32 t, const struct past *p)
     for (u32 k = 0; k < p->n; k++) {
         const struct section *s = &o.section[p->section[k]];
         int left = s->shared ? -1 : ring_find(s->lock, p->thread, p->time);
-        if (left >= 0 && o.strong[t][p->thread] >= o.lock[s->lock].ring[left].time)
+        const u32 *known = o.weak[t];
+        for (u32 i = 0; i < o.nheld[t]; i++)
+            known = o.section[o.held[t][i]].lock == s->lock ? o.strong[t] : known;
+        if (left >= 0 && known[p->thread] >= o.lock[s->lock].ring[left].time)
             learn(o.weak[t], o.lock[s->lock].ring[left].weak);
         else if (!s->shared)
             o.lock[s->lock].leak = true;
@@ -127,10 +129,14 @@ static void oracle_sections_end(u32 t, const struct past *p)
 static bool oracle_weak_before(u32 t, const struct past *p)
 {
     u32 end = p->n ? o.run[p->run] : p->time;
+    bool known = end && o.weak[t][p->thread] >= end;
     for (u32 k = 0; k < p->n; k++)
         for (u32 i = 0; i < o.nheld[t]; i++)
-            if (excludes(&o.section[o.held[t][i]], &o.section[p->section[k]]))
-                oracle_section_orders(t, &o.section[o.held[t][i]], p, &o.section[p->section[k]]);
+            if (excludes(&o.section[o.held[t][i]], &o.section[p->section[k]])) {
+                o.section[o.held[t][i]].met = true;
+                if (!known)
+                    oracle_section_orders(t, p, &o.section[p->section[k]]);
+            }
     if (end && o.weak[t][p->thread] >= end)
         return true;
     if (o.weak[t][p->thread] < p->time)
@@ -181,30 +187,12 @@ static bool covered(u32 t, u32 kind, u32 at, u32 size)
     return false;
 }
 
-/* Bytes have epochs of one thread that are both new to t: the one that is met first, and then known with all before it,
- * decides what the other one tells. */
-static bool is_open(u32 t, u32 at, u32 size)
-{
-    u32 met[THREADS] = {0};
-    for (u32 b = at; b < at + size; b++) {
-        for (u32 i = 0; i < o.n[b]; i++) {
-            const struct past *p = &o.past[b][i];
-            if (p->gone || p->thread == t || o.known[t][p->thread] >= p->epoch)
-                continue;
-            if (met[p->thread] && met[p->thread] != p->epoch)
-                return true;
-            met[p->thread] = p->epoch;
-        }
-    }
-    return false;
-}
-
 static bool oracle_explains(u32 t, const struct past *p)
 {
     bool some = false;
     for (u32 i = 0; i < o.nheld[t]; i++) {
         const struct section *s = &o.section[o.held[t][i]];
-        if (s->met || s->wrote)
+        if ((s->met || s->wrote) && !o.lock[s->lock].leak)
             continue;
         learn(o.weak[t], o.lock[s->lock].strong);
         some = true;
@@ -403,8 +391,6 @@ static u64 met_weakly; /* over all programs: the test is one */
 static void access_step(u32 t, u32 at, u32 size, u32 kind, bool range, bool exact)
 {
     u64 before = total_found();
-    if (exact && is_open(t, at, size))
-        return;
     bool may = wdc_access(t, at, size, kind),
          counts = !range && (kind & (ACCESS_WRITE | ACCESS_ATOMIC)) == ACCESS_WRITE;
     bool expected = oracle_access(t, at, size, kind, counts);
