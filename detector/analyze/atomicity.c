@@ -139,37 +139,6 @@ static const struct pair_locks *locks_then(const struct pairs *p, u32 serial)
 
 /* ---- what the thread has done ---- */
 
-static const struct pair_access *log_at(const struct pairs *p, u32 n)
-{
-    return &p->log[n % PAIR_LOG];
-}
-static bool log_has(const struct pairs *p, u32 n)
-{
-    return p->nlog - n - 1 < PAIR_LOG;
-}
-
-/* The place in one of the two indices. */
-static SNARL_HOT u32 index_of(u64 hash)
-{
-    return (u32)(hash >> (64 - PAIR_INDEX_BITS));
-}
-static SNARL_HOT u32 displaced_of(u64 hash)
-{
-    return (u32)(hash >> (64 - 2 * PAIR_INDEX_BITS)) % PAIR_INDEX;
-}
-static SNARL_HOT bool index_has(const struct pairs *p, u32 n, u64 key)
-{
-    return log_at(p, n)->key == key && log_has(p, n);
-}
-
-/* Does it touch any of these bytes? */
-static bool overlaps(const struct pair_access *x, u64 key)
-{
-    if (x->key & KEY_REST)
-        return (key >> 11 << 3) - (x->key >> 11 << 3) < x->size;
-    return x->key >> 11 == key >> 11 && (x->key & key & SLOT_MASK);
-}
-
 /* That of access n of the log; NULL: forgotten. */
 static const struct pair_segment *segment_of(const struct pairs *p, u32 n)
 {
