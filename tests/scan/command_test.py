@@ -200,6 +200,15 @@ class Test:
             seen = json.loads((self.folder / "run.json").read_text())["findings"]
             self.that([f["id"] for f in seen] == [finding["id"]] and finding["kind"] == expected, f"{run} {seen}")
 
+    def test_samples(self):
+        for sample, kind in (("deadlock/two-threads", "lock-order"), ("deadlock/ring", "lock-order"), ("race/counter", "data-race"),
+                             ("deadlock/not-striking", "lock-order"), ("race/result-before-join", "data-race"),
+                             ("mutex/early-return", "returns-holding"), ("mutex/wrong-thread", "unlock-not-locked")):
+            done = self.scan("--json=-", "--fail-on=all", SAMPLES / sample / "bug.c", status=66)
+            found = [f.get("rule", f["kind"]) for f in json.loads(done.stdout)["findings"]]
+            self.that(found == [kind], f"{sample}: {found}")
+            self.scan("--fail-on=all", SAMPLES / sample / "fixed.c")
+
     def test_interrupted(self):
         for name in ("clang", "clang-14", "clang-16", "clang-19"):
             self.write("bin/" + name, "#!/bin/sh\nsleep 60\n").chmod(0o755)
