@@ -1,0 +1,15 @@
+/* Tells the engine what a process looks like, as if it had been watched: so the engine's own wait-for graph finds
+ * deadlocks, and they get the names and ids that a run would give them. */
+#ifndef SNARL_INSPECT_FEED_H
+#define SNARL_INSPECT_FEED_H
+
+#include "subject.h"
+#include "wait.h"
+
+/* waits: one for each thread of s. Into the mapped arena, as a process of its run; once per process of snarl (the engine
+ * knows one). */
+void feed(const struct subject *s, const struct wait *waits);
+/* The number that a thread has in findings; after feed. */
+u32 feed_number(const struct subject *s, u32 thread);
+
+#endif

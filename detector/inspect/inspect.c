@@ -1,0 +1,170 @@
+/* One child process for each subject. Called by the verb. Takes no locks but the engine's, in the children; allocates
+ * with malloc. */
+#include "inspect.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "feed.h"
+#include "report/escape.h"
+#include "subject.h"
+#include "wait.h"
+
+static json_t *harmless(const char *text)
+{
+    char *safe = escape_text(text, strlen(text));
+    json_t *j = json_string(safe);
+    free(safe);
+    return j;
+}
+
+static json_t *hex(u64 value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "0x%llx", (unsigned long long)value);
+    return json_string(text);
+}
+
+/* ---- what is seen ---- */
+
+static void describe_descriptor(const struct subject *s, const struct wait *w, json_t *j)
+{
+    char path[48], target[1024];
+    json_object_set_new(j, "descriptor", json_integer(w->fd));
+    snprintf(path, sizeof path, "/proc/%u/fd/%d", s->pid, w->fd);
+    ssize_t n = s->is_core ? -1 : readlink(path, target, sizeof target - 1);
+    if (n <= 0)
+        return;
+    target[n] = 0;
+    json_object_set_new(j, "file", harmless(target));
+}
+
+static json_t *describe_wait(const struct subject *s, const struct wait *w)
+{
+    json_t *j = json_object();
+    json_object_set_new(j, "for", json_string(wait_text(w->what)));
+    if (w->object)
+        json_object_set_new(j, "address", hex(w->object));
+    if (*w->function)
+        json_object_set_new(j, "function", harmless(w->function));
+    if (w->timed)
+        json_object_set_new(j, "timed", json_true());
+    const struct subject_thread *owner = w->owner ? subject_thread_of(s, w->owner) : NULL;
+    if (owner)
+        json_object_set_new(j, "owner", json_integer(feed_number(s, (u32)(owner - s->thread))));
+    else if (w->owner_gone)
+        json_object_set_new(j, "owner_gone", json_integer(w->owner));
+    if (w->fd >= 0)
+        describe_descriptor(s, w, j);
+    if (w->pid > 0)
+        json_object_set_new(j, "pid", json_integer(w->pid));
+    return j;
+}
+
+static json_t *describe_frame(const struct subject *s, const struct subject_frame *f)
+{
+    const struct subject_module *m = subject_module_at(s, f->pc);
+    json_t *j = json_object();
+    const char *name = subject_function(s, f);
+    if (*name)
+        json_object_set_new(j, "function", harmless(name));
+    json_object_set_new(j, "module", harmless(m ? m->path : "?"));
+    json_object_set_new(j, "offset", hex(m ? f->pc - m->bias : f->pc));
+    return j;
+}
+
+static json_t *describe_thread(const struct subject *s, u32 i, const struct wait *w)
+{
+    const struct subject_thread *t = &s->thread[i];
+    json_t *j = json_object(), *stack = json_array();
+    json_object_set_new(j, "thread", json_integer(feed_number(s, i)));
+    json_object_set_new(j, "tid", json_integer(t->tid));
+    json_object_set_new(j, "name", harmless(t->name));
+    json_object_set_new(j, "main", json_boolean(t->tid == s->pid));
+    if (t->state)
+        json_object_set_new(j, "state", json_stringn(&t->state, isalpha((unsigned char)t->state) ? 1 : 0));
+    json_object_set_new(j, "wait", describe_wait(s, w));
+    for (u32 k = 0; k < t->nframes; k++)
+        json_array_append_new(stack, describe_frame(s, &t->frame[k]));
+    json_object_set_new(j, "stack", stack);
+    return j;
+}
+
+static json_t *describe(const struct subject *s, const struct wait *waits)
+{
+    json_t *j = json_object(), *threads = json_array();
+    json_object_set_new(j, "pid", json_integer(s->pid));
+    json_object_set_new(j, "exe", harmless(s->exe));
+    for (u32 i = 0; i < s->nthreads; i++)
+        json_array_append_new(threads, describe_thread(s, i, &waits[i]));
+    json_object_set_new(j, "threads", threads);
+    return j;
+}
+
+/* ---- children ---- */
+
+/* The number, or 0: a path. */
+static u32 pid_of(const char *subject)
+{
+    char *end;
+    unsigned long n = strtoul(subject, &end, 10);
+    return isdigit((unsigned char)*subject) && !*end && n < 1u << 30 ? (u32)n : 0;
+}
+
+static json_t *look(const char *subject)
+{
+    struct subject s;
+    char err[600];
+    u32 pid = pid_of(subject);
+    if (!(pid ? subject_live(&s, pid, err, sizeof err) : subject_core(&s, subject, err, sizeof err)))
+        return json_pack("{s:o}", "error", harmless(err));
+    struct wait *waits = calloc(s.nthreads, sizeof *waits);
+    if (!waits)
+        abort();
+    for (u32 i = 0; i < s.nthreads; i++)
+        wait_look(&s, &s.thread[i], &waits[i]);
+    feed(&s, waits);
+    json_t *j = describe(&s, waits);
+    free(waits);
+    subject_free(&s);
+    return j;
+}
+
+static json_t *look_in_child(const char *subject)
+{
+    int to[2], status = 0;
+    fflush(NULL);
+    if (pipe(to) < 0)
+        return NULL;
+    pid_t child = fork();
+    if (child == 0) {
+        FILE *out = fdopen(to[1], "w");
+        json_t *j = look(subject);
+        _exit(!out || json_dumpf(j, out, 0) || fclose(out));
+    }
+    close(to[1]);
+    FILE *in = fdopen(to[0], "r");
+    json_t *j = in && child > 0 ? json_loadf(in, 0, NULL) : NULL;
+    if (in)
+        fclose(in);
+    if (child > 0)
+        waitpid(child, &status, 0);
+    return j;
+}
+
+json_t *inspect_look(char *const *subjects, size_t n)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *j = look_in_child(subjects[i]);
+        if (!j)
+            j = json_pack("{s:s}", "error", "it is broken in a way that ended looking at it");
+        json_object_set_new(j, "subject", harmless(subjects[i]));
+        json_array_append_new(all, j);
+    }
+    return all;
+}

@@ -1,0 +1,57 @@
+/* What a thread waits for, from the system call it is in, the functions on its stack and glibc's own fields. */
+#ifndef SNARL_INSPECT_WAIT_H
+#define SNARL_INSPECT_WAIT_H
+
+#include "subject.h"
+
+/* X(name, what people call it) */
+#define WAIT_WHATS(X)                                                                                                  \
+    X(NOTHING, "runs")                                                                                                 \
+    X(MUTEX, "mutex")                                                                                                  \
+    X(READ_LOCK, "read-write lock, to read")                                                                           \
+    X(WRITE_LOCK, "read-write lock, to write")                                                                         \
+    X(CONDITION, "condition")                                                                                          \
+    X(SEMAPHORE, "semaphore")                                                                                          \
+    X(BARRIER, "barrier")                                                                                              \
+    X(ONCE, "initialisation by another thread")                                                                        \
+    X(FILE_LOCK, "lock of a FILE")                                                                                     \
+    X(LIBC_LOCK, "lock inside the C library")                                                                          \
+    X(JOIN, "end of a thread")                                                                                         \
+    X(FUTEX, "futex")                                                                                                  \
+    X(CHILD, "end of a child process")                                                                                 \
+    X(READ, "something to read")                                                                                       \
+    X(WRITE, "room to write")                                                                                          \
+    X(EVENTS, "events on descriptors")                                                                                 \
+    X(CONNECTION, "a connection")                                                                                      \
+    X(SIGNAL, "a signal")                                                                                              \
+    X(TIME, "time to pass")                                                                                            \
+    X(FLOCK, "file lock (flock)")                                                                                      \
+    X(FCNTL, "file lock (fcntl)")                                                                                      \
+    X(SYSV, "System V semaphore or message")                                                                           \
+    X(OTHER, "the kernel")
+enum wait_what {
+#define X(name, text) WAIT_FOR_##name,
+    WAIT_WHATS(X)
+#undef X
+        WAIT_WHAT_COUNT
+};
+
+struct wait {
+    enum wait_what what;
+    u64 object; /* address of the lock, condition, …; 0: none */
+    u64 futex;  /* the word */
+    bool timed;
+    u32 owner;       /* thread that has it, 0: nobody, many, or not known */
+    bool owner_gone; /* that thread does not exist (any more) */
+    u32 kind;        /* mutex: glibc's __kind */
+    u32 recursion;
+    int fd;               /* -1: none */
+    int pid;              /* CHILD: which one, -1: any */
+    const char *function; /* of the library, that waits; "" */
+};
+
+/* Where the fields are that this looks at: pthread types of glibc 2.25 and later, x86-64. */
+void wait_look(const struct subject *s, const struct subject_thread *t, struct wait *w);
+const char *wait_text(enum wait_what what);
+
+#endif
