@@ -11,6 +11,8 @@
 #include "report/collect.h"
 #include "report/label.h"
 
+#define MAX_NAMED 4
+
 static const struct settings_verb verb = {
     .name = "inspect",
     .arguments = "PID|CORE...",
@@ -29,51 +31,84 @@ static const struct settings_verb verb = {
     .most = 1000,
 };
 
-static void put_wait(struct buffer *b, const json_t *wait)
+/* What a thread does, and where: the same for all threads of a pool. malloc'd. */
+static char *activity(const json_t *t, const struct text_options *o)
 {
-    const char *what = label_text(wait, "for");
-    buffer_print(b, strcmp(what, "runs") == 0 ? "%s" : "waits for %s", what);
+    struct text x = {{0}, o};
+    struct buffer *b = &x.out;
+    const json_t *wait = json_object_get(t, "wait");
+    const char *what = label_text(wait, "for"), *object = label_text(wait, "object");
+    buffer_print(b, strcmp(what, "running") == 0 ? "%s" : "waiting for %s", what);
+    if (*object)
+        buffer_print(b, " %s", label_short(object));
     if (json_object_get(wait, "owner"))
-        buffer_print(b, " (T%lld has it)", (long long)label_number(wait, "owner"));
+        buffer_print(b, strcmp(what, "end of a thread") == 0 ? ", T%lld" : ", which T%lld has",
+                     (long long)label_number(wait, "owner"));
     if (json_object_get(wait, "owner_gone"))
-        buffer_print(b, " (thread %lld had it, which has ended)", (long long)label_number(wait, "owner_gone"));
+        buffer_print(b, ", which thread %lld had, and that has ended", (long long)label_number(wait, "owner_gone"));
     if (json_object_get(wait, "descriptor"))
         buffer_print(b, ", descriptor %lld", (long long)label_number(wait, "descriptor"));
     if (*label_text(wait, "file"))
         buffer_print(b, " (%s)", label_text(wait, "file"));
     if (json_object_get(wait, "pid"))
-        buffer_print(b, " %lld", (long long)label_number(wait, "pid"));
+        buffer_print(b, ", process %lld", (long long)label_number(wait, "pid"));
     if (json_object_get(wait, "timed"))
         buffer_put(b, ", with a time limit");
     buffer_put(b, "\n");
+    text_stack(&x, json_object_get(t, "stack"), 6);
+    return buffer_take(b);
 }
 
-static void put_thread(struct buffer *b, const json_t *t, bool verbose)
+static void put_who(struct buffer *b, const json_t *t, const char *program)
 {
-    const json_t *stack = json_object_get(t, "stack"), *f;
-    size_t i;
-    buffer_print(b, "  T%lld (%s), %lld: ", (long long)label_number(t, "thread"), label_text(t, "name"),
-                 (long long)label_number(t, "tid"));
-    put_wait(b, json_object_get(t, "wait"));
-    json_array_foreach (stack, i, f) {
-        const char *function = label_text(f, "function");
-        if (i == 12 && !verbose) {
-            buffer_print(b, "      … %zu more (--verbose)\n", json_array_size(stack) - i);
-            break;
-        }
-        buffer_print(b, "      #%-2zu %s%s%s\n", i, *function ? function : label_text(f, "module"),
-                     *function ? "" : "+", *function ? "" : label_text(f, "offset"));
+    const char *name = label_text(t, "name");
+    buffer_print(b, "T%lld", (long long)label_number(t, "thread"));
+    if (json_is_true(json_object_get(t, "main")))
+        buffer_put(b, " (main)");
+    else if (*name && strncmp(program, name, strlen(name)) != 0)
+        buffer_print(b, " (%s)", name);
+}
+
+/* Threads that do the same are told once. */
+static void put_threads(struct buffer *b, const json_t *threads, const char *program, const struct text_options *o)
+{
+    size_t n = json_array_size(threads), same;
+    char **does = calloc(n + 1, sizeof *does);
+    if (!does)
+        abort();
+    for (size_t i = 0; i < n; i++)
+        does[i] = activity(json_array_get(threads, i), o);
+    for (size_t i = 0; i < n; i++) {
+        if (!does[i])
+            continue;
+        buffer_put(b, "  ");
+        put_who(b, json_array_get(threads, i), program);
+        same = 1;
+        for (size_t k = i + 1; k < n; k++)
+            if (does[k] && strcmp(does[i], does[k]) == 0) {
+                if (++same <= MAX_NAMED) {
+                    buffer_put(b, ", ");
+                    put_who(b, json_array_get(threads, k), program);
+                }
+                free(does[k]);
+                does[k] = NULL;
+            }
+        if (same > MAX_NAMED)
+            buffer_print(b, " and %zu more", same - MAX_NAMED);
+        buffer_print(b, ": %s", does[i]);
+        free(does[i]);
     }
+    free(does);
 }
 
-static void put_subject(struct buffer *b, const json_t *s, bool verbose)
+static void put_subject(struct buffer *b, const json_t *s, const struct text_options *o)
 {
-    const json_t *t;
-    size_t i;
-    buffer_print(b, "process %lld, %s, %zu threads\n", (long long)label_number(s, "pid"), label_text(s, "exe"),
-                 json_array_size(json_object_get(s, "threads")));
-    json_array_foreach (json_object_get(s, "threads"), i, t)
-        put_thread(b, t, verbose);
+    const char *exe = label_text(s, "exe"), *slash = strrchr(exe, '/');
+    const json_t *threads = json_object_get(s, "threads");
+    size_t n = json_array_size(threads);
+    buffer_print(b, "process %lld%s%s, %zu thread%s\n", (long long)label_number(s, "pid"), *exe ? ", " : "", exe, n,
+                 n == 1 ? "" : "s");
+    put_threads(b, threads, slash ? slash + 1 : exe, o);
     buffer_put(b, "\n");
 }
 
@@ -99,7 +134,7 @@ static bool show(const struct settings *s, const json_t *document, const json_t 
     size_t i;
     json_array_foreach (seen, i, subject)
         if (!s->quiet)
-            put_subject(&b, subject, s->verbose);
+            put_subject(&b, subject, &o);
     char *text = text_report(document, &o);
     buffer_put(&b, text);
     free(text);

@@ -9,6 +9,7 @@
 #include "analyze/engine.h"
 #include "analyze/hot.h"
 #include "base/arena.h"
+#include "model/objects.h"
 #include "model/run.h"
 #include "model/stack.h"
 
@@ -17,7 +18,6 @@
 #define MUTEX_RECURSIVE 1u
 #define MUTEX_ERRORCHECK 2u
 #define MUTEX_ROBUST 16u
-#define MUTEX_SHARED 128u
 
 static const struct subject *subject;
 static struct fed {
@@ -96,29 +96,12 @@ static bool on_stack(u64 addr, struct object_birth *b)
                 b->alloc_stack = fed[i].stack;
                 b->frame = (u16)(k - fed[i].skipped);
                 b->offset = addr - t->frame[k].cfa;
-                b->alloc_size = t->frame[k].pc;
+                b->alloc_size = 0; /* the engine cannot look whether the frame is still there */
                 b->thread = fed[i].thread->ref;
                 return true;
             }
     }
     return false;
-}
-
-static void locate(struct thread *t, u64 addr, const u64 *fp, struct object_birth *b)
-{
-    (void)t, (void)fp;
-    const struct process_rec *p = arena_at(engine_process());
-    for (ref_t r = p->modules; r; r = ((const struct module_rec *)arena_at(r))->next) {
-        const struct module_rec *m = arena_at(r);
-        if (addr >= m->lo && addr < m->hi) {
-            b->region = REGION_GLOBAL;
-            b->module = r;
-            b->offset = addr - m->bias;
-            return;
-        }
-    }
-    if (!on_stack(addr, b))
-        b->region = REGION_HEAP;
 }
 
 /* Of a live process: the file behind an address that processes share. */
@@ -145,6 +128,24 @@ static bool shared_key(u64 addr, u64 key[3])
     if (f)
         fclose(f);
     return found;
+}
+
+static void locate(struct thread *t, u64 addr, const u64 *fp, struct object_birth *b)
+{
+    (void)t, (void)fp;
+    const struct process_rec *p = arena_at(engine_process());
+    for (ref_t r = p->modules; r; r = ((const struct module_rec *)arena_at(r))->next) {
+        const struct module_rec *m = arena_at(r);
+        if (addr >= m->lo && addr < m->hi) {
+            b->region = REGION_GLOBAL;
+            b->module = r;
+            b->offset = addr - m->bias;
+            return;
+        }
+    }
+    u64 key[3];
+    if (!on_stack(addr, b))
+        b->region = shared_key(addr, key) ? REGION_SHARED : REGION_HEAP;
 }
 
 static ref_t capture_given(struct thread *t, const u64 *fp)
@@ -189,10 +190,13 @@ static void feed_threads(const struct subject *s)
         feed_thread(s, i, first ? first->name : "");
 }
 
-u32 feed_number(const struct subject *s, u32 thread)
+struct feed_refs feed_refs(u32 thread, const struct wait *w)
 {
-    (void)s;
-    return fed && fed[thread].thread ? fed[thread].thread->rec->number : thread + 1;
+    struct thread *t = fed ? fed[thread].thread : NULL;
+    if (!t)
+        return (struct feed_refs){.number = thread + 1};
+    struct object_head *o = w->object ? objects_get(w->object) : NULL;
+    return (struct feed_refs){t->rec->number, fed[thread].stack, engine_process(), o ? arena_ref(o) : 0};
 }
 
 static struct thread *thread_of(const struct subject *s, u32 tid)
@@ -209,7 +213,7 @@ static enum object_kind kind_of(const struct wait *w)
     case WAIT_FOR_MUTEX:
         return OBJ_MUTEX;
     case WAIT_FOR_FILE_LOCK:
-    case WAIT_FOR_LIBC_LOCK:
+    case WAIT_FOR_ONCE:
         return OBJ_CUSTOM;
     case WAIT_FOR_READ_LOCK:
     case WAIT_FOR_WRITE_LOCK:
@@ -225,27 +229,47 @@ static u32 attributes(const struct wait *w)
 {
     if (w->what == WAIT_FOR_FILE_LOCK)
         return ATTR_FILE | ATTR_RECURSIVE;
+    if (w->what == WAIT_FOR_ONCE)
+        return ATTR_ONCE;
     if (w->what != WAIT_FOR_MUTEX)
         return 0;
     u32 type = w->kind & MUTEX_TYPE;
     return (type == MUTEX_RECURSIVE ? ATTR_RECURSIVE : 0) | (type == MUTEX_ERRORCHECK ? ATTR_ERRORCHECK : 0) |
-           (w->kind & MUTEX_ROBUST ? ATTR_ROBUST : 0) | (w->kind & MUTEX_SHARED ? ATTR_SHARED : 0);
+           (w->kind & MUTEX_ROBUST ? ATTR_ROBUST : 0) | (w->kind & WAIT_MUTEX_SHARED ? ATTR_SHARED : 0);
 }
 
 static bool has_owner(const struct wait *w)
 {
-    return w->owner && (w->what == WAIT_FOR_MUTEX || w->what == WAIT_FOR_FILE_LOCK || w->what == WAIT_FOR_READ_LOCK ||
-                        w->what == WAIT_FOR_WRITE_LOCK);
+    return w->owner && w->object &&
+           (w->what == WAIT_FOR_MUTEX || w->what == WAIT_FOR_ONCE || w->what == WAIT_FOR_FILE_LOCK ||
+            w->what == WAIT_FOR_READ_LOCK || w->what == WAIT_FOR_WRITE_LOCK);
+}
+
+/* A thread that has ended with a lock: it is told of once for each. */
+static void feed_ghost(const struct wait *w)
+{
+    struct thread *ghost = w->owner_gone ? engine_thread_adopt(w->owner, false) : NULL;
+    if (!ghost)
+        return;
+    struct lock_rec *l = engine_lock_find(ghost, w->object, kind_of(w), attributes(w), NULL);
+    if (!__atomic_load_n(&l->owner, __ATOMIC_RELAXED))
+        engine_acquired(ghost, l, MODE_EXCLUSIVE, HOW_BLOCK, NULL);
+    engine_thread_end(ghost);
 }
 
 /* Where it was taken is not known: the stack of an acquire that nobody saw is empty. */
 static void feed_hold(const struct subject *s, const struct wait *w)
 {
     struct thread *owner = has_owner(w) ? thread_of(s, w->owner) : NULL;
-    if (!owner)
+    if (!owner) {
+        if (has_owner(w))
+            feed_ghost(w);
         return;
+    }
     ref_t stack = (ref_t)owner->scratch[0];
     struct lock_rec *l = engine_lock_find(owner, w->object, kind_of(w), attributes(w), NULL);
+    if (*w->name)
+        engine_lock_name(l, w->name);
     if (__atomic_load_n(&l->owner, __ATOMIC_RELAXED) == owner->ref)
         return;
     owner->scratch[0] = 0;
@@ -260,7 +284,10 @@ static void feed_wait(const struct subject *s, struct thread *t, const struct wa
     switch (w->what) {
     case WAIT_FOR_MUTEX:
     case WAIT_FOR_FILE_LOCK:
+    case WAIT_FOR_ONCE:
     case WAIT_FOR_WRITE_LOCK:
+        if (!w->object)
+            break;
         engine_lock_wait(t, engine_lock_find(t, w->object, kind_of(w), attributes(w), NULL), MODE_EXCLUSIVE, how, NULL);
         break;
     case WAIT_FOR_READ_LOCK:
@@ -278,6 +305,11 @@ static void feed_wait(const struct subject *s, struct thread *t, const struct wa
         engine_cond_wait_begin(t, w->object, m, w->timed, 0, NULL);
         break;
     }
+    case WAIT_FOR_BARRIER:
+        if (!objects_get(w->object))
+            engine_barrier_init(t, w->object, w->needed, 0, NULL);
+        engine_barrier_arrive(t, w->object, NULL);
+        break;
     case WAIT_FOR_JOIN:
         other = thread_of(s, w->owner);
         if (other)

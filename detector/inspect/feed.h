@@ -9,7 +9,12 @@
 /* waits: one for each thread of s. Into the mapped arena, as a process of its run; once per process of snarl (the engine
  * knows one). */
 void feed(const struct subject *s, const struct wait *waits);
-/* The number that a thread has in findings; after feed. */
-u32 feed_number(const struct subject *s, u32 thread);
+/* After feed: what the engine has of a thread of s, and of what it waits for. */
+struct feed_refs {
+    u32 number; /* as in findings */
+    ref_t stack, process;
+    ref_t object; /* lock, semaphore, condition; 0: none */
+};
+struct feed_refs feed_refs(u32 thread, const struct wait *w);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "feed.h"
 #include "report/escape.h"
+#include "report/names.h"
 #include "subject.h"
 #include "wait.h"
 
@@ -55,7 +56,7 @@ static json_t *describe_wait(const struct subject *s, const struct wait *w)
         json_object_set_new(j, "timed", json_true());
     const struct subject_thread *owner = w->owner ? subject_thread_of(s, w->owner) : NULL;
     if (owner)
-        json_object_set_new(j, "owner", json_integer(feed_number(s, (u32)(owner - s->thread))));
+        json_object_set_new(j, "owner", json_integer(feed_refs((u32)(owner - s->thread), w).number));
     else if (w->owner_gone)
         json_object_set_new(j, "owner_gone", json_integer(w->owner));
     if (w->fd >= 0)
@@ -65,32 +66,23 @@ static json_t *describe_wait(const struct subject *s, const struct wait *w)
     return j;
 }
 
-static json_t *describe_frame(const struct subject *s, const struct subject_frame *f)
-{
-    const struct subject_module *m = subject_module_at(s, f->pc);
-    json_t *j = json_object();
-    const char *name = subject_function(s, f);
-    if (*name)
-        json_object_set_new(j, "function", harmless(name));
-    json_object_set_new(j, "module", harmless(m ? m->path : "?"));
-    json_object_set_new(j, "offset", hex(m ? f->pc - m->bias : f->pc));
-    return j;
-}
-
+/* Refs of the arena, for named() in the parent. */
 static json_t *describe_thread(const struct subject *s, u32 i, const struct wait *w)
 {
     const struct subject_thread *t = &s->thread[i];
-    json_t *j = json_object(), *stack = json_array();
-    json_object_set_new(j, "thread", json_integer(feed_number(s, i)));
+    struct feed_refs refs = feed_refs(i, w);
+    json_t *j = json_object();
+    json_object_set_new(j, "thread", json_integer(refs.number));
     json_object_set_new(j, "tid", json_integer(t->tid));
     json_object_set_new(j, "name", harmless(t->name));
     json_object_set_new(j, "main", json_boolean(t->tid == s->pid));
     if (t->state)
         json_object_set_new(j, "state", json_stringn(&t->state, isalpha((unsigned char)t->state) ? 1 : 0));
+    if (!t->registers.whole && !s->is_core)
+        json_object_set_new(j, "not_stopped", json_true());
     json_object_set_new(j, "wait", describe_wait(s, w));
-    for (u32 k = 0; k < t->nframes; k++)
-        json_array_append_new(stack, describe_frame(s, &t->frame[k]));
-    json_object_set_new(j, "stack", stack);
+    json_object_set_new(
+        j, "refs", json_pack("[I,I,I]", (json_int_t)refs.stack, (json_int_t)refs.process, (json_int_t)refs.object));
     return j;
 }
 
@@ -156,6 +148,34 @@ static json_t *look_in_child(const char *subject)
     return j;
 }
 
+/* ---- names ---- */
+
+static ref_t ref_of(const json_t *thread, size_t i)
+{
+    return (ref_t)json_integer_value(json_array_get(json_object_get(thread, "refs"), i));
+}
+
+static void name_thread(struct names *n, json_t *thread)
+{
+    json_object_set_new(thread, "stack", names_stack(n, ref_of(thread, 0), 0, ref_of(thread, 1)));
+    if (ref_of(thread, 2)) {
+        json_t *wait = json_object_get(thread, "wait");
+        json_object_set_new(wait, "object", json_string(names_lock(n, ref_of(thread, 2))->class));
+    }
+    json_object_del(thread, "refs");
+}
+
+static void name_all(json_t *all)
+{
+    struct names *n = names_new();
+    json_t *subject, *thread;
+    size_t i, k;
+    json_array_foreach (all, i, subject)
+        json_array_foreach (json_object_get(subject, "threads"), k, thread)
+            name_thread(n, thread);
+    names_free(n);
+}
+
 json_t *inspect_look(char *const *subjects, size_t n)
 {
     json_t *all = json_array();
@@ -166,5 +186,6 @@ json_t *inspect_look(char *const *subjects, size_t n)
         json_object_set_new(j, "subject", harmless(subjects[i]));
         json_array_append_new(all, j);
     }
+    name_all(all);
     return all;
 }

@@ -132,7 +132,10 @@ static bool read_threads(struct subject *s)
         if (!t)
             continue;
         read_stat(s, t);
-        read_call(s, t);
+        if (t->state == 'Z' || t->state == 'X') /* the main thread's number stays when it has ended */
+            s->nthreads--;
+        else
+            read_call(s, t);
     }
     closedir(d);
     return s->nthreads != 0;
@@ -241,18 +244,29 @@ static void refuse(u32 pid, int why, char *err, size_t errlen)
                  "not allowed to look at process %u: it is another user's, or protects itself; run snarl as root", pid);
 }
 
+/* False with errno: none may be looked at. */
+static bool find_alive(struct subject *s)
+{
+    char byte;
+    struct iovec here = {&byte, 1}, there = {NULL, 1};
+    int why = ESRCH;
+    for (u32 i = 0; i < s->nthreads && !s->alive; i++) {
+        if (process_vm_readv((pid_t)s->thread[i].tid, &here, 1, &there, 1, 0) == 1 || errno == EFAULT)
+            s->alive = s->thread[i].tid;
+        else if (errno != ESRCH)
+            why = errno;
+    }
+    errno = why;
+    return s->alive != 0;
+}
+
 bool subject_live(struct subject *s, u32 pid, char *err, size_t errlen)
 {
-    char path[32], byte;
+    char path[32];
     *s = (struct subject){.pid = pid};
     snprintf(path, sizeof path, "/proc/%u", pid);
     if (access(path, F_OK) < 0) {
         refuse(pid, ENOENT, err, errlen);
-        return false;
-    }
-    struct iovec here = {&byte, 1}, there = {NULL, 1};
-    if (process_vm_readv((pid_t)pid, &here, 1, &there, 1, 0) < 0 && errno != EFAULT) {
-        refuse(pid, errno, err, errlen);
         return false;
     }
     s->exe = link_of(pid, "exe");
@@ -261,7 +275,12 @@ bool subject_live(struct subject *s, u32 pid, char *err, size_t errlen)
         subject_free(s);
         return false;
     }
-    int bad = dwfl_linux_proc_report(s->dwfl, (pid_t)pid);
+    if (!find_alive(s)) {
+        refuse(pid, errno, err, errlen);
+        subject_free(s);
+        return false;
+    }
+    int bad = dwfl_linux_proc_report(s->dwfl, (pid_t)s->alive);
     if (bad || dwfl_report_end(s->dwfl, NULL, NULL)) {
         snprintf(err, errlen, "the mappings of process %u cannot be read: %s", pid,
                  bad > 0 ? strerror(bad) : dwfl_errmsg(-1));

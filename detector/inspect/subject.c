@@ -79,15 +79,16 @@ static int add_module(Dwfl_Module *mod, void **unused, const char *name, Dwarf_A
     GElf_Addr bias = 0, at;
     const char *main_file = NULL;
     const unsigned char *id;
+    if (!dwfl_module_getelf(mod, &bias)) /* files that are only mapped */
+        return DWARF_CB_OK;
     struct subject_module *more = realloc(s->module, (s->nmodules + 1) * sizeof *more);
     if (!more)
         return DWARF_CB_ABORT;
     s->module = more;
     struct subject_module *m = &more[s->nmodules++];
-    Elf *elf = dwfl_module_getelf(mod, &bias);
     dwfl_module_info(mod, NULL, NULL, &end, NULL, NULL, &main_file, NULL);
     const char *path = main_file && *main_file ? main_file : name ? name : "";
-    *m = (struct subject_module){.path = strdup(path), .lo = start, .hi = end, .bias = elf ? bias : start, .dwfl = mod};
+    *m = (struct subject_module){.path = strdup(path), .lo = start, .hi = end, .bias = bias, .dwfl = mod};
     if (!m->path)
         abort();
     int n = dwfl_module_build_id(mod, &id, &at);
@@ -153,7 +154,7 @@ bool subject_read(const struct subject *s, u64 address, void *to, size_t n)
     if (s->is_core)
         return core_read(s, address, to, n);
     struct iovec here = {to, n}, there = {(void *)(uintptr_t)address, n};
-    return process_vm_readv((pid_t)s->pid, &here, 1, &there, 1, 0) == (ssize_t)n;
+    return process_vm_readv((pid_t)s->alive, &here, 1, &there, 1, 0) == (ssize_t)n;
 }
 
 bool subject_word(const struct subject *s, u64 address, u32 *to)

@@ -50,7 +50,8 @@ struct subject_module {
 };
 
 struct subject {
-    u32 pid; /* 0: a core that does not say */
+    u32 pid;   /* 0: a core that does not say */
+    u32 alive; /* a thread of a live process that has memory: its main thread may have ended */
     bool is_core;
     char *exe; /* path, or "" */
     struct subject_thread *thread;

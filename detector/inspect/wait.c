@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #define LIBRARY_FRAMES 8u
+#define FRAME_BYTES 4096u
 
 /* ---- glibc's fields ---- */
 #define MUTEX_OWNER 8
@@ -19,7 +20,9 @@
 #define RWLOCK_WRITER 24
 #define COND_SIGNALS 40 /* of two groups, 4 bytes each */
 #define BARRIER_ROUND 4
+#define BARRIER_COUNT 8
 #define BARRIER_OUT 16
+#define FILE_LOCK 136 /* struct _IO_FILE._lock */
 #define FILE_LOCK_OWNER 8
 
 static const char *const texts[] = {
@@ -99,6 +102,7 @@ static void look_at_mutex(const struct subject *s, struct wait *w)
     w->kind = word_at(s, w->object + MUTEX_KIND);
     w->recursion = word_at(s, w->object + MUTEX_COUNT);
     set_owner(s, w, word_at(s, w->object + MUTEX_OWNER) & FUTEX_TID_MASK);
+    w->owner_gone &= !(w->kind & WAIT_MUTEX_SHARED);
 }
 
 static void look_at_rwlock(const struct subject *s, struct wait *w)
@@ -118,6 +122,28 @@ static void look_at_rwlock(const struct subject *s, struct wait *w)
     set_owner(s, w, word_at(s, base + RWLOCK_WRITER));
 }
 
+/* One of the three that every program has, whose locks their FILEs point to. */
+static const char *stream_name(const struct subject *s, u64 lock)
+{
+    static const char *const names[][2] = {
+        {"_IO_2_1_stdin_", "stdin"}, {"_IO_2_1_stdout_", "stdout"}, {"_IO_2_1_stderr_", "stderr"}};
+    for (u32 i = 0; i < s->nmodules; i++) {
+        Dwfl_Module *m = s->module[i].dwfl;
+        int n = s->module[i].is_libc ? dwfl_module_getsymtab(m) : 0;
+        for (int k = 0; k < n; k++) {
+            GElf_Sym symbol;
+            GElf_Addr at;
+            u64 pointer;
+            const char *name = dwfl_module_getsym_info(m, k, &symbol, &at, NULL, NULL, NULL);
+            for (size_t x = 0; name && x < ARRAY_LEN(names); x++)
+                if (begins(name, names[x][0]) && subject_read(s, at + FILE_LOCK, &pointer, sizeof pointer) &&
+                    pointer == lock)
+                    return names[x][1];
+        }
+    }
+    return "FILE";
+}
+
 /* FILE: the word is that of its lock, which knows its owner by pthread_t. */
 static bool look_at_file(const struct subject *s, struct wait *w)
 {
@@ -127,10 +153,47 @@ static bool look_at_file(const struct subject *s, struct wait *w)
     for (u32 i = 0; i < s->nthreads; i++)
         if (s->thread[i].pthread == owner) {
             w->object = w->futex;
+            w->name = stream_name(s, w->futex);
             set_owner(s, w, s->thread[i].tid);
             return true;
         }
     return false;
+}
+
+/* The thread that runs the initialiser: the clean-up it has pushed in pthread_once names the word. */
+static void look_at_once(const struct subject *s, struct wait *w)
+{
+    for (u32 i = 0; i < s->nthreads; i++) {
+        const struct subject_thread *t = &s->thread[i];
+        for (u32 k = 1; k < t->nframes; k++) {
+            u64 lo = t->frame[k - 1].cfa, hi = t->frame[k].cfa, word;
+            const char *name = subject_function(s, &t->frame[k]);
+            if (!lo || !hi || !(begins(name, "pthread_once") || begins(name, "call_once")))
+                continue;
+            for (u64 at = lo; at < hi && at < lo + FRAME_BYTES; at += sizeof word)
+                if (subject_read(s, at, &word, sizeof word) && word == w->object && t->tid != w->waiter)
+                    set_owner(s, w, t->tid);
+        }
+    }
+}
+
+/* PTHREAD_PRIO_INHERIT: the kernel has refused to wait for an owner that waits for the asking thread, or has ended; then
+ * glibc waits for nothing, for ever. The mutex is still in the frame: a word that points to one of the kind. */
+static bool look_at_refused(const struct subject *s, const struct subject_thread *t, struct wait *w)
+{
+    u64 sp = t->registers.dwarf[7], hi = t->nframes > 2 ? t->frame[2].cfa : 0, p;
+    if (!hi || w->futex < sp || w->futex >= hi)
+        return false;
+    for (u64 at = sp; at < hi && at < sp + FRAME_BYTES; at += sizeof p) {
+        u32 mutex[5];
+        if (!subject_read(s, at, &p, sizeof p) || p % 8 || !subject_read(s, p, mutex, sizeof mutex) ||
+            !(mutex[MUTEX_KIND / 4] & WAIT_MUTEX_INHERIT) || !subject_thread_of(s, mutex[0] & FUTEX_TID_MASK))
+            continue;
+        w->object = p;
+        return true;
+    }
+    w->object = 0;
+    return true;
 }
 
 static void look_at_futex(const struct subject *s, const struct subject_thread *t, struct wait *w)
@@ -146,7 +209,11 @@ static void look_at_futex(const struct subject *s, const struct subject_thread *
     w->object = w->futex;
     switch (w->what) {
     case WAIT_FOR_MUTEX:
-        look_at_mutex(s, w);
+        if (!look_at_refused(s, t, w) || w->object)
+            look_at_mutex(s, w);
+        break;
+    case WAIT_FOR_ONCE:
+        look_at_once(s, w);
         break;
     case WAIT_FOR_READ_LOCK:
     case WAIT_FOR_WRITE_LOCK:
@@ -158,6 +225,7 @@ static void look_at_futex(const struct subject *s, const struct subject_thread *
         break;
     case WAIT_FOR_BARRIER:
         w->object = w->futex % 8 == BARRIER_ROUND % 8 ? w->futex - BARRIER_ROUND : w->futex - BARRIER_OUT;
+        w->needed = word_at(s, w->object + BARRIER_COUNT);
         break;
     case WAIT_FOR_JOIN:
         set_owner(s, w, value & FUTEX_TID_MASK);
@@ -216,7 +284,7 @@ static const struct {
 
 void wait_look(const struct subject *s, const struct subject_thread *t, struct wait *w)
 {
-    *w = (struct wait){.fd = -1, .pid = -1, .function = ""};
+    *w = (struct wait){.waiter = t->tid, .fd = -1, .pid = -1, .function = "", .name = ""};
     if (!t->in_call)
         return;
     w->what = WAIT_FOR_OTHER;

@@ -6,7 +6,7 @@
 
 /* X(name, what people call it) */
 #define WAIT_WHATS(X)                                                                                                  \
-    X(NOTHING, "runs")                                                                                                 \
+    X(NOTHING, "running")                                                                                              \
     X(MUTEX, "mutex")                                                                                                  \
     X(READ_LOCK, "read-write lock, to read")                                                                           \
     X(WRITE_LOCK, "read-write lock, to write")                                                                         \
@@ -36,17 +36,23 @@ enum wait_what {
         WAIT_WHAT_COUNT
 };
 
+#define WAIT_MUTEX_SHARED 128u /* in a mutex's __kind: of several processes */
+#define WAIT_MUTEX_INHERIT 32u
+
 struct wait {
     enum wait_what what;
     u64 object; /* address of the lock, condition, …; 0: none */
     u64 futex;  /* the word */
     bool timed;
+    u32 waiter;      /* the thread itself */
     u32 owner;       /* thread that has it, 0: nobody, many, or not known */
     bool owner_gone; /* that thread does not exist (any more) */
     u32 kind;        /* mutex: glibc's __kind */
     u32 recursion;
+    u32 needed;           /* BARRIER: parties */
     int fd;               /* -1: none */
     int pid;              /* CHILD: which one, -1: any */
+    const char *name;     /* FILE_LOCK: of the stream, "" */
     const char *function; /* of the library, that waits; "" */
 };
 
