@@ -104,27 +104,62 @@ static bool on_stack(u64 addr, struct object_birth *b)
     return false;
 }
 
-/* Of a live process: the file behind an address that processes share. */
+/* A line of /proc/PID/maps. */
+struct mapping {
+    u64 lo, hi, key[3]; /* key: device, inode, offset */
+    bool shared;
+};
+
+static bool mapping_next(FILE *f, struct mapping *m)
+{
+    char line[4400], modes[5];
+    unsigned long long lo, hi, offset, inode;
+    unsigned major, minor;
+    if (!fgets(line, sizeof line, f) ||
+        sscanf(line, "%llx-%llx %4s %llx %x:%x %llu", &lo, &hi, modes, &offset, &major, &minor, &inode) != 7)
+        return false;
+    *m = (struct mapping){lo, hi, {(u64)major << 32 | minor, inode, offset}, modes[3] == 's'};
+    return true;
+}
+
+static FILE *mappings(const struct subject *s)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%u/maps", s->alive);
+    return s->is_core ? NULL : fopen(path, "re");
+}
+
+bool feed_shared_key(const struct subject *s, u64 addr, u64 key[3])
+{
+    struct mapping m;
+    bool found = false;
+    FILE *f = mappings(s);
+    while (f && !found && mapping_next(f, &m))
+        if (addr >= m.lo && addr < m.hi && m.shared) {
+            memcpy(key, m.key, sizeof m.key);
+            key[2] += addr - m.lo;
+            found = true;
+        }
+    if (f)
+        fclose(f);
+    return found;
+}
+
 static bool shared_key(u64 addr, u64 key[3])
 {
-    char path[32], line[256];
-    snprintf(path, sizeof path, "/proc/%u/maps", subject->pid);
-    FILE *f = subject->is_core ? NULL : fopen(path, "re");
-    bool found = false;
-    while (f && !found && fgets(line, sizeof line, f)) {
-        unsigned long long lo, hi, offset, inode;
-        unsigned major, minor;
-        char modes[5];
-        if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu", &lo, &hi, modes, &offset, &major, &minor, &inode) != 7 ||
-            addr < lo || addr >= hi)
-            continue;
-        if (modes[3] != 's')
-            break;
-        key[0] = (u64)major << 32 | minor;
-        key[1] = inode;
-        key[2] = offset + (addr - lo);
-        found = true;
-    }
+    return feed_shared_key(subject, addr, key);
+}
+
+/* Where this process has it; 0: nowhere. */
+static u64 shared_address(const struct subject *s, const u64 key[3])
+{
+    struct mapping m;
+    u64 found = 0;
+    FILE *f = mappings(s);
+    while (f && !found && mapping_next(f, &m))
+        if (m.shared && m.key[0] == key[0] && m.key[1] == key[1] && key[2] >= m.key[2] &&
+            key[2] - m.key[2] < m.hi - m.lo)
+            found = m.lo + (key[2] - m.key[2]);
     if (f)
         fclose(f);
     return found;
@@ -320,7 +355,15 @@ static void feed_wait(const struct subject *s, struct thread *t, const struct wa
     }
 }
 
-void feed(const struct subject *s, const struct wait *waits)
+/* Its threads hold what those of other processes wait for. */
+static void feed_shared(const struct subject *s, const struct feed_want *want)
+{
+    struct wait w = {.what = WAIT_FOR_MUTEX, .kind = want->kind, .owner = want->owner, .name = ""};
+    if (thread_of(s, w.owner) && (w.object = shared_address(s, want->key)))
+        feed_hold(s, &w);
+}
+
+void feed(const struct subject *s, const struct wait *waits, const struct feed_want *wants, size_t nwants)
 {
     static const struct engine_hooks hooks = {
         .capture = capture_given, .locate = locate, .shared_key = shared_key, .end_processes = end_nothing};
@@ -334,6 +377,8 @@ void feed(const struct subject *s, const struct wait *waits)
     feed_threads(s);
     for (u32 i = 0; i < s->nthreads; i++)
         feed_hold(s, &waits[i]);
+    for (size_t i = 0; i < nwants; i++)
+        feed_shared(s, &wants[i]);
     for (u32 i = 0; i < s->nthreads; i++)
         if (fed[i].thread)
             feed_wait(s, fed[i].thread, &waits[i]);

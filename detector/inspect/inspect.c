@@ -107,7 +107,42 @@ static u32 pid_of(const char *subject)
     return isdigit((unsigned char)*subject) && !*end && n < 1u << 30 ? (u32)n : 0;
 }
 
-static json_t *look(const char *subject)
+/* Shared mutexes that processes wait for. */
+static struct feed_want *wants;
+static size_t nwants;
+
+/* As numbers, for add_wants() in the parent. */
+static json_t *describe_wants(const struct subject *s, const struct wait *waits)
+{
+    json_t *all = json_array();
+    for (u32 i = 0; i < s->nthreads; i++) {
+        const struct wait *w = &waits[i];
+        u64 key[3];
+        if (w->what == WAIT_FOR_MUTEX && (w->kind & WAIT_MUTEX_SHARED) && w->owner && w->object &&
+            feed_shared_key(s, w->object, key))
+            json_array_append_new(all, json_pack("[I,I,I,i,i]", (json_int_t)key[0], (json_int_t)key[1],
+                                                 (json_int_t)key[2], (int)w->kind, (int)w->owner));
+    }
+    return all;
+}
+
+static void add_wants(const json_t *seen)
+{
+    const json_t *w;
+    size_t i;
+    json_array_foreach (json_object_get(seen, "wants"), i, w) {
+        struct feed_want *more = realloc(wants, (nwants + 1) * sizeof *more);
+        if (!more)
+            return;
+        wants = more;
+        u64 v[5];
+        for (size_t k = 0; k < ARRAY_LEN(v); k++)
+            v[k] = (u64)json_integer_value(json_array_get(w, k));
+        wants[nwants++] = (struct feed_want){{v[0], v[1], v[2]}, (u32)v[3], (u32)v[4]};
+    }
+}
+
+static json_t *look(const char *subject, bool first)
 {
     struct subject s;
     char err[600];
@@ -119,14 +154,19 @@ static json_t *look(const char *subject)
         abort();
     for (u32 i = 0; i < s.nthreads; i++)
         wait_look(&s, &s.thread[i], &waits[i]);
-    feed(&s, waits);
-    json_t *j = describe(&s, waits);
+    json_t *j;
+    if (first) {
+        j = json_pack("{s:o}", "wants", describe_wants(&s, waits));
+    } else {
+        feed(&s, waits, wants, nwants);
+        j = describe(&s, waits);
+    }
     free(waits);
     subject_free(&s);
     return j;
 }
 
-static json_t *look_in_child(const char *subject)
+static json_t *look_in_child(const char *subject, bool first)
 {
     int to[2], status = 0;
     fflush(NULL);
@@ -135,7 +175,7 @@ static json_t *look_in_child(const char *subject)
     pid_t child = fork();
     if (child == 0) {
         FILE *out = fdopen(to[1], "w");
-        json_t *j = look(subject);
+        json_t *j = look(subject, first);
         _exit(!out || json_dumpf(j, out, 0) || fclose(out));
     }
     close(to[1]);
@@ -179,13 +219,19 @@ static void name_all(json_t *all)
 json_t *inspect_look(char *const *subjects, size_t n)
 {
     json_t *all = json_array();
+    for (size_t i = 0; n > 1 && i < n; i++) { /* who has what another one waits for shows only when all were seen */
+        json_t *j = look_in_child(subjects[i], true);
+        add_wants(j);
+        json_decref(j);
+    }
     for (size_t i = 0; i < n; i++) {
-        json_t *j = look_in_child(subjects[i]);
+        json_t *j = look_in_child(subjects[i], false);
         if (!j)
             j = json_pack("{s:s}", "error", "it is broken in a way that ended looking at it");
         json_object_set_new(j, "subject", harmless(subjects[i]));
         json_array_append_new(all, j);
     }
     name_all(all);
+    free(wants);
     return all;
 }

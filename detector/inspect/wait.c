@@ -177,22 +177,26 @@ static void look_at_once(const struct subject *s, struct wait *w)
     }
 }
 
+static bool is_inheriting(const struct subject *s, u64 mutex)
+{
+    u32 word[MUTEX_KIND / 4 + 1];
+    return mutex && mutex % 8 == 0 && subject_read(s, mutex, word, sizeof word) &&
+           (word[MUTEX_KIND / 4] & WAIT_MUTEX_INHERIT) && subject_thread_of(s, word[0] & FUTEX_TID_MASK);
+}
+
 /* PTHREAD_PRIO_INHERIT: the kernel has refused to wait for an owner that waits for the asking thread, or has ended; then
- * glibc waits for nothing, for ever. The mutex is still in the frame: a word that points to one of the kind. */
+ * glibc waits for a word of its own frame, for ever. The mutex is still in a register or in the frame. */
 static bool look_at_refused(const struct subject *s, const struct subject_thread *t, struct wait *w)
 {
+    static const u8 saved[] = {3, 6, 12, 13, 14, 15}; /* by the callee, in DWARF's order */
     u64 sp = t->registers.dwarf[7], hi = t->nframes > 2 ? t->frame[2].cfa : 0, p;
     if (!hi || w->futex < sp || w->futex >= hi)
         return false;
-    for (u64 at = sp; at < hi && at < sp + FRAME_BYTES; at += sizeof p) {
-        u32 mutex[5];
-        if (!subject_read(s, at, &p, sizeof p) || p % 8 || !subject_read(s, p, mutex, sizeof mutex) ||
-            !(mutex[MUTEX_KIND / 4] & WAIT_MUTEX_INHERIT) || !subject_thread_of(s, mutex[0] & FUTEX_TID_MASK))
-            continue;
-        w->object = p;
-        return true;
-    }
     w->object = 0;
+    for (size_t i = 0; i < ARRAY_LEN(saved) && !w->object; i++)
+        w->object = is_inheriting(s, t->registers.dwarf[saved[i]]) ? t->registers.dwarf[saved[i]] : 0;
+    for (u64 at = sp; at < hi && at < sp + FRAME_BYTES && !w->object; at += sizeof p)
+        w->object = subject_read(s, at, &p, sizeof p) && is_inheriting(s, p) ? p : 0;
     return true;
 }
 
