@@ -42,7 +42,7 @@ static char *activity(const json_t *t, const struct text_options *o)
     if (*object)
         buffer_print(b, " %s", label_short(object));
     if (json_object_get(wait, "owner"))
-        buffer_print(b, strcmp(what, "end of a thread") == 0 ? ", T%lld" : ", which T%lld has",
+        buffer_print(b, strcmp(what, "the end of a thread") == 0 ? ", T%lld" : ", which T%lld has",
                      (long long)label_number(wait, "owner"));
     if (json_object_get(wait, "owner_gone"))
         buffer_print(b, ", which thread %lld had, and that has ended", (long long)label_number(wait, "owner_gone"));

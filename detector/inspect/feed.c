@@ -321,8 +321,6 @@ static void feed_wait(const struct subject *s, struct thread *t, const struct wa
     case WAIT_FOR_FILE_LOCK:
     case WAIT_FOR_ONCE:
     case WAIT_FOR_WRITE_LOCK:
-        if (!w->object)
-            break;
         engine_lock_wait(t, engine_lock_find(t, w->object, kind_of(w), attributes(w), NULL), MODE_EXCLUSIVE, how, NULL);
         break;
     case WAIT_FOR_READ_LOCK:

@@ -215,6 +215,8 @@ static void look_at_futex(const struct subject *s, const struct subject_thread *
     case WAIT_FOR_MUTEX:
         if (!look_at_refused(s, t, w) || w->object)
             look_at_mutex(s, w);
+        else
+            w->what = WAIT_FOR_REFUSED;
         break;
     case WAIT_FOR_ONCE:
         look_at_once(s, w);
@@ -286,23 +288,37 @@ static const struct {
     {SYS_msgsnd, WAIT_FOR_SYSV, -1},
 };
 
+/* A call with a time limit that was interrupted goes on under another number, with its arguments as they were: what the
+ * functions on the stack say it was. */
+static long call_of(const struct subject *s, const struct subject_thread *t)
+{
+    struct wait w;
+    if (t->call != SYS_restart_syscall)
+        return t->call;
+    if (by_function(s, t, &w) != WAIT_FOR_FUTEX)
+        return SYS_futex;
+    const char *name = t->nframes ? subject_function(s, &t->frame[0]) : "";
+    return begins(name, "poll") || begins(name, "ppoll") ? SYS_poll : SYS_clock_nanosleep;
+}
+
 void wait_look(const struct subject *s, const struct subject_thread *t, struct wait *w)
 {
     *w = (struct wait){.waiter = t->tid, .fd = -1, .pid = -1, .function = "", .name = ""};
     if (!t->in_call)
         return;
     w->what = WAIT_FOR_OTHER;
-    if (t->call == SYS_futex) {
+    long call = call_of(s, t);
+    if (call == SYS_futex) {
         look_at_futex(s, t, w);
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(calls); i++)
-        if (calls[i].call == t->call) {
+        if (calls[i].call == call) {
             w->what = calls[i].what;
             w->fd = calls[i].fd < 0 ? -1 : (int)t->argument[calls[i].fd];
         }
-    if (t->call == SYS_wait4)
+    if (call == SYS_wait4)
         w->pid = (int)t->argument[0];
-    else if (t->call == SYS_waitid && t->argument[0] == 1 /* P_PID */)
+    else if (call == SYS_waitid && t->argument[0] == 1 /* P_PID */)
         w->pid = (int)t->argument[1];
 }

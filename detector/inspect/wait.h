@@ -8,17 +8,20 @@
 #define WAIT_WHATS(X)                                                                                                  \
     X(NOTHING, "running")                                                                                              \
     X(MUTEX, "mutex")                                                                                                  \
-    X(READ_LOCK, "read-write lock, to read")                                                                           \
-    X(WRITE_LOCK, "read-write lock, to write")                                                                         \
+    X(READ_LOCK, "read-write lock, to read,")                                                                          \
+    X(WRITE_LOCK, "read-write lock, to write,")                                                                        \
     X(CONDITION, "condition")                                                                                          \
     X(SEMAPHORE, "semaphore")                                                                                          \
     X(BARRIER, "barrier")                                                                                              \
-    X(ONCE, "initialisation by another thread")                                                                        \
-    X(FILE_LOCK, "lock of a FILE")                                                                                     \
-    X(LIBC_LOCK, "lock inside the C library")                                                                          \
-    X(JOIN, "end of a thread")                                                                                         \
-    X(FUTEX, "futex")                                                                                                  \
-    X(CHILD, "end of a child process")                                                                                 \
+    X(ONCE, "the end of an initialisation,")                                                                           \
+    X(FILE_LOCK, "a stream,")                                                                                          \
+    X(LIBC_LOCK, "a lock inside the C library")                                                                        \
+    X(REFUSED,                                                                                                         \
+      "a mutex with priority inheritance: the kernel refused to wait for its owner, who waits for this thread "        \
+      "or has ended")                                                                                                  \
+    X(JOIN, "the end of a thread")                                                                                     \
+    X(FUTEX, "a futex")                                                                                                \
+    X(CHILD, "the end of a child process")                                                                             \
     X(READ, "something to read")                                                                                       \
     X(WRITE, "room to write")                                                                                          \
     X(EVENTS, "events on descriptors")                                                                                 \

@@ -1,13 +1,15 @@
 /* Programs that hang, each in its own way: hangs CASE. Says "ready" once all that is to wait is about to. What snarl
  * inspect has to say of each stands in inspect_test.py. */
-#include <fcntl.h>
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <threads.h>
 #include <unistd.h>
@@ -24,7 +26,7 @@ static sem_t jobs;
 static struct cache {
     int entries;
     pthread_mutex_t lock;
-} *cache;
+} * cache;
 
 static void ready(void)
 {
@@ -342,6 +344,63 @@ static void busy(void)
     finish(runs, waits_beside, NULL);
 }
 
+/* ---- calls that a stop would end ---- */
+
+static int undisturbed_end[2], events, quiet[2];
+static void told(const char *call, int error)
+{
+    printf("%s: %s\n", call, error == EINTR ? "disturbed" : "undisturbed");
+}
+static void *waits_for_events(void *unused)
+{
+    struct epoll_event e;
+    together();
+    told("epoll_wait", epoll_wait(events, &e, 1, -1) < 0 ? errno : 0);
+    return unused;
+}
+static void *receives(void *unused)
+{
+    char byte;
+    together();
+    told("recv", recv(quiet[0], &byte, 1, 0) < 0 ? errno : 0);
+    return unused;
+}
+static void *waits_for_signal(void *unused)
+{
+    sigset_t set;
+    siginfo_t info;
+    struct timespec long_time = {300, 0};
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    together();
+    told("sigtimedwait", sigtimedwait(&set, &info, &long_time) < 0 ? errno : 0);
+    return unused;
+}
+/* Goes on when there is something on standard input. */
+static void undisturbed(void)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    struct timeval limit = {300, 0};
+    sigset_t set;
+    char byte;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (pipe(undisturbed_end) || socketpair(AF_UNIX, SOCK_STREAM, 0, quiet))
+        abort();
+    setsockopt(quiet[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    events = epoll_create1(0);
+    epoll_ctl(events, EPOLL_CTL_ADD, undisturbed_end[0], &e);
+    start(waits_for_events, receives, waits_for_signal);
+    ready();
+    told("read", read(0, &byte, 1) < 0 ? errno : 0);
+    if (write(undisturbed_end[1], "x", 1) != 1 || write(quiet[1], "x", 1) != 1)
+        abort();
+    kill(getpid(), SIGUSR1);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+}
+
 /* ---- outside the process ---- */
 
 static int ends[2];
@@ -366,6 +425,7 @@ static void child_hangs(void)
         pthread_mutex_lock(&a);
         pthread_mutex_lock(&a);
     }
+    printf("%d\n", (int)child);
     ready();
     waitpid(child, NULL, 0);
 }
@@ -373,7 +433,7 @@ static void child_hangs(void)
 static struct shared {
     pthread_mutex_t first, second;
     pthread_barrier_t both;
-} *shared;
+} * shared;
 NOINLINE static void first_then_second(void)
 {
     pthread_mutex_lock(&shared->first);
@@ -432,6 +492,7 @@ static const struct {
     {"timed", timed},
     {"slow_owner", slow_owner},
     {"busy", busy},
+    {"undisturbed", undisturbed},
     {"own_pipe", own_pipe},
     {"child_hangs", child_hangs},
     {"two_processes", two_processes},
