@@ -2,7 +2,9 @@
  *
  * A thread is stopped by PTRACE_INTERRUPT while the stacks are read, no longer. The kernel then goes on with most system
  * calls as if nothing had been, those that locks wait in among them. Some it ends with EINTR, handler or no handler
- * (signal(7), "by stop signals"): a thread in one of these is left alone, and what /proc says of it has to do. */
+ * (signal(7), "by stop signals"): a thread in one of these is left alone, and what /proc says of it has to do. That it
+ * enters one between the look and the stop cannot be ruled out, only made unlikely: a thread that runs is looked at several
+ * times. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "subject.h"
@@ -143,11 +146,30 @@ static bool read_threads(struct subject *s)
 
 /* ---- stopping ---- */
 
-static bool stop(struct subject_thread *t)
+#define LOOKS 4 /* at a thread that runs: it may enter a delicate call at any time */
+#define LOOK_NS 1000000
+
+/* Is it safe to stop it now? Updates what it does. */
+static bool may_stop(const struct subject *s, struct subject_thread *t)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        t->in_call = false;
+        read_call(s, t);
+        if (is_delicate(s->pid, t))
+            return false;
+        if (t->in_call)
+            return true;
+        if (i < LOOKS - 1)
+            nanosleep(&(struct timespec){0, LOOK_NS}, NULL);
+    }
+    return true;
+}
+
+static bool stop(const struct subject *s, struct subject_thread *t)
 {
     int status;
-    if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0)
-        return false;
+    if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0 || !may_stop(s, t))
+        return false; /* a thread that is seized and runs is let go at this process's end */
     if (ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) == 0 && waitpid((pid_t)t->tid, &status, __WALL) >= 0 &&
         WIFSTOPPED(status))
         return true;
@@ -207,7 +229,7 @@ static void read_stacks(struct subject *s)
     bool *stopped = calloc(s->nthreads, sizeof *stopped);
     for (u32 i = 0; stopped && i < s->nthreads; i++) {
         struct subject_thread *t = &s->thread[i];
-        stopped[i] = !is_delicate(s->pid, t) && stop(t);
+        stopped[i] = !is_delicate(s->pid, t) && stop(s, t);
         if (stopped[i])
             take_registers(t);
     }

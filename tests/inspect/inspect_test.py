@@ -100,6 +100,19 @@ class Live(unittest.TestCase):
                 return p, document
             time.sleep(0.05)
 
+    def in_calls(self, pid, calls):
+        """Waits until all threads are in one of these."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            now = set()
+            for tid in os.listdir("/proc/%d/task" % pid):
+                with open("/proc/%d/task/%s/syscall" % (pid, tid)) as f:
+                    now.add(f.read().split()[0])
+            if now <= calls:
+                return
+            time.sleep(0.01)
+        self.fail("not all threads wait")
+
     def case(self, name):
         wanted, found = CASES[name]
         with Hang(name) as hang:
@@ -158,6 +171,7 @@ class Live(unittest.TestCase):
         """System calls that a stop by a debugger ends with EINTR go on."""
         wanted = ["something to read", "events on descriptors", "something to read", "a signal"]
         with Hang("undisturbed") as hang:
+            self.in_calls(hang.pids[0], {"0", "45", "128", "232", "281"})  # read, recvfrom, rt_sigtimedwait, epoll_(p)wait
             p, document = self.settle(hang, wanted)
             self.assertEqual(sorted(waits(document)), sorted(wanted), p.stdout)
             out, _ = hang.process.communicate("go\n", timeout=60)
