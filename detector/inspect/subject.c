@@ -1,4 +1,4 @@
-/* What live processes and cores have in common: modules, stacks, symbols, all by libdwfl. Called by live.c, core.c and
+/* What live processes and cores have in common: modules, stacks, symbols, all by libdwfl. Called by live.c, core_file.c and
  * those who look. Takes no locks; allocates with malloc. */
 #include "subject.h"
 

@@ -59,7 +59,7 @@ struct subject {
     struct subject_module *module;
     u32 nmodules;
 
-    /* of live.c and core.c */
+    /* of live.c and core_file.c */
     Dwfl *dwfl;
     struct Elf *core_elf;
     int core_fd;
@@ -85,7 +85,7 @@ struct subject_thread *subject_thread_of(const struct subject *s, u32 tid);
  * known. Lives as long as s. */
 const char *subject_function(const struct subject *s, const struct subject_frame *f);
 
-/* ---- between subject.c, live.c, core.c ---- */
+/* ---- between subject.c, live.c, core_file.c ---- */
 bool subject_begin(struct subject *s);
 void subject_modules(struct subject *s);
 /* The stacks of all threads; dwfl is attached. */
