@@ -22,17 +22,22 @@
 /* A slot is free when hi is 0; lo is valid when hi is set. */
 static struct {
     u64 lo, hi;
+    bool rewritten;
 } ranges[MODULES];
 static u32 nranges; /* slots from here on were never used */
 static u32 surrounded;
 
-static SNARL_HOT bool is_watched(u64 pc)
+static SNARL_HOT u32 range_of(u64 pc)
 {
     u32 n = __atomic_load_n(&nranges, __ATOMIC_ACQUIRE);
     for (u32 i = 0; i < n; i++)
         if (pc < __atomic_load_n(&ranges[i].hi, __ATOMIC_ACQUIRE) && pc >= ranges[i].lo)
-            return true;
-    return false;
+            return i;
+    return MODULES;
+}
+static SNARL_HOT bool is_watched(u64 pc)
+{
+    return range_of(pc) < MODULES;
 }
 
 /* A module has gone, or another one has come to these addresses: on the loader's thread. */
@@ -63,7 +68,7 @@ static void surround(void)
     hooks_start();
 }
 
-static void watch(const struct module *m)
+static void watch(const struct module *m, bool rewritten)
 {
     if (is_watched(m->lo))
         return;
@@ -71,6 +76,7 @@ static void watch(const struct module *m)
         u64 none = 0;
         if (!__atomic_compare_exchange_n(&ranges[i].lo, &none, m->lo, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
+        ranges[i].rewritten = rewritten;
         __atomic_store_n(&ranges[i].hi, m->hi, __ATOMIC_RELEASE);
         u32 n = __atomic_load_n(&nranges, __ATOMIC_RELAXED);
         while (n <= i && !__atomic_compare_exchange_n(&nranges, &n, i + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
@@ -93,7 +99,7 @@ static void watch_compiled(void *unused, const struct module *m)
     (void)unused;
     elf_each_import(m, is_start, &found);
     if (found && !m->is_snarl)
-        watch(m);
+        watch(m, false);
 }
 
 /* Those who call constructors. */
@@ -113,7 +119,17 @@ void watched_module(u64 pc)
         for (u32 i = 0; i < PATIENCE && !modules_each(watch_compiled, NULL); i++)
             sys_sleep_ns(RETRY_NS);
     else
-        watch(&m);
+        watch(&m, false);
+    hooks_update();
+}
+
+void watched_rewritten(u64 pc)
+{
+    struct module m;
+    if (!access_on || is_watched(pc) || !modules_lookup(pc, &m))
+        return;
+    surround();
+    watch(&m, true);
     hooks_update();
 }
 
@@ -140,7 +156,8 @@ static __attribute__((noinline)) bool runtime_call(const u64 *fp)
 
 bool watched_directly(const u64 *fp)
 {
-    return is_watched(fp[1] - 1);
+    u32 i = range_of(fp[1] - 1);
+    return i < MODULES && !ranges[i].rewritten;
 }
 
 bool watched_call(const u64 *fp, bool or_runtime)

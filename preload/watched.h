@@ -10,11 +10,14 @@
 
 enum code { CODE_FOREIGN = 0, CODE_RUNTIME, CODE_WATCHED };
 
-/* For __tsan_init and for the rewriting of code: accesses of the module around pc are watched from now on (access_on is
- * set); the first such call turns all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
+/* For __tsan_init: accesses of the module around pc are watched from now on (access_on is set); the first such call turns
+ * all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
 void watched_module(u64 pc) __attribute__((visibility("hidden")));
 
-/* Watched code itself made the call of that frame: what it is in is known by its entries. */
+/* The same for code that was rewritten: it does not tell of its entries. */
+void watched_rewritten(u64 pc) __attribute__((visibility("hidden")));
+
+/* Watched code that tells of its entries itself made the call of that frame. */
 bool watched_directly(const u64 *fp) __attribute__((visibility("hidden")));
 enum code watched_code(u64 pc) __attribute__((visibility("hidden")));
 /* The intercepted call whose frame is fp (analyze/engine.h) was made by watched code; or, where it may be, by C++'s

@@ -127,6 +127,9 @@ static SNARL_HOT void access_function_exit(void)
  * function tells of its entries: this thread's own past there, or what is known to be before. False: nothing was done.
  * May be interrupted by a signal handler that comes here, too. */
 bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp);
+/* The same, touching general registers only: what takes more is left to the others. Who calls it looks at
+ * t->signals_wait afterwards. */
+bool access_quick_plain(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp);
 /* The next access is not in the thread's present epoch: begins the one that it is in, if that can be done now. */
 void access_epoch_begin(struct thread *t);
 /* The same access, in full. */

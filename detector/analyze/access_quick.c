@@ -3,7 +3,15 @@
  * quick is left to the full way (access.c). Takes no lock, allocates nothing.
  *
  * Inside (thread.h) whenever records stay: a handler's accesses take the other way meanwhile, and recycling waits for the
- * end of it. */
+ * end of it.
+ *
+ * Compiled twice: access_quick_plain.c includes it, for callers who keep the program's vector registers. That one does
+ * not call what may touch them: of other files only crowd.c. */
+#ifndef QUICK_PLAIN
+#define QUICK_PLAIN false
+#define QUICK_NAME access_quick
+#endif
+
 #include "analyze/access_hot.h"
 #include "analyze/access_steps.h"
 #include "analyze/atomicity.h"
@@ -23,7 +31,8 @@ struct quick {
 static SNARL_HOT bool quick_past(const struct quick *q, u32 epoch)
 {
     return snarl_likely(epoch_is_past(q->a, epoch)) ||
-           (epoch < READERS_FIRST && epoch != q->a->concurrent && epoch_relation_slow(q->a, epoch) <= BEFORE);
+           (!QUICK_PLAIN && epoch < READERS_FIRST && epoch != q->a->concurrent &&
+            epoch_relation_slow(q->a, epoch) <= BEFORE);
 }
 static SNARL_HOT u64 quick_meet(const struct quick *q, u64 record)
 {
@@ -219,6 +228,8 @@ static __attribute__((noinline)) bool quick_third(const struct quick *q, const s
     if (quick_sets(q, g))
         return true;
     if (p->record) { /* of another granule, perhaps not touched again for long: this one is more likely to be */
+        if (QUICK_PLAIN)
+            return false;
         accesses_flush_slow(a->owner, a);
         return !__atomic_load_n(&a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
     }
@@ -277,7 +288,7 @@ static SNARL_HOT bool quick_inside(const struct quick *q)
     bool done = !__atomic_load_n(&q->a->ignored, __ATOMIC_RELAXED) && quick_granule(q);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     t->inside = before;
-    return snarl_unlikely(t->signals_wait) ? signals_came(done) : done;
+    return snarl_unlikely(t->signals_wait) && !QUICK_PLAIN ? signals_came(done) : done;
 }
 
 /* Inside, as quick_inside. */
@@ -311,11 +322,11 @@ static SNARL_HOT bool quick_locked(struct thread *t, u64 addr, u32 mask, u32 kin
     return !(a->locked & LOCKED_PAIRS) || atomicity_access(a, addr, mask, kind, stack, pc);
 }
 
-bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
+bool QUICK_NAME(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
 {
     struct accesses *a = t->accesses;
     u32 now = access_now;
-    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)))
+    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !QUICK_PLAIN)
         now = quick_epoch(t);
     if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
         return false;
@@ -324,7 +335,7 @@ bool access_quick(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
         return false;
     if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
         return false;
-    if (snarl_unlikely(a->locked) && !quick_locked(t, addr, mask, kind, m->stack, fp[1]))
+    if (snarl_unlikely(a->locked) && (QUICK_PLAIN || !quick_locked(t, addr, mask, kind, m->stack, fp[1])))
         return false;
     kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr), seen = __atomic_load_n(cell, __ATOMIC_RELAXED);

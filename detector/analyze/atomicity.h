@@ -175,17 +175,18 @@ void atomicity_rest(struct accesses *a, u64 addr, u64 size);
 
 /* ---- written.c ---- */
 /* What lives at an address has a generation: two counts by parts of the address, small ones for blocks, large ones for
- * mappings. */
+ * mappings and stacks. Addresses 16 MB apart share a small one. A large one is for every MB of 4 TB: more than the span
+ * over which the kernel spreads what it maps, so the end of a thread's stack is nothing to the program's variables. */
 #define GENERATIONS (1u << 18)
 #define GENERATION_BITS 6
-#define LARGE_GENERATIONS (1u << 12)
+#define LARGE_GENERATIONS (1u << 22)
 #define LARGE_BITS 20
-extern u32 *pair_generations __attribute__((visibility("hidden"))); /* NULL: nothing is looked at yet */
-extern u32 pair_large_generations[LARGE_GENERATIONS] __attribute__((visibility("hidden")));
+extern u32 *pair_generations
+    __attribute__((visibility("hidden"))); /* small, then large; NULL: nothing is looked at yet */
 static SNARL_HOT u32 atomicity_generation(u64 addr)
 {
     return pair_generations[(addr >> GENERATION_BITS) % GENERATIONS] +
-           pair_large_generations[(addr >> LARGE_BITS) % LARGE_GENERATIONS];
+           pair_generations[GENERATIONS + (addr >> LARGE_BITS) % LARGE_GENERATIONS];
 }
 /* The bytes are another thing from now on. */
 void atomicity_forget(u64 addr, u64 size);

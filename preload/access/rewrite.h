@@ -96,6 +96,7 @@ struct check {
     u32 next;      /* another one before the same instruction, NOWHERE */
     u32 hot, cold; /* offsets in the arena: its code, and its way out */
     u16 back, end; /* struct check_code */
+    u32 after;     /* of a locked instruction: its end, in the arena; else 0 */
 };
 
 #define NOTHING_TAKEN INT32_MAX

@@ -21,11 +21,27 @@
 #define LOWEST 0x10000ULL
 #define HIGHEST 0x7ffffffff000ULL
 
+#define ROOM (1536 * MIB)
+
 struct window {
     u8 first, n; /* last bytes of displacements */
 };
 static const struct window windows[] = {{0xec, 4}, {0xe4, 4}, {0x6c, 4}, {0xfa, 2},
                                         {0x60, 2}, {0x1e, 2}, {0x16, 2}, {0x06, 2}};
+
+static long room;
+
+void arena_keep_room(void)
+{
+    room = sys_call6(SYS_mmap, 0, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+void arena_give_room(void)
+{
+    if (room > 0)
+        sys_call3(SYS_munmap, room, ROOM, 0);
+    room = 0;
+}
 
 static bool map_at(u64 at, u64 bytes)
 {

@@ -21,6 +21,9 @@ struct arena {
     u32 *taken; /* a bit for each byte of the stubs */
 };
 
+/* Keeps address space below the libraries free for arenas, while snarl maps what it needs itself; and gives it back. */
+void arena_keep_room(void) __attribute__((visibility("hidden")));
+void arena_give_room(void) __attribute__((visibility("hidden")));
 /* Maps an arena for a module whose copies and ways out will take that many bytes. The stubs, and when there is room also
  * the rest, lie in a window below the text (or above) where the last byte of a jump to there is one that faults: see
  * rewrite_patch.c. Writable, not executable yet. False when there is no room. */

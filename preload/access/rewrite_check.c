@@ -41,8 +41,8 @@ struct plan {
 
 /* ---- registers ---- */
 
-/* Caller-saved ones first: what a debugger or unwinder wants is in the others. */
-static const u8 preference[] = {RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11, RBX, RBP, R12, R13, R14, R15};
+/* Caller-saved ones first. Never rbp: the slow path unwinds from here, and may find the caller's frame by it. */
+static const u8 preference[] = {RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11, RBX, R12, R13, R14, R15};
 
 static u32 take_register(u32 *free_ones, u32 *any, bool *spill)
 {
@@ -242,6 +242,11 @@ static void way_out(struct plan *p, u64 back)
     }
     call_slow(e, p->to, p->site->number);
     emit_jump(e, back);
+}
+
+void check_emit_after(struct emit *hot, const struct check_target *to, u32 number)
+{
+    call_slow(hot, to, number | CHECK_AFTER);
 }
 
 void check_emit(struct emit *hot, struct emit *cold, const struct check_target *to, const struct check_site *site,

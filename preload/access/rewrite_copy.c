@@ -7,6 +7,7 @@
  *       jne there                     jne there'                      the copy of `there`
  *       call g                        jmp to the original call        it returns to the original, which is patched
  *       call g, where it cannot stay  push the same return address; jmp g
+ *       lock inc [rdi]                check; lock inc [rdi]; end of it
  *       jrcxz there                   jrcxz 1f; jmp 2f; 1: jmp there'; 2:
  *       ret                           ret
  *
@@ -128,6 +129,20 @@ static void checks_before(struct copier *c, const struct place *p)
     }
 }
 
+static void check_after(struct copier *c, const struct place *p, const struct insn *in)
+{
+    struct rewrite *r = c->r;
+    if (!in->lock || in->flow != FLOW_NEXT)
+        return;
+    for (u32 i = p->checks; i != NOWHERE; i = r->checks.item[i].next) {
+        struct check *check = &r->checks.item[i];
+        if (&r->places.item[check->place] != p)
+            continue;
+        check->after = (u32)((u64)c->hot.p - c->arena->lo);
+        check_emit_after(&c->hot, c->to, c->first + i);
+    }
+}
+
 /* ---- functions ---- */
 
 static void function(struct copier *c, const struct function *f)
@@ -142,6 +157,7 @@ static void function(struct copier *c, const struct function *f)
         place_decode(c->r, p, &in);
         checks_before(c, p);
         instruction(c, p, &in);
+        check_after(c, p, &in);
     }
     if (flow_falls_through(in.flow))
         jump_to(c, c->r->image.text_lo + f->hi);

@@ -28,6 +28,9 @@ __asm__(".text\n"
         "lea 280(%rsp), %rax\n\t" /* 17 pushes, the return address, the number, the red zone */
         "mov %rax, 40(%rsp)\n\t"
         "mov %rsp, %rbx\n\t"
+        /* For who unwinds from further in: the program's instruction (rewrite_slow.c) is what has called. */
+        ".cfi_def_cfa %rbx, 280; .cfi_offset %rbx, -248; .cfi_offset %rbp, -232; .cfi_offset %r12, -176\n\t"
+        ".cfi_offset %r13, -168; .cfi_offset %r14, -160; .cfi_offset %r15, -152\n\t"
         "mov %rsp, %rdi\n\t"
         "and $-64, %rsp\n\t"
         "cld\n\t"

@@ -4,9 +4,17 @@
  * Copies stand in the order of their originals, and so do checks and their ways out: one sorted list answers both ways. */
 #include "rewrite_map.h"
 
+/* A locked instruction has one check, and its end is as long. */
+static void add_after(struct rewrite_map *m, const struct place *p, const struct check *c)
+{
+    if (c->after)
+        m->checks[m->nchecks++] =
+            (struct map_check){c->after, c->back, c->end, c->cold, p->at, (u32)(p->at + p->length)};
+}
+
 bool map_make(struct rewrite_map *m, const struct rewrite *r, const struct arena *a)
 {
-    u64 places = (u64)r->places.n * sizeof *m->places, checks = (u64)r->checks.n * sizeof *m->checks;
+    u64 places = (u64)r->places.n * sizeof *m->places, checks = 2ULL * r->checks.n * sizeof *m->checks;
     *m = (struct rewrite_map){.text_lo = r->image.text_lo,
                               .text_hi = r->image.text_hi,
                               .lo = a->lo,
@@ -26,7 +34,9 @@ bool map_make(struct rewrite_map *m, const struct rewrite *r, const struct arena
         m->places[m->nplaces++] = (struct map_place){p->at, p->copy};
         for (u32 k = p->checks; k != NOWHERE; k = r->checks.item[k].next) {
             const struct check *c = &r->checks.item[k];
-            m->checks[m->nchecks++] = (struct map_check){c->hot, c->back, c->end, c->cold, r->places.item[c->place].at};
+            m->checks[m->nchecks++] =
+                (struct map_check){c->hot, c->back, c->end, c->cold, r->places.item[c->place].at, 0};
+            add_after(m, p, c);
         }
     }
     return true;
@@ -79,7 +89,16 @@ bool map_find(const struct rewrite_map *m, u64 in_copy, struct map_found *out)
     if (i < 0)
         return out->where != MAP_NONE;
     const struct map_check *c = &m->checks[i];
-    if (!cold && offset >= c->hot + c->end) {
+    bool behind = !cold && offset >= c->hot + c->end;
+    if (!cold && c->after && m->lo + c->hot >= out->copy) {
+        out->original = m->text_lo + c->after;
+        out->check = m->lo + c->hot;
+        out->back = out->check + c->back;
+        out->copy = out->code = behind ? out->check + c->end : out->check;
+        out->where = behind ? MAP_CODE : MAP_AFTER;
+        return true;
+    }
+    if (behind) {
         if (m->lo + c->hot >= out->copy)
             out->code = m->lo + c->hot + c->end;
         return out->where != MAP_NONE;

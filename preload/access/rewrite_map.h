@@ -13,6 +13,7 @@ struct map_check {
     u16 back, end;
     u32 cold;
     u32 access; /* offset of the access in the text */
+    u32 after;  /* behind a locked instruction: offset of the next one in the text; else 0 */
 };
 struct rewrite_map {
     u64 text_lo, text_hi;
@@ -32,6 +33,7 @@ enum map_where {
     MAP_CHECK,  /* a check, up to `back` */
     MAP_RETURN, /* a check, behind `back`: what it borrowed is given back */
     MAP_COLD,   /* the way out of a check */
+    MAP_AFTER,  /* the end of a locked instruction; `original` is the next one, `copy` where the end begins */
     MAP_STUB    /* a jump to a copy */
 };
 struct map_found {

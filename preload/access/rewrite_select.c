@@ -9,7 +9,8 @@
  *     add eax, 1                                    add eax, 1
  *     cmp eax, [rdi]     the same                   mov [rdi], eax     checked: a write, and a read before
  *
- * A check changes the flags. Where they are needed it moves up to where they are not, if the address is known there. */
+ * A check changes the flags. Where they are needed it moves up to where they are not, if the address is known there. Not
+ * over a change of rsp or rbp: the slow path unwinds with the table's row of the access. */
 #include "rewrite.h"
 
 #include "rewrite_check.h"
@@ -173,13 +174,13 @@ static void choose(struct rewrite *r, struct function *f)
 static u32 position(struct rewrite *r, const struct function *f, u32 i, const struct insn *in)
 {
     const struct place *places = r->places.item;
-    u32 operand = REG_BIT(in->base) | REG_BIT(in->index);
+    u32 stays = REG_BIT(in->base) | REG_BIT(in->index) | REG_BIT(RSP) | REG_BIT(RBP);
     if (!places[i].flags_live || check_kind(in, operand_address(r, &places[i], in)) == CHECK_CALL)
         return i;
     for (u32 k = i; k > f->first && i - k < HOIST_MOST && !(places[k].marks & PLACE_LEADER);) {
         struct insn before;
         place_decode(r, &places[--k], &before);
-        if (before.flow != FLOW_NEXT || (before.writes & operand) || before.lock || (before.what & OP_ALL_READ))
+        if (before.flow != FLOW_NEXT || (before.writes & stays) || before.lock || (before.what & OP_ALL_READ))
             return i;
         if (!places[k].flags_live) {
             r->counts.hoisted++;

@@ -6,10 +6,13 @@
  * program's own comes through signal.c; in the place of the default action stands the one here, which puts the default
  * back for a fault that is the program's: it happens again, and the core shows it.
  *
+ * Rewritten code (copies.h) may fault for reasons of its own, too, also by SIGILL.
+ *
  * While the program blocks or ignores the signal, a fault ends the process, as ever, but in the hook. */
 #include "fault.h"
 
 #include "analyze/access_hot.h"
+#include "copies.h"
 #include "interceptor.h"
 #include "start.h"
 
@@ -19,6 +22,7 @@ extern const struct fault_entry __stop_snarl_faults[] __attribute__((visibility(
 #define SA_RESTORER 0x04000000 /* the kernel's */
 
 static bool watching;
+const struct copies *copies;
 
 static void action_get(int sig, struct sigaction *a)
 {
@@ -45,12 +49,20 @@ static u64 resume_at(u64 pc)
     return 0;
 }
 
+/* Bytes of code that have been replaced are invalid, or may not be executed by a program. */
+static bool is_watched(int sig)
+{
+    return sig == SIGSEGV || sig == SIGBUS || (sig == SIGILL && copies);
+}
+
 bool fault_resume(int sig, void *context, void *handler)
 {
-    if (sig != SIGSEGV && sig != SIGBUS)
+    if (!is_watched(sig))
         return false;
     ucontext_t *c = context;
     u64 to = resume_at((u64)c->uc_mcontext.gregs[REG_RIP]);
+    if (!to && copies)
+        to = copies->fault((u64)c->uc_mcontext.gregs[REG_RIP]);
     if (!to)
         return false;
     c->uc_mcontext.gregs[REG_RIP] = (greg_t)to;
@@ -81,7 +93,7 @@ void *fault_default_function(void)
 
 void *fault_default_in(int sig, void *handler)
 {
-    bool ours = watching && (sig == SIGSEGV || sig == SIGBUS) && handler == (void *)(uintptr_t)SIG_DFL;
+    bool ours = watching && is_watched(sig) && handler == (void *)(uintptr_t)SIG_DFL;
     return ours && start_same_process() ? (void *)(uintptr_t)by_default : handler;
 }
 
@@ -100,10 +112,12 @@ void fault_default_restore(struct sigaction *old)
 
 void fault_watch(void)
 {
-    static const int signals[] = {SIGSEGV, SIGBUS};
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL};
     watching = true;
-    for (u32 i = 0; i < 2; i++) {
+    for (u32 i = 0; i < ARRAY_LEN(signals); i++) {
         struct sigaction now;
+        if (!is_watched(signals[i]))
+            continue;
         action_get(signals[i], &now);
         now.sa_flags |= SA_SIGINFO;
         if (handler_of(&now) == (void *)(uintptr_t)SIG_DFL)

@@ -9,6 +9,7 @@
  * A handler may be left by longjmp, so nothing counts on its return: frames of handlers are kept per thread with the
  * stack they are on, and the next interceptor that is called from a shallower frame takes the stale ones away
  * (interceptor_unusual). */
+#include "copies.h"
 #include "fault.h"
 #include "interceptor.h"
 #include "modules.h"
@@ -133,6 +134,19 @@ static void frame_begin(struct handler_frame *f, struct thread *t, int sig, ucon
         sent(t, sig, f->fp);
 }
 
+/* By then the handler's frame is in place, or there is none. */
+static void run_handler(handler_fn *handler, int sig, siginfo_t *info, void *context)
+{
+    struct copies_shown shown;
+    if (snarl_likely(!copies)) {
+        handler(sig, info, context);
+        return;
+    }
+    copies->show(&shown, context);
+    handler(sig, info, context);
+    copies->hide(&shown, context);
+}
+
 static void trampoline(int sig, siginfo_t *info, void *context)
 {
     struct thread *t = snarl_thread;
@@ -142,14 +156,14 @@ static void trampoline(int sig, siginfo_t *info, void *context)
     handler_fn *handler = (handler_fn *)(uintptr_t)__atomic_load_n(&handlers[sig], __ATOMIC_ACQUIRE);
     struct handler_frame *f = (uintptr_t)t > 1 ? frame_push() : NULL;
     if (!f) {
-        handler(sig, info, context);
+        run_handler(handler, sig, info, context);
         return;
     }
     u32 level = frames->n - 1;
     f->fp = (u64)INTERCEPTOR_FP();
     frame_begin(f, t, sig, context);
 
-    handler(sig, info, context);
+    run_handler(handler, sig, info, context);
 
     if (snarl_thread != t)
         return;

@@ -44,6 +44,7 @@ struct unwind_memo {
     u64 pcs[STACK_MAX_FRAMES]; /* for the interpreter's adapter */
 };
 
+__thread bool unwind_native;
 u32 (*unwind_interpreter)(struct thread *t, u64 *frames, const u64 *pcs, u32 n, u32 max);
 
 /* ---- the memo ---- */
@@ -266,26 +267,35 @@ static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 
         return 0;
     if (!t->memo && !(t->memo = sys_map(sizeof *t->memo)))
         return site_only(fp);
-    if (unwind_interpreter)
+    if (unwind_interpreter && !unwind_native)
         return capture_interpreted(t, t->memo, fp);
     const struct memo_entry *e = memo_find(t, fp);
     return e ? e->stack : capture_new(t, t->memo, fp, false, &n);
 }
 
 /* The memo's first level, in registers alone. */
-ref_t unwind_capture(struct thread *t, const u64 *fp)
+static SNARL_HOT ref_t first_level(const struct thread *t, const u64 *fp)
 {
     struct unwind_memo *m = t->memo;
-    if (snarl_likely(m && fp && !unwind_interpreter) &&
-        snarl_likely(m->epoch == __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED))) {
-        u64 pc = fp[1], sp = (u64)(fp + 2);
-        u16 slot = *memo_slot(m, memo_hash(pc, sp));
-        const struct memo_entry *e = memo_at(m, slot);
-        if (snarl_likely(slot && e->pc == pc && e->sp == sp && span_surely_readable(t, sp, e->span)) &&
-            snarl_likely(entry_holds(e) && (!e->bp_used || e->bp == fp[0])))
-            return e->stack;
-    }
-    return capture_slow(t, fp);
+    if (snarl_unlikely(!m) || snarl_unlikely(m->epoch != __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED)))
+        return 0;
+    u64 pc = fp[1], sp = (u64)(fp + 2);
+    u16 slot = *memo_slot(m, memo_hash(pc, sp));
+    const struct memo_entry *e = memo_at(m, slot);
+    bool is_it = snarl_likely(slot && e->pc == pc && e->sp == sp && span_surely_readable(t, sp, e->span)) &&
+                 snarl_likely(entry_holds(e) && (!e->bp_used || e->bp == fp[0]));
+    return is_it ? e->stack : 0;
+}
+
+ref_t unwind_capture(struct thread *t, const u64 *fp)
+{
+    ref_t r = snarl_likely(fp && (!unwind_interpreter || unwind_native)) ? first_level(t, fp) : 0;
+    return snarl_likely(r) ? r : capture_slow(t, fp);
+}
+
+ref_t unwind_remembered(const struct thread *t, const u64 *fp)
+{
+    return first_level(t, fp);
 }
 
 u32 unwind_frames(const u64 *fp, struct unwind_frame *out, u32 max)

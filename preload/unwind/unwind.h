@@ -22,6 +22,13 @@ void unwind_after_fork(void) __attribute__((visibility("hidden")));
  * (analyze/engine.h), from that call outwards, at most --stack-depth frames. 0 when the arena is full. */
 ref_t unwind_capture(struct thread *t, const u64 *fp) __attribute__((visibility("hidden")));
 
+/* The same if the thread remembers it at once, else 0. Touches general registers only. */
+ref_t unwind_remembered(const struct thread *t, const u64 *fp) __attribute__((visibility("hidden")));
+
+/* While it is set, the calling thread's stacks are captured without the interpreter's adapter: it is at an instruction of
+ * the interpreter, which may be in the midst of changing what the adapter reads. */
+extern __thread bool unwind_native __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
 struct unwind_frame {
     u64 pc;  /* return address (interrupted instruction behind a signal frame) */
     u64 cfa; /* end of its stack frame: what it was called with as stack pointer, + 8; 0 not known */

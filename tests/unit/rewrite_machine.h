@@ -121,6 +121,8 @@ static u64 logged_address(const struct slow_frame *f, const struct access_site *
 
 bool rewrite_slow(struct slow_frame *f)
 {
+    if (f->number & CHECK_AFTER)
+        return false;
     const struct access_site *s = &machine_module->sites[f->number];
     if (machine_logged < LOG_MOST)
         machine_log[machine_logged++] = (struct logged){logged_address(f, s), (u32)f->number};

@@ -365,6 +365,19 @@ static void other_life(void)
     }
 }
 
+/* A thread's stack ends, whose address differs by a multiple of 4 GB. */
+static void life_elsewhere(void)
+{
+    long *x = fresh();
+    begin();
+    locked_read(1, x);
+    locked_write(2, x);
+    for (u64 i = 1; i < 256; i++)
+        atomicity_forget((u64)x + (i << 32), 8 << 20);
+    locked_write(1, x);
+    CU_ASSERT(OBSERVED());
+}
+
 static void other_bytes(void)
 {
     long *x = fresh();
@@ -417,4 +430,5 @@ UNIT_TESTS("lost updates", {"not_asked_for", not_asked_for}, {"seen_in_between",
            {"handed_over", handed_over}, {"much_in_between", much_in_between}, {"several_locks", several_locks},
            {"passed_through", passed_through}, {"new_task", new_task}, {"activations", activations},
            {"constants", constants}, {"several_addresses", several_addresses}, {"claims", claims},
-           {"other_life", other_life}, {"other_bytes", other_bytes}, {"intended", intended})
+           {"other_life", other_life}, {"life_elsewhere", life_elsewhere}, {"other_bytes", other_bytes},
+           {"intended", intended})

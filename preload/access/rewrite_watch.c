@@ -1,0 +1,158 @@
+/* Rewritten modules of this process: they are prepared here, and here faults and signals learn what a copy stands for.
+ * Called before a module's code runs, by one thread at a time; by the kernel, in handlers (copies.h). Takes no lock; memory
+ * from the system. */
+#include "rewrite_watch.h"
+
+#include <link.h>
+
+#include "analyze/access_hot.h"
+#include "intercept/copies.h"
+#include "rewrite_enter.h"
+#include "rewrite_interrupt.h"
+#include "rewrite_patch.h"
+#include "watched.h"
+
+_Static_assert(COPIES_WORDS == REWRITE_WORDS, "what a handler keeps");
+
+/* struct check_target. Of the byte in the granule at which an access begins. */
+#define SPARE(at, size) (u16)((at) + (size) > GRANULE ? SLOT_ATOMIC : SLOT_MASK & ~(((1u << (size)) - 1u) << (at)))
+#define SPARES(size)                                                                                                   \
+    {                                                                                                                  \
+        SPARE(0, size), SPARE(1, size), SPARE(2, size), SPARE(3, size), SPARE(4, size), SPARE(5, size),                \
+            SPARE(6, size), SPARE(7, size)                                                                             \
+    }
+static __thread u16 spare[3][GRANULE] __attribute__((tls_model("initial-exec"))) = {SPARES(1), SPARES(2), SPARES(4)};
+
+static struct rewritten modules[REWRITE_MODULES];
+static u32 nmodules;
+static struct check_target target;
+
+/* ---- modules ---- */
+
+static u64 tls_base(void)
+{
+    u64 base;
+    __asm__("mov %%fs:0, %0" : "=r"(base));
+    return base;
+}
+
+static int32_t tls_offset(const void *p)
+{
+    return (int32_t)((u64)p - tls_base());
+}
+
+static void take_header(struct image *image, u64 bias, const ElfW(Phdr) * p)
+{
+    u64 lo = bias + p->p_vaddr, hi = lo + p->p_memsz;
+    switch (p->p_type) {
+    case PT_LOAD:
+        if (image->nparts < IMAGE_PARTS)
+            image->part[image->nparts++] = (struct image_part){lo, hi, p->p_flags & PF_W, p->p_flags & PF_X};
+        if (p->p_flags & PF_X) {
+            image->text_lo = lo;
+            image->text_hi = hi;
+        }
+        break;
+    case PT_GNU_EH_FRAME:
+        image->frames = lo;
+        break;
+    case PT_DYNAMIC:
+        image->dynamic = lo;
+        break;
+    case PT_GNU_RELRO:
+        image->relro_lo = lo;
+        image->relro_hi = hi & ~4095ULL;
+        break;
+    default:
+        break;
+    }
+}
+
+enum rewrite_result rewrite_watch_module(const struct module *m)
+{
+    struct image image = {.bias = m->bias};
+    if (nmodules == REWRITE_MODULES)
+        return REWRITE_NO_ROOM;
+    for (u32 i = 0; i < m->nheaders; i++)
+        take_header(&image, m->bias, &((const ElfW(Phdr) *)m->headers)[i]);
+    if (!image.text_hi || !image.frames)
+        return REWRITE_NOTHING;
+    struct rewritten *r = &modules[nmodules];
+    enum rewrite_result result = rewrite_module(r, &image, &target, (u64)(uintptr_t)rewrite_enter, shadow_cells,
+                                                nmodules << REWRITE_CHECKS_SHIFT, NULL, 0);
+    if (result != REWRITTEN)
+        return result;
+    rewrite_sites[nmodules] = r->sites;
+    __atomic_store_n(&nmodules, nmodules + 1, __ATOMIC_RELEASE);
+    watched_rewritten(image.text_lo);
+    return REWRITTEN;
+}
+
+const struct rewritten *rewrite_watched(u32 i)
+{
+    return i < nmodules ? &modules[i] : NULL;
+}
+
+/* ---- faults and signals ---- */
+
+/* A byte that leads to the copy; or the shadow of a wild pointer, which the program is to find out for itself. */
+static u64 fault(u64 pc)
+{
+    u32 n = __atomic_load_n(&nmodules, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; i < n; i++) {
+        struct map_found found;
+        u64 copy = map_copy_of(&modules[i].map, pc);
+        if (copy)
+            return patch_is_trap(*(const u8 *)pc) ? copy : 0;
+        if (map_find(&modules[i].map, pc, &found))
+            return found.where == MAP_CHECK ? found.back : 0;
+    }
+    return 0;
+}
+
+static const u8 numbers[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                               REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+static void show(struct copies_shown *s, ucontext_t *c)
+{
+    greg_t *g = c->uc_mcontext.gregs;
+    struct interrupted at = {.flags = (u64)g[REG_EFL], .pc = (u64)g[REG_RIP]};
+    u32 n = __atomic_load_n(&nmodules, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; i < 16; i++)
+        at.reg[i] = (u64)g[numbers[i]];
+    __builtin_memcpy(s->words, rewrite_words, sizeof s->words);
+    s->shown = s->resume = 0;
+    for (u32 i = 0; i < n; i++) {
+        if (!interrupt_roll_back(&modules[i].map, &target, tls_base(), &at, &s->resume))
+            continue;
+        for (u32 k = 0; k < 16; k++)
+            g[numbers[k]] = (greg_t)at.reg[k];
+        g[REG_EFL] = (greg_t)at.flags;
+        g[REG_RIP] = (greg_t)at.pc;
+        s->shown = at.pc;
+        return;
+    }
+}
+
+static void hide(const struct copies_shown *s, ucontext_t *c)
+{
+    greg_t *pc = &c->uc_mcontext.gregs[REG_RIP];
+    __builtin_memcpy(rewrite_words, s->words, sizeof s->words);
+    if (s->shown && (u64)*pc == s->shown)
+        *pc = (greg_t)s->resume;
+}
+
+bool rewrite_watch_start(void)
+{
+    static const struct copies ours = {fault, show, hide};
+    arena_give_room();
+    target = (struct check_target){.now = tls_offset(&access_now), .address = tls_offset(&rewrite_words[3])};
+    for (u32 i = 0; i < 3; i++) {
+        target.saved[i] = tls_offset(&rewrite_words[i]);
+        target.spare[i] = tls_offset(spare[i]);
+    }
+    if (!rewrite_enter_start())
+        return false;
+    copies = &ours;
+    return true;
+}

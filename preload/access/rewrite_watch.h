@@ -1,0 +1,29 @@
+/* Rewriting in a watched process: which modules, and what their copies and checks need. */
+#ifndef SNARL_ACCESS_REWRITE_WATCH_H
+#define SNARL_ACCESS_REWRITE_WATCH_H
+
+#include "access/rewrite_module.h"
+#include "modules.h"
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+/* Before the first module, when accesses are watched. False: this machine cannot. */
+bool rewrite_watch_start(void) HIDDEN;
+/* Before code of the module runs, and by one thread at a time. Its accesses are watched from now on. */
+enum rewrite_result rewrite_watch_module(const struct module *m) HIDDEN;
+/* Those that were rewritten, the i-th; NULL: no more. */
+const struct rewritten *rewrite_watched(u32 i) HIDDEN;
+
+/* ---- the slow path (rewrite_slow.c) ---- */
+
+/* Numbers of checks: the module's above the check's. */
+#define REWRITE_MODULES 256u
+#define REWRITE_CHECKS_SHIFT 22
+extern const struct access_site *rewrite_sites[REWRITE_MODULES] HIDDEN;
+
+/* What checks borrow: three registers and an address (struct check_target). */
+#define REWRITE_WORDS 4u
+extern __thread u64 rewrite_words[REWRITE_WORDS] __attribute__((tls_model("initial-exec"))) HIDDEN;
+
+#undef HIDDEN
+#endif
