@@ -13,7 +13,8 @@
 #define REGION_SHIFT 20
 #define REGION_SLOTS (1u << 18) /* of the directory: 256 GiB of heap when full, in 8 MiB of addresses */
 #define REGION_PROBES 64u
-#define LOCKS 64u
+#define LOCK_BITS 6
+#define LOCKS (1u << LOCK_BITS)
 #define LEAST_LOG 4u
 #define MOST_LOG 18u  /* a table with room for a block at each 8 bytes */
 #define SMALL_LOG 12u /* tables up to 64 KiB are cut out of chunks */
@@ -78,9 +79,10 @@ static void unlock(struct table_lock *l)
     __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
 }
 
+/* The allocator's arenas begin at multiples of 64 regions: what most threads use is not to have one lock. */
 static struct table_lock *lock_of(u64 number)
 {
-    return &locks[number % LOCKS];
+    return &locks[number * 0x9e3779b97f4a7c15ULL >> (64 - LOCK_BITS)];
 }
 
 void blocks_before_fork(void)

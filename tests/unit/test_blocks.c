@@ -235,6 +235,32 @@ static void first_in_first_out(void)
     CU_ASSERT_EQUAL(left, 255);
 }
 
+static void *puts_many(void *arg)
+{
+    u64 *strange = arg;
+    for (u64 i = 1; i <= 1000; i++) {
+        u64 out = quarantine_put((1u << 20) + i * 16, 100);
+        *strange += out && out < 1u << 20;
+    }
+    return NULL;
+}
+
+/* Small blocks of another thread stay, and come back to none but the thread that put them in. */
+static void lists_of_threads(void)
+{
+    pthread_t id;
+    u64 strange = 0;
+    for (u64 i = 1; i <= 256; i++)
+        CU_ASSERT_EQUAL_FATAL(quarantine_put(i * 16, 100), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&id, NULL, puts_many, &strange), 0);
+    pthread_join(id, NULL);
+    CU_ASSERT_EQUAL(strange, 0);
+    for (u64 i = 1; i <= 256; i++)
+        CU_ASSERT_EQUAL(quarantine_put((1u << 21) + i * 16, 100), i * 16);
+    while (quarantine_any())
+        ;
+}
+
 static void bytes_are_bounded(void)
 {
     u64 out, inside = 0, seed = 1;
@@ -257,4 +283,5 @@ UNIT_TESTS("heap blocks", {"smallest_blocks", smallest_blocks}, {"small_blocks",
            {"equal_distances", equal_distances}, {"odd_distances", odd_distances},
            {"blocks_of_megabytes", blocks_of_megabytes}, {"around_the_limit_of_huge", around_the_limit_of_huge},
            {"replaced", replaced}, {"refused", refused}, {"busy", busy}, {"threads", threads}, {"over", over},
-           {"first_in_first_out", first_in_first_out}, {"bytes_are_bounded", bytes_are_bounded})
+           {"first_in_first_out", first_in_first_out}, {"lists_of_threads", lists_of_threads},
+           {"bytes_are_bounded", bytes_are_bounded})
