@@ -415,6 +415,7 @@ struct search {
     struct block *out;
 };
 enum { NOTHING_YET, FOUND, NOT_THERE };
+static u64 large_last; /* where one begins that was far below what was looked for */
 
 /* Of blocks in falling order of their addresses: the first that lives decides, or one before it that has been freed,
  * but not by us. */
@@ -429,16 +430,20 @@ static u32 entry_around(const struct search *s, const struct entry *e)
     return around ? FOUND : NOT_THERE;
 }
 
-/* The last one that begins at a place below. */
-static const struct entry *entry_below(const struct region *r, u64 place)
+/* All that begin below a place, in one pass: of those that decide the last one. */
+static u32 table_search(const struct search *s, const struct region *r, u64 place)
 {
     const struct entry *best = NULL;
+    u32 what = NOTHING_YET;
     for (u64 i = 0; i < 1ULL << r->log; i++) {
         const struct entry *e = &r->table[i];
-        if (e->what && entry_place(e) < place && (!best || entry_place(e) > entry_place(best)))
-            best = e;
+        if (!e->what || entry_place(e) >= place || (best && entry_place(e) < entry_place(best)))
+            continue;
+        u32 here = entry_around(s, e);
+        best = here != NOTHING_YET ? e : best;
+        what = here != NOTHING_YET ? here : what;
     }
-    return best;
+    return what;
 }
 
 /* By trying places, or, when none is near, by going through the table. */
@@ -449,15 +454,34 @@ static u32 region_search(const struct search *s, const struct region *r, u64 pla
     u32 what = NOTHING_YET;
     while (p-- > least && what == NOTHING_YET)
         what = (e = entry_find(r, p)) ? entry_around(s, e) : NOTHING_YET;
-    for (p = least; what == NOTHING_YET && (e = entry_below(r, p)); p = entry_place(e))
-        what = entry_around(s, e);
+    if (what == NOTHING_YET) {
+        what = table_search(s, r, least);
+        if (what == FOUND)
+            __atomic_store_n(&large_last, s->out->base, __ATOMIC_RELAXED);
+    }
     return what;
+}
+
+/* Of a large block that holds thousands of locks one after the other is looked for. */
+static bool large_again(u64 addr, struct block *out, bool may_wait)
+{
+    u64 base = __atomic_load_n(&large_last, __ATOMIC_RELAXED), number = base >> REGION_SHIFT;
+    struct region *r = base && addr - base < HUGE_SIZE ? region_of(number, false) : NULL;
+    if (!r || !lock(lock_of(number), may_wait))
+        return false;
+    const struct entry *e = entry_find(r, place_of(base));
+    if (e)
+        entry_read(e, base, out);
+    unlock(lock_of(number));
+    return e && !out->waiting && addr - base < out->size;
 }
 
 bool blocks_find(u64 addr, struct block *out, bool may_wait)
 {
     u64 number = addr >> REGION_SHIFT;
     u32 what = NOTHING_YET;
+    if (large_again(addr, out, may_wait))
+        return true;
     for (u32 back = 0; back <= HUGE_BACK && back <= number && what == NOTHING_YET; back++) {
         struct region *r = region_of(number - back, false);
         struct search s = {addr, (number - back) << REGION_SHIFT, out};

@@ -201,7 +201,11 @@ static void over(void)
     b = (struct block){BASE, 300000, 3, 4, false};
     CU_ASSERT_TRUE_FATAL(blocks_put(&b, true));
     CU_ASSERT_TRUE(blocks_find(BASE + 64 * 100 + 8, &found, true) && same(&found, &b));
+    for (u64 i = 8; i < b.size;
+         i += 40) /* thousands of locks in it: each costs little, whatever has been there before */
+        CU_ASSERT_TRUE_FATAL(blocks_find(BASE + i, &found, true) && same(&found, &b));
     CU_ASSERT_TRUE(blocks_take(BASE, &found, true));
+    CU_ASSERT_FALSE(blocks_find(BASE + 64 * 100 + 8, &found, true));
     b = (struct block){BASE + 640, 40, 1, 2, false};
     CU_ASSERT_TRUE(blocks_put(&b, true) && blocks_wait(b.base, &found, true));
     blocks_ending = b.base;
