@@ -491,3 +491,11 @@ void sync_clock_clear(struct clock *c, struct sync_clock *s)
     base_drop(c ? c->spares : NULL, s->base);
     *s = (struct sync_clock){0, 0, 0};
 }
+
+bool sync_clock_knows(const struct sync_clock *s, u32 lane, u64 time)
+{
+    u32 n = 0, leaf = lane / CLOCK_LEAF;
+    const ref_t *list = s->base == BASE_COMMON ? NULL : snapshot_list(&s->base, &n);
+    return !list || (s->lane == lane && s->time >= time) ||
+           (leaf < n && list[leaf] && snapshot_times(list[leaf])[lane % CLOCK_LEAF] >= time);
+}

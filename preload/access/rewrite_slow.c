@@ -108,6 +108,37 @@ static void strings(struct slow *s)
         string(s, s->f->reg[RDI], first, how & SITE_WRITE ? ACCESS_WRITE : ACCESS_READ);
 }
 
+/* Of the loads that are taken for atomic ones some may have seen what came after their checks. */
+static __thread bool loaded __attribute__((tls_model("initial-exec")));
+static __thread u32 excuses __attribute__((tls_model("initial-exec")));
+
+static SNARL_HOT bool is_old(void)
+{
+    return loaded || excuses != __atomic_load_n(&move_excuses, __ATOMIC_RELAXED);
+}
+
+static void renew(struct thread *t)
+{
+    u32 now = __atomic_load_n(&move_excuses, __ATOMIC_ACQUIRE);
+    if (loaded)
+        hb_fence_acquire(t);
+    if (excuses != now)
+        move_renew(t);
+    loaded = false;
+    excuses = now;
+}
+
+static void taken(struct slow *s)
+{
+    u64 key = hb_key(HB_ADDRESS, operand(s->site, s->f));
+    if (s->site->how & SITE_READ) {
+        move_read(s->t, key);
+        loaded = true;
+    }
+    if (s->site->how & SITE_WRITE)
+        hb_release(s->t, key);
+}
+
 static void plain(struct slow *s)
 {
     const struct access_site *site = s->site;
@@ -187,7 +218,13 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
         s.kind = ACCESS_WRITE | ACCESS_ATOMIC;
         stays = atomic_begin(&s);
     } else {
+        if (is_old())
+            renew(s.t);
+        if (site->how & SITE_TAKEN)
+            s.kind = ACCESS_ATOMIC | (s.kind & ACCESS_WRITE);
         plain(&s);
+        if (__atomic_load_n(&site->how, __ATOMIC_RELAXED) & SITE_TAKEN) /* perhaps by now */
+            taken(&s);
     }
     unwind_native = false;
     if (!stays)
@@ -257,8 +294,8 @@ bool rewrite_slow(struct slow_frame *f)
     if (!access_now)
         return false;
     const struct access_site *site = site_of(f);
-    if (!(site->how & SITE_INLINE) || (uintptr_t)t <= 1 || t->inside || t->signals_wait || !access_frames ||
-        access_now == ACCESS_NO_EPOCH || hold.bucket)
+    if ((site->how & (SITE_INLINE | SITE_TAKEN)) != SITE_INLINE || is_old() || (uintptr_t)t <= 1 || t->inside ||
+        t->signals_wait || !access_frames || access_now == ACCESS_NO_EPOCH || hold.bucket)
         return true;
     struct made_frame m = frame_make(f, site);
     bool done = quickly(t, site, (const u64 *)m.fp);

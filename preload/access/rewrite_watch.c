@@ -7,6 +7,8 @@
 
 #include "analyze/access_hot.h"
 #include "intercept/copies.h"
+#include "interceptor.h"
+#include "model/stack.h"
 #include "rewrite_enter.h"
 #include "rewrite_interrupt.h"
 #include "rewrite_patch.h"
@@ -93,6 +95,39 @@ const struct rewritten *rewrite_watched(u32 i)
     return i < nmodules ? &modules[i] : NULL;
 }
 
+static u64 text_frame(const struct rewritten *r)
+{
+    return modules_frame(r->text, true) & ~FRAME_EXACT;
+}
+
+/* Accesses are told of as calls: a frame is one byte behind the instruction. Rare, so the sites have no order. */
+static struct access_site *site_at_frame(u64 frame)
+{
+    u32 n = __atomic_load_n(&nmodules, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; i < n; i++) {
+        u64 pc = modules[i].text + (frame - text_frame(&modules[i])) - 1;
+        if (pc - modules[i].text >= modules[i].text_bytes)
+            continue;
+        for (u32 k = 0; k < modules[i].nsites; k++)
+            if (modules[i].sites[k].pc == pc)
+                return &modules[i].sites[k];
+    }
+    return NULL;
+}
+
+u32 rewrite_instruction(u64 frame, bool take)
+{
+    struct access_site *s = site_at_frame(frame);
+    bool operand = s && (s->memory == MEM_OPERAND || s->memory == MEM_ABSOLUTE) && !s->rep;
+    if (!operand || s->size > GRANULE || (s->how & (SITE_SOME_BYTES | SITE_SEGMENT)))
+        return 0;
+    if (s->how & SITE_ATOMIC)
+        return INSTRUCTION_ATOMIC;
+    if (take)
+        __atomic_fetch_or(&s->how, SITE_TAKEN, __ATOMIC_RELAXED);
+    return s->size | ((s->how & (SITE_READ | SITE_WRITE)) == (SITE_READ | SITE_WRITE) ? INSTRUCTION_UPDATE : 0);
+}
+
 /* ---- faults and signals ---- */
 
 /* A byte that leads to the copy; or the shadow of a wild pointer, which the program is to find out for itself. */
@@ -153,6 +188,7 @@ bool rewrite_watch_start(void)
     }
     if (!rewrite_enter_start())
         return false;
+    engine_hooks.instruction = rewrite_instruction;
     copies = &ours;
     return true;
 }

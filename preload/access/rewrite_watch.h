@@ -14,6 +14,9 @@ enum rewrite_result rewrite_watch_module(const struct module *m) HIDDEN;
 /* Those that were rewritten, the i-th; NULL: no more. */
 const struct rewritten *rewrite_watched(u32 i) HIDDEN;
 
+/* engine_hooks.instruction */
+u32 rewrite_instruction(u64 frame, bool take) HIDDEN;
+
 /* ---- the slow path (rewrite_slow.c) ---- */
 
 /* Numbers of checks: the module's above the check's. */
