@@ -378,9 +378,19 @@ static void moves_verdict(json_t *finding, const json_t *memory)
         json_object_set_new(finding, "verdict", json_string(verdict_names[VERDICT_OBSERVED]));
 }
 
+static bool in_atomic_function(const json_t *event)
+{
+    const char *function = label_text(json_array_get(json_object_get(event, "stack"), 0), "function");
+    return strncmp(function, "std::atomic", 11) == 0 || strncmp(function, "std::__atomic", 13) == 0;
+}
+
+/* Debug information says so: of the memory, or of both accesses. */
 static bool is_atomic(const struct finding_rec *f, const json_t *finding)
 {
-    return (f->flags & FINDING_MOVES) && json_is_true(json_object_get(json_object_get(finding, "memory"), "atomic"));
+    const json_t *events = json_object_get(finding, "events");
+    return (f->flags & FINDING_MOVES) &&
+           (json_is_true(json_object_get(json_object_get(finding, "memory"), "atomic")) ||
+            (in_atomic_function(json_array_get(events, 0)) && in_atomic_function(json_array_get(events, 1))));
 }
 
 json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
@@ -426,7 +436,7 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     if ((f->kind == FINDING_DEADLOCK || f->kind == FINDING_LOCK_ORDER) && !(f->flags & FINDING_OWNER_GONE))
         rotate_cycle(j);
     sort_locks(j);
-    if (is_atomic(f, j)) { /* debug information says so */
+    if (is_atomic(f, j)) {
         json_decref(j);
         return NULL;
     }
