@@ -85,6 +85,7 @@ enum rewrite_result rewrite_module(struct rewritten *out, const struct image *im
     }
     map_free(&out->map);
     sys_unmap(out->sites, out->nsites * sizeof *out->sites);
+    out->sites = NULL;
     arena_drop(&out->arena);
     return result;
 }

@@ -31,7 +31,9 @@ struct rewritten {
     struct access_site *sites;
     u32 nsites;
     struct rewrite_counts counts;
-    u64 text; /* its address */
+    bool here;  /* and still loaded. Atomic. */
+    u64 module; /* the loader's */
+    u64 text;   /* its address */
     u64 text_bytes, copy_bytes, cold_bytes;
 };
 
