@@ -94,11 +94,15 @@ static u32 instruction_of(ref_t stack, bool take)
     return s && s->n && engine_hooks.instruction ? engine_hooks.instruction(s->frame[0], take) : 0;
 }
 
-/* The move, or what takes the place of one. */
-static u32 side(ref_t stack, u32 kind, u32 mask)
+static u32 side(ref_t stack, u32 kind)
 {
-    u32 is = kind & ACCESS_ATOMIC ? INSTRUCTION_ATOMIC : instruction_of(stack, false);
-    return (is & INSTRUCTION_ATOMIC) || (is & INSTRUCTION_SIZE) == size_of(mask) ? is : 0;
+    return kind & ACCESS_ATOMIC ? INSTRUCTION_ATOMIC : instruction_of(stack, false);
+}
+/* Two moves are of the same bytes. A move may be of more than a locked instruction: two counts can be read in one. */
+static bool is_same(u32 here, u32 there, u32 mask)
+{
+    return ((here | there) & INSTRUCTION_ATOMIC) ||
+           ((here & INSTRUCTION_SIZE) == size_of(mask) && (there & INSTRUCTION_SIZE) == size_of(mask));
 }
 
 static bool has_release(u64 key)
@@ -117,9 +121,9 @@ enum move_meeting move_meets(u64 addr, u32 mask, u32 kind, ref_t stack, u64 reco
     u32 flags = (other ? other->flags : 0) | (kind & ACCESS_FLAGS);
     if (!engine_hooks.instruction || !is_whole(mask) || flags)
         return MOVES_NOT;
-    u32 here = side(stack, kind, mask), there = side(other ? other->stack : 0, slot_kind((u32)record), mask);
+    u32 here = side(stack, kind), there = side(other ? other->stack : 0, slot_kind((u32)record));
     bool atomic = (here | there) & INSTRUCTION_ATOMIC, updates = (here | there) & INSTRUCTION_UPDATE;
-    if (!here || !there || (here & there & INSTRUCTION_UPDATE))
+    if (!here || !there || (here & there & INSTRUCTION_UPDATE) || !is_same(here, there, mask))
         return MOVES_NOT;
     bool known = (atomic && !updates) || has_release(hb_key(HB_ADDRESS, addr + (u32)__builtin_ctz(mask)));
     instruction_of(stack, true);

@@ -128,15 +128,20 @@ static void renew(struct thread *t)
     excuses = now;
 }
 
+/* Both counts of a std::shared_ptr are read in one. */
+#define COUNT 4u
+
 static void taken(struct slow *s)
 {
-    u64 key = hb_key(HB_ADDRESS, operand(s->site, s->f));
+    u64 addr = operand(s->site, s->f);
     if (s->site->how & SITE_READ) {
-        move_read(s->t, key);
+        move_read(s->t, hb_key(HB_ADDRESS, addr));
+        if (s->site->size == 2 * COUNT)
+            move_read(s->t, hb_key(HB_ADDRESS, addr + COUNT));
         loaded = true;
     }
     if (s->site->how & SITE_WRITE)
-        hb_release(s->t, key);
+        hb_release(s->t, hb_key(HB_ADDRESS, addr));
 }
 
 static void plain(struct slow *s)
