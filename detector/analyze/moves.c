@@ -46,7 +46,7 @@ static bool read_since(const struct accesses *a, const struct epoch *then)
     return known;
 }
 
-bool move_excused(const struct accesses *a, u64 record)
+static bool is_excused(const struct accesses *a, u64 record)
 {
     const u64 *all = __atomic_load_n(&excused, __ATOMIC_ACQUIRE);
     const struct epoch then = epochs[slot_epoch((u32)record)];
@@ -115,14 +115,20 @@ static bool has_release(u64 key)
     return has;
 }
 
-enum move_meeting move_meets(u64 addr, u32 mask, u32 kind, ref_t stack, u64 record)
+enum move_meeting move_meets(const struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 record)
 {
     const struct site *other = record_site(record) ? site_at(record_site(record), (u32)__builtin_ctz(mask)) : NULL;
     u32 flags = (other ? other->flags : 0) | (kind & ACCESS_FLAGS);
+    bool excused = is_excused(a, record);
     if (!engine_hooks.instruction || !is_whole(mask) || flags)
-        return MOVES_NOT;
+        return excused ? MOVES_ATOMIC : MOVES_NOT;
     u32 here = side(stack, kind), there = side(other ? other->stack : 0, slot_kind((u32)record));
     bool atomic = (here | there) & INSTRUCTION_ATOMIC, updates = (here | there) & INSTRUCTION_UPDATE;
+    if (excused) { /* the other may read this value at once, and be past its check */
+        if ((kind & ACCESS_ATOMIC) && (kind & ACCESS_WRITE) && there)
+            excuse_all();
+        return MOVES_ATOMIC;
+    }
     if (!here || !there || (here & there & INSTRUCTION_UPDATE) || !is_same(here, there, mask))
         return MOVES_NOT;
     bool known = (atomic && !updates) || has_release(hb_key(HB_ADDRESS, addr + (u32)__builtin_ctz(mask)));

@@ -4,15 +4,12 @@
 
 #include "analyze/accesses.h"
 
-/* The access of that record is before a's, by what cannot be seen any more. */
-bool move_excused(const struct accesses *a, u64 record);
-
 enum move_meeting {
     MOVES_NOT,   /* a race */
     MOVES_MAYBE, /* one, if these are no atomic operations */
-    MOVES_ATOMIC /* none */
+    MOVES_ATOMIC /* none: they are, or what orders the two cannot be seen any more */
 };
-/* The two race. Unless MOVES_NOT, their instructions are atomic ones from now on. */
-enum move_meeting move_meets(u64 addr, u32 mask, u32 kind, ref_t stack, u64 record);
+/* a's access races with that of the record. Where it may be, their instructions are atomic ones from now on. */
+enum move_meeting move_meets(const struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 record);
 
 #endif

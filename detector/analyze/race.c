@@ -196,9 +196,7 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     u32 site = record_site(record);
     u64 first = addr + (u32)__builtin_ctz(mask);
     a->races++;
-    if (move_excused(a, record))
-        return;
-    enum move_meeting moves = move_meets(addr, mask, kind, stack, record);
+    enum move_meeting moves = move_meets(a, addr, mask, kind, stack, record);
     if (moves == MOVES_ATOMIC || access_is_told(a, addr, mask, stack, site))
         return;
     struct object_birth memory = {.init_stack = stack};
