@@ -68,6 +68,7 @@ static __attribute__((noinline)) bool epoch_begin(struct thread *t, struct acces
                                .thread = t->ref,
                                .hold = t->rec->nheld ? holds_of(t, a) : 0};
     a->epoch = e;
+    weak_written(a);
     a->open_first = !t->rec->nheld ? 0 : a->open_first ? a->open_first : e;
     a->locked = (atomicity_epoch(t, a) ? LOCKED_PAIRS : 0) | (a->weak && t->rec->nheld ? LOCKED_UNWRITTEN : 0);
     access_sets_forget(&a->frames);
@@ -229,6 +230,7 @@ void access_range_from(struct thread *t, u64 addr, u64 size, u32 kind, bool call
     }
     if (snarl_unlikely(x.a->locked & LOCKED_PAIRS))
         pair_seen(&x, addr, size, kind, fp, false);
+    weak_written(x.a);
     granules(&x, addr, size);
 }
 
@@ -325,7 +327,10 @@ void access_seen(struct thread *t, u64 addr, u32 size, u32 kind, const u64 *fp)
     site_by_instruction(&x, fp);
     if (snarl_unlikely(x.a->locked & LOCKED_PAIRS))
         pair_seen(&x, addr, size, kind, fp, true);
+    if (x.a->written != weak_write_key(addr, fp[1])) /* else access_quick has begun with it */
+        weak_written(x.a);
     granules(&x, addr, size);
-    if (snarl_unlikely(x.a->locked & LOCKED_UNWRITTEN))
-        weak_write(t, x.a, addr, kind);
+    if ((x.a->locked & LOCKED_UNWRITTEN) && access_writes_plainly(kind))
+        weak_write(t, x.a, addr, fp[1]);
+    weak_written(x.a);
 }

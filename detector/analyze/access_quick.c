@@ -313,9 +313,30 @@ static SNARL_HOT bool older_stays(const struct accesses *a, u64 addr, u64 record
            (!(slot & mask) || !slot_outdone(slot, kind));
 }
 
-static SNARL_HOT bool quick_record(struct accesses *a, u32 now, const struct instruction_memo *m, u64 addr, u32 mask,
-                                   u32 kind)
+/* With locks held. False: it has to come again. */
+static SNARL_HOT bool quick_locked(struct thread *t, u64 addr, u32 mask, u32 kind, ref_t stack, u64 pc)
 {
+    struct accesses *a = t->accesses;
+    if ((a->locked & LOCKED_WRITTEN) || ((a->locked & LOCKED_UNWRITTEN) && access_writes_plainly(kind)))
+        weak_write(t, a, addr, pc);
+    return !(a->locked & LOCKED_PAIRS) || atomicity_access(a, addr, mask, kind, stack, pc);
+}
+
+bool QUICK_NAME(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
+{
+    struct accesses *a = t->accesses;
+    u32 now = access_now;
+    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !QUICK_PLAIN)
+        now = quick_epoch(t);
+    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
+        return false;
+    const struct instruction_memo *m = instruction_memo(a, fp);
+    if (snarl_unlikely(!instruction_known(a, m, fp)))
+        return false;
+    if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
+        return false;
+    if (snarl_unlikely(a->locked) && (QUICK_PLAIN || !quick_locked(t, addr, mask, kind, m->stack, fp[1])))
+        return false;
     kind &= ACCESS_WRITE | ACCESS_ATOMIC;
     u64 *cell = shadow_cell(addr), seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
     u32 had = (u32)seen;
@@ -332,36 +353,4 @@ static SNARL_HOT bool quick_record(struct accesses *a, u32 now, const struct ins
     }
     struct quick q = {a, addr & ~(u64)(GRANULE - 1), record, mask, kind, m->stack};
     return quick_inside(&q);
-}
-
-/* With locks held. What the sections show counts after the access has met what is there. */
-static __attribute__((noinline)) bool quick_locked(struct thread *t, const struct instruction_memo *m, u64 addr,
-                                                   u32 mask, u32 kind, u64 pc)
-{
-    struct accesses *a = t->accesses;
-    if ((a->locked & LOCKED_PAIRS) && !atomicity_access(a, addr, mask, kind, m->stack, pc))
-        return false;
-    if (!quick_record(a, access_now, m, addr, mask, kind))
-        return false;
-    if (a->locked & LOCKED_UNWRITTEN)
-        weak_write(t, a, addr, kind);
-    return true;
-}
-
-bool QUICK_NAME(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
-{
-    struct accesses *a = t->accesses;
-    u32 now = access_now;
-    if (snarl_unlikely(!(now & SLOT_SAME_EPOCH)) && !QUICK_PLAIN)
-        now = quick_epoch(t);
-    if (snarl_unlikely(!a || !(now & SLOT_SAME_EPOCH) || a->ignored))
-        return false;
-    const struct instruction_memo *m = instruction_memo(a, fp);
-    if (snarl_unlikely(!instruction_known(a, m, fp)))
-        return false;
-    if (snarl_unlikely(!shadow_is_touched(addr))) /* perhaps no shadow: what lies there may be the program's */
-        return false;
-    if (snarl_unlikely(a->locked))
-        return !QUICK_PLAIN && quick_locked(t, m, addr, mask, kind, fp[1]);
-    return quick_record(a, now, m, addr, mask, kind);
 }

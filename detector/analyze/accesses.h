@@ -28,8 +28,9 @@
 
 /* What an access is looked at for, beside races, as locks are held in this epoch. */
 enum locked {
-    LOCKED_PAIRS = 1,    /* lost updates (atomicity.h) */
-    LOCKED_UNWRITTEN = 2 /* a write would be the first of the epoch that its sections show (weak.h) */
+    LOCKED_PAIRS = 1,     /* lost updates (atomicity.h) */
+    LOCKED_UNWRITTEN = 2, /* a write would be the first of the epoch that its sections show (weak.h) */
+    LOCKED_WRITTEN = 4    /* it was made just now, and counts from the next access on */
 };
 
 struct accesses {
@@ -90,6 +91,7 @@ struct accesses {
     u32 locked;          /* of enum locked */
     struct weak *weak;   /* weak.h; NULL: off */
     u32 writes;          /* epochs with a write that counts for their sections */
+    u64 written;         /* which one it was, with LOCKED_WRITTEN */
     u32 open_first;      /* the first epoch of this block since locks are held without a break; 0: none */
     struct pairs *pairs; /* atomicity.h; NULL before the first acquire */
     u32 set_credit; /* sets of readers that may be looked for: each look that the memo saves is worth another one */

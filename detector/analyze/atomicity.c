@@ -99,6 +99,7 @@ static __attribute__((noinline)) void epoch_locks(struct accesses *a, struct pai
     }
     if (!same)
         p->noted = p->nlog;
+    p->reach = p->serial < PAIR_EPOCHS ? PAIR_LOG : p->epochs[(p->serial + 1) % PAIR_EPOCHS].first;
     p->nlocks = now->nlocks = n;
     if (n < PAIR_LOCKS)
         now->lock[n].uid = 0;
@@ -138,23 +139,6 @@ static const struct pair_locks *locks_then(const struct pairs *p, u32 serial)
 
 /* ---- what the thread has done ---- */
 
-static const struct pair_access *log_at(const struct pairs *p, u32 n)
-{
-    return &p->log[n % PAIR_LOG];
-}
-static bool log_has(const struct pairs *p, u32 n)
-{
-    return p->nlog - n - 1 < PAIR_LOG;
-}
-
-/* Does it touch any of these bytes? */
-static bool overlaps(const struct pair_access *x, u64 key)
-{
-    if (x->key & KEY_REST)
-        return (key >> 11 << 3) - (x->key >> 11 << 3) < x->size;
-    return x->key >> 11 == key >> 11 && (x->key & key & SLOT_MASK);
-}
-
 /* That of access n of the log; NULL: forgotten. */
 static const struct pair_segment *segment_of(const struct pairs *p, u32 n)
 {
@@ -188,12 +172,9 @@ static SNARL_COLD bool section_any(struct accesses *a, u32 taken, u64 key, bool 
         u32 end = serial == p->serial || !next ? p->nlog : next->first;
         if (!e || !epoch_is_in(e, taken))
             continue;
-        for (u32 n = e->first; n != end; n++) {
-            if (!log_has(p, n))
+        for (u32 n = e->first; n != end; n++)
+            if (!log_has(p, n) || (!(log_at(p, n)->key & KEY_REST) && f(a, n, key)))
                 return true;
-            if (!(log_at(p, n)->key & KEY_REST) && f(a, n, key))
-                return true;
-        }
     }
     return false;
 }
@@ -235,10 +216,13 @@ static bool is_read_again(struct accesses *a, u32 n, u64 taken)
 /* The thread's last access of these bytes, if it was a read, in an earlier epoch, and of these bytes only. */
 static bool read_before(const struct pairs *p, u64 key, struct pair_read *r)
 {
-    u32 n = p->index[pair_hash(key) >> (64 - PAIR_INDEX_BITS)];
-    const struct pair_access *x = log_at(p, n);
-    if (!log_has(p, n) || x->key != key)
+    u64 hash = pair_hash(key);
+    u32 n = p->index[index_of(hash)];
+    if (!index_has(p, n, key))
+        n = p->displaced[displaced_of(hash)];
+    if (!index_has(p, n, key))
         return false;
+    const struct pair_access *x = log_at(p, n);
     for (u32 i = n + 1; i != p->nlog; i++)
         if (overlaps(log_at(p, i), key))
             return false;
@@ -251,22 +235,6 @@ static bool read_before(const struct pairs *p, u64 key, struct pair_read *r)
 }
 
 /* ---- pairs ---- */
-
-/* Is the thread still in the activation that had this stamp at this depth? */
-static bool is_active(const struct access_frames *f, u32 depth, u64 stamp)
-{
-    u32 inner = f->depth - depth;
-    return inner < FRAMES_KEPT && stamp && (inner ? f->outer[depth % FRAMES_KEPT] : f->stamp) == stamp;
-}
-
-/* The value read may still be in the variables of a function that is active: of the one that read, or of its caller,
- * who has got it and hands it to the one that writes. */
-static bool value_may_live(const struct access_frames *f, const struct pair_segment *r)
-{
-    if (is_active(f, r->depth, r->stamp))
-        return true;
-    return is_active(f, r->depth - 1, r->caller) && f->depth - (r->depth - 1) <= 2;
-}
 
 /* A lock that both held all the time. */
 static bool kept_apart(const struct pair_locks *now, const struct pair_locks *then, const struct writer *w)
@@ -349,7 +317,7 @@ static bool pair_of(const struct seen *x, struct pair_found *f)
     struct pairs *p = a->pairs;
     const struct pair_locks *now = locks_now(p);
     struct pair_read *r = &f->read;
-    if (!read_before(p, x->key, r) || !value_may_live(&a->frames, &r->segment))
+    if (!read_before(p, x->key, r) || !pair_value_lives(&a->frames, &r->segment))
         return false;
     f->verdict = VERDICT_COUNT;
     u32 uid = 0;
@@ -369,7 +337,7 @@ static bool pair_of(const struct seen *x, struct pair_found *f)
     f->kind = x->kind;
     f->stack = x->stack;
     f->hold = locks_then(p, r->segment.locks)->hold;
-    f->across = !is_active(&a->frames, r->segment.depth, r->segment.stamp);
+    f->across = !pair_is_active(&a->frames, r->segment.depth, r->segment.stamp);
     return true;
 }
 
@@ -377,8 +345,7 @@ static bool pair_of(const struct seen *x, struct pair_found *f)
 static SNARL_COLD bool pair_ends(struct accesses *a, u64 key, u32 kind, ref_t stack, u64 pc, const u64 *fp)
 {
     struct pair_found f;
-    struct seen x = {a, key, pc, kind, stack};
-    if (!pair_of(&x, &f))
+    if (!pair_of(&(struct seen){a, key, pc, kind, stack}, &f))
         return true;
     if (fp)
         pair_found(a->owner, a->pairs, &f, fp);
@@ -422,16 +389,24 @@ static __attribute__((noinline)) void writes_note_all(const struct pairs *p, u64
         writes_note(pc, locks_now(p)->lock[i].uid, key);
 }
 
-/* In nearly all programs nearly no write ends a pair: what is written was touched in this epoch, or not lately. `last`:
- * access n of the log, perhaps of the same bytes. */
+/* In nearly all programs nearly no write does: what is written was touched in this epoch, or not lately. n: where the
+ * index has the last access, if it has it. */
+static SNARL_HOT bool may_end_pair(const struct pairs *p, u64 key, u64 hash, u32 n)
+{
+    if (snarl_likely((log_at(p, n)->key & ~KEY_BITS) == key))
+        return log_at(p, n)->key == key && (int)(n - locks_now(p)->first) < 0;
+    return index_has(p, p->displaced[displaced_of(hash)], key);
+}
+
+/* `last`: perhaps of the same bytes. */
 static SNARL_HOT bool write_note(struct accesses *a, u64 key, u64 hash, u32 kind, u32 generation, ref_t stack, u64 pc,
                                  const u64 *fp)
 {
     struct pairs *p = a->pairs;
-    u32 n = p->index[hash >> (64 - PAIR_INDEX_BITS)];
+    u32 n = p->index[index_of(hash)];
     const struct pair_access *last = log_at(p, n);
-    if (last->key == key && log_has(p, n) && (int)(n - locks_now(p)->first) < 0 &&
-        !(kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE)) && !pair_ends(a, key, kind, stack, pc, fp))
+    if (may_end_pair(p, key, hash, n) && !(kind & (ACCESS_ATOMIC | ACCESS_READ_TOO | ACCESS_FREE)) &&
+        !pair_ends(a, key, kind, stack, pc, fp))
         return false;
     if (last->key != (key | KEY_WROTE) || last->stack != stack || (int)(n - p->noted) < 0) {
         if (snarl_likely(p->nlocks == 1))
@@ -441,6 +416,24 @@ static SNARL_HOT bool write_note(struct accesses *a, u64 key, u64 hash, u32 kind
     }
     written_now(p, key, hash, generation, stack);
     return true;
+}
+
+/* Two keys have the same place in the index. */
+static __attribute__((noinline)) void displace(struct pairs *p, u32 n)
+{
+    u64 key = log_at(p, n)->key;
+    if (log_has(p, n) && !(key & KEY_BITS))
+        p->displaced[displaced_of(pair_hash(key))] = n;
+}
+
+static SNARL_HOT void log_add(struct pairs *p, u64 key, u64 hash, u32 kind, ref_t stack, u32 generation)
+{
+    u32 *n = &p->index[index_of(hash)];
+    if (snarl_unlikely((int)(*n - p->reach) >= 0) && snarl_unlikely((log_at(p, *n)->key & ~KEY_BITS) != key))
+        displace(p, *n);
+    *n = p->nlog;
+    p->log[p->nlog++ % PAIR_LOG] = (struct pair_access){
+        .key = key | (u64)(kind & (ACCESS_WRITE | ACCESS_ATOMIC)) << 8, .stack = stack, .generation = generation};
 }
 
 static SNARL_HOT bool is_left_out(const struct accesses *a, const struct pairs *p, u64 addr)
@@ -461,11 +454,8 @@ static SNARL_HOT bool access_look(struct accesses *a, u64 addr, u32 mask, u32 ki
     u64 key = addr >> 3 << 11 | mask, hash = pair_hash(key);
     u32 generation = atomicity_generation(addr);
     bool done = !p->nlocks || !(kind & ACCESS_WRITE) || write_note(a, key, hash, kind, generation, stack, pc, fp);
-    if (snarl_likely(done) && p->nlocks) {
-        p->index[hash >> (64 - PAIR_INDEX_BITS)] = p->nlog;
-        p->log[p->nlog++ % PAIR_LOG] = (struct pair_access){
-            .key = key | (u64)(kind & (ACCESS_WRITE | ACCESS_ATOMIC)) << 8, .stack = stack, .generation = generation};
-    }
+    if (snarl_likely(done) && p->nlocks)
+        log_add(p, key, hash, kind, stack, generation);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     p->busy = false;
     return done;

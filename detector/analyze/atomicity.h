@@ -12,6 +12,7 @@
 #define PAIR_SEGMENTS 256u /* remembered */
 #define PAIR_LOG 1024u     /* accesses remembered */
 #define PAIR_INDEX_BITS 10
+#define PAIR_INDEX (1u << PAIR_INDEX_BITS)
 #define TAKEN 16u       /* acquires remembered: a pair spans no more */
 #define TAKEN_LANES 32u /* threads beyond cannot be told apart here */
 
@@ -119,6 +120,7 @@ struct pairs {
     u32 serial;   /* of the newest of `epochs` */
     u32 nsegments, nlog;
     u32 ntaken;
+    u32 reach; /* what was done before this access of the log is no part of a pair any more */
     u32 noted; /* accesses of the log from here on were made with the same locks held as those of this epoch */
     u64 stamp; /* of the newest segment; PAIR_NO_STAMP: the next access begins one */
     struct written_lane *table; /* NULL: it has none */
@@ -126,7 +128,8 @@ struct pairs {
     u32 turn;
     struct writer now; /* what a write in this epoch is */
     struct pair_access log[PAIR_LOG];
-    u32 index[1u << PAIR_INDEX_BITS]; /* by key: the last access, most often */
+    /* By key: its last access. Where two keys have the same place, the other one, if it was a read, is in `displaced`. */
+    u32 index[PAIR_INDEX], displaced[PAIR_INDEX];
     struct pair_segment segments[PAIR_SEGMENTS];
     struct pair_locks epochs[PAIR_EPOCHS];
     struct taken taken[TAKEN];
@@ -172,17 +175,18 @@ void atomicity_rest(struct accesses *a, u64 addr, u64 size);
 
 /* ---- written.c ---- */
 /* What lives at an address has a generation: two counts by parts of the address, small ones for blocks, large ones for
- * mappings. */
+ * mappings and stacks. Addresses 16 MB apart share a small one. A large one is for every MB of 4 TB: more than the span
+ * over which the kernel spreads what it maps, so the end of a thread's stack is nothing to the program's variables. */
 #define GENERATIONS (1u << 18)
 #define GENERATION_BITS 6
-#define LARGE_GENERATIONS (1u << 12)
+#define LARGE_GENERATIONS (1u << 22)
 #define LARGE_BITS 20
-extern u32 *pair_generations __attribute__((visibility("hidden"))); /* NULL: nothing is looked at yet */
-extern u32 pair_large_generations[LARGE_GENERATIONS] __attribute__((visibility("hidden")));
+extern u32 *pair_generations
+    __attribute__((visibility("hidden"))); /* small, then large; NULL: nothing is looked at yet */
 static SNARL_HOT u32 atomicity_generation(u64 addr)
 {
     return pair_generations[(addr >> GENERATION_BITS) % GENERATIONS] +
-           pair_large_generations[(addr >> LARGE_BITS) % LARGE_GENERATIONS];
+           pair_generations[GENERATIONS + (addr >> LARGE_BITS) % LARGE_GENERATIONS];
 }
 /* The bytes are another thing from now on. */
 void atomicity_forget(u64 addr, u64 size);
@@ -228,6 +232,55 @@ static inline int section_index(const struct section *list, u32 uid)
         if (list[i].uid == uid)
             return (int)i;
     return -1;
+}
+
+/* ---- the log ---- */
+static inline const struct pair_access *log_at(const struct pairs *p, u32 n)
+{
+    return &p->log[n % PAIR_LOG];
+}
+static inline bool log_has(const struct pairs *p, u32 n)
+{
+    return p->nlog - n - 1 < PAIR_LOG;
+}
+
+/* The place in one of the two indices. */
+static SNARL_HOT u32 index_of(u64 hash)
+{
+    return (u32)(hash >> (64 - PAIR_INDEX_BITS));
+}
+static SNARL_HOT u32 displaced_of(u64 hash)
+{
+    return (u32)(hash >> (64 - 2 * PAIR_INDEX_BITS)) % PAIR_INDEX;
+}
+static SNARL_HOT bool index_has(const struct pairs *p, u32 n, u64 key)
+{
+    return log_at(p, n)->key == key && log_has(p, n);
+}
+
+/* Does it touch any of these bytes? */
+static inline bool overlaps(const struct pair_access *x, u64 key)
+{
+    if (x->key & KEY_REST)
+        return (key >> 11 << 3) - (x->key >> 11 << 3) < x->size;
+    return x->key >> 11 == key >> 11 && (x->key & key & SLOT_MASK);
+}
+
+/* ---- whose value may still be around ---- */
+/* Is the thread still in the activation that had this stamp at this depth? */
+static inline bool pair_is_active(const struct access_frames *f, u32 depth, u64 stamp)
+{
+    u32 inner = f->depth - depth;
+    return inner < FRAMES_KEPT && stamp && (inner ? f->outer[depth % FRAMES_KEPT] : f->stamp) == stamp;
+}
+
+/* The value read may still be in the variables of a function that is active: of the one that read, or of its caller,
+ * who has got it and hands it to the one that writes. */
+static inline bool pair_value_lives(const struct access_frames *f, const struct pair_segment *r)
+{
+    if (pair_is_active(f, r->depth, r->stamp))
+        return true;
+    return pair_is_active(f, r->depth - 1, r->caller) && f->depth - (r->depth - 1) <= 2;
 }
 
 /* ---- lost_update.c ---- */

@@ -31,14 +31,13 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     if (!a)
         return;
     atomicity_release(t, a);
-    bool to_all = a->weak && weak_section_ends(t, a, l);
+    if (a->weak)
+        weak_release(t, a, l, mode);
     if (mode == MODE_SHARED) {
         hb_leave_and_tick(a, HB_READERS | arena_ref(l), false);
         return;
     }
-    clock_release(&a->clock, &l->clock);
-    if (a->weak)
-        weak_released(a, l, to_all);
+    clock_release_again(&a->clock, &l->clock);
     hb_tick(a);
 }
 

@@ -14,12 +14,16 @@
 
 /* Of a lock of this process. Written by the lock's exclusive holder; `leak` by anybody. Two cache lines. */
 struct weak_lock {
-    u32 writes;      /* of `left`: odd while one goes on. For who does not hold the lock */
-    u32 forgotten;   /* when what is in the strong clock was last given to all */
-    u32 next;        /* free list */
-    bool leak;       /* the next release leaves all it knows to all */
-    bool all_strong; /* `all` was left in the strong order */
-    u8 hand;
+    u32 writes;    /* of `left`: odd while one goes on. For who does not hold the lock */
+    u32 forgotten; /* when what is in the strong clock was last given to all */
+    bool leak;     /* the next release leaves all it knows to all */
+    union {
+        u32 next; /* free list */
+        struct {
+            bool all_strong;       /* `all` was left in the strong order */
+            u8 hand, last, before; /* `last`: the newest of `left`; `before`: the one before it */
+        };
+    };
     struct sync_clock all;            /* for all who take it */
     struct sync_clock left[RELEASES]; /* by the last releases, of each thread the newest at least if there is room */
 };
@@ -171,28 +175,27 @@ void weak_lock_gone(struct accesses *a, struct lock_rec *l)
     give((u32)(k - locks));
 }
 
-/* Where thread `lane` leaves its next release: in the place of an older one of its own, of another thread that has left
- * more, or in turn. */
-static struct sync_clock *place_for(struct weak_lock *k, u32 lane)
+/* Where thread `lane` leaves its next release, unless the last two were its own, too: in the place of an older one of its
+ * own, of another thread that has left more, or in turn. */
+static u32 place_for(struct weak_lock *k, u32 lane)
 {
-    struct sync_clock *own = NULL, *older = NULL;
-    u32 nown = 0;
+    u32 own = RELEASES, older = RELEASES, nown = 0;
     for (u32 i = 0; i < weak_releases; i++) {
-        struct sync_clock *s = &k->left[i];
+        const struct sync_clock *s = &k->left[i];
         if (!s->time)
-            return s;
+            return i;
         if (s->lane != lane)
             continue;
         nown++;
-        own = !own || s->time < own->time ? s : own;
+        own = own == RELEASES || s->time < k->left[own].time ? i : own;
     }
     if (nown > 1)
         return own;
-    for (u32 i = 0; i < weak_releases && !older; i++)
+    for (u32 i = 0; i < weak_releases && older == RELEASES; i++)
         for (u32 j = 0; j < weak_releases; j++)
             if (k->left[j].lane == k->left[i].lane && k->left[j].time > k->left[i].time)
-                older = &k->left[i];
-    return older ? older : &k->left[k->hand++ % weak_releases];
+                older = i;
+    return older < RELEASES ? older : k->hand++ % weak_releases;
 }
 
 /* The first release, of those that are kept, by the thread of e since then. */
@@ -237,32 +240,40 @@ static bool section_shows(const struct accesses *a, const struct weak_section *s
     return s && (s->met || s->writes != a->writes);
 }
 
+/* What is not the usual: the lock has no list, or something was forgotten or lost since. */
+static SNARL_COLD void acquired_else(struct accesses *a, struct lock_rec *l, struct weak_lock *k, enum lock_mode mode)
+{
+    struct weak *w = a->weak;
+    bool anew = k && k->forgotten != w->forgotten;
+    weak_learn_strong(a, &l->clock);
+    if (!anew || mode == MODE_SHARED)
+        return;
+    sync_clock_copy(&w->clock, &k->all, &l->clock);
+    k->all_strong = true;
+    k->forgotten = w->forgotten;
+}
+
 void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode)
 {
     struct weak *w = a->weak;
-    weak_clock(a);
     struct weak_lock *k = list_of(l);
     const struct thread *t = a->owner;
+    weak_clock(a);
+    weak_written(a);
     a->concurrent = 0; /* the lock may order it */
-    if (!k)
+    if (snarl_unlikely(!k))
         k = list_make(l);
     if (t->rec->nheld == 1 && t->held[0].lock == arena_ref(l))
         w->nsections = 0; /* a lock may end while it is held */
     if (w->nsections < WEAK_SECTIONS)
         w->sections[w->nsections++] = (struct weak_section){arena_ref(l), a->writes, false};
     w->unmet = true;
-    bool anew = k && k->forgotten != w->forgotten;
-    if (!k || anew || __atomic_load_n(&k->leak, __ATOMIC_RELAXED))
-        weak_learn_strong(a, &l->clock);
-    if (k && k->all_strong)
+    if (k && snarl_unlikely(k->all_strong))
         weak_learn_strong(a, &k->all);
     else if (k)
         weak_learn(a, &k->all);
-    if (!anew || mode == MODE_SHARED)
-        return;
-    sync_clock_copy(&w->clock, &k->all, &l->clock);
-    k->all_strong = true;
-    k->forgotten = w->forgotten;
+    if (snarl_unlikely(!k || k->forgotten != w->forgotten || __atomic_load_n(&k->leak, __ATOMIC_RELAXED)))
+        acquired_else(a, l, k, mode);
 }
 
 /* No epoch of this block is open any more. */
@@ -274,52 +285,75 @@ static void epochs_end(struct accesses *a)
     a->open_first = 0;
 }
 
-bool weak_section_ends(struct thread *t, struct accesses *a, struct lock_rec *l)
+static void section_pop(struct weak *w, struct weak_section *s)
 {
-    struct weak *w = a->weak;
-    struct weak_section *s = section_of(w, arena_ref(l));
-    bool shows = section_shows(a, s);
-    if (t->rec->nheld == 1 && t->held[0].lock == arena_ref(l))
-        epochs_end(a);
-    if (s) {
-        w->nsections--;
-        for (; s < &w->sections[w->nsections]; s++)
-            *s = s[1];
-    }
-    if (!shows)
-        weak_learn_strong(a, &l->clock);
-    return !shows;
+    w->nsections--;
+    for (; s < &w->sections[w->nsections]; s++)
+        *s = s[1];
 }
 
-void weak_released(struct accesses *a, struct lock_rec *l, bool to_all)
+static SNARL_COLD void release_to_all(struct accesses *a, struct weak_lock *k)
 {
-    struct weak_lock *k = list_of(l);
-    if (!k)
-        return;
-    struct clock *c = weak_clock(a);
-    if (snarl_unlikely(__atomic_load_n(&k->leak, __ATOMIC_RELAXED))) {
+    struct clock *c = &a->weak->clock;
+    if (__atomic_load_n(&k->leak, __ATOMIC_RELAXED)) {
         __atomic_store_n(&k->leak, false, __ATOMIC_RELAXED);
         clock_join(c, &a->clock);
         accesses_learned(a);
-        to_all = true;
     }
-    __atomic_store_n(&k->writes, k->writes + 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    weak_leave(a, place_for(k, c->lane));
-    __atomic_store_n(&k->writes, k->writes + 1, __ATOMIC_RELEASE);
-    if (to_all) {
-        clock_release(c, &k->all);
-        k->all_strong = false;
+    clock_release(c, &k->all);
+    k->all_strong = false;
+}
+
+static void leave_release(struct accesses *a, struct weak_lock *k)
+{
+    struct clock *c = &a->weak->clock;
+    u32 i = k->left[k->last].lane == c->lane && k->left[k->before].lane == c->lane && k->before != k->last
+                ? k->before
+                : place_for(k, c->lane);
+    struct sync_clock *s = &k->left[i];
+    if (snarl_likely(clock_has_left(c, s))) {
+        __atomic_store_n(&s->time, clock_now(c), __ATOMIC_RELAXED);
+    } else {
+        __atomic_store_n(&k->writes, k->writes + 1, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+        weak_leave(a, s);
+        __atomic_store_n(&k->writes, k->writes + 1, __ATOMIC_RELEASE);
+    }
+    if (i != k->last) {
+        k->before = k->last;
+        k->last = (u8)i;
     }
 }
 
-void weak_write(const struct thread *t, struct accesses *a, u64 addr, u32 kind)
+void weak_release(struct thread *t, struct accesses *a, struct lock_rec *l, enum lock_mode mode)
 {
-    if ((kind & (ACCESS_WRITE | ACCESS_ATOMIC)) != ACCESS_WRITE ||
-        addr - t->rec->stack_lo < t->rec->stack_hi - t->rec->stack_lo)
+    struct weak *w = a->weak;
+    struct weak_section *s = section_of(w, arena_ref(l));
+    weak_clock(a);
+    weak_written(a);
+    bool shows = section_shows(a, s);
+    if (t->rec->nheld == 1 && t->held[0].lock == arena_ref(l))
+        epochs_end(a);
+    if (s)
+        section_pop(w, s);
+    if (!shows)
+        weak_learn_strong(a, &l->clock);
+    struct weak_lock *k = mode == MODE_SHARED ? NULL : list_of(l);
+    if (!k)
         return;
-    a->locked &= ~(u32)LOCKED_UNWRITTEN;
-    a->writes++;
+    if (snarl_unlikely(!shows || __atomic_load_n(&k->leak, __ATOMIC_RELAXED)))
+        release_to_all(a, k);
+    leave_release(a, k);
+}
+
+void weak_write(const struct thread *t, struct accesses *a, u64 addr, u64 pc)
+{
+    if (a->locked & LOCKED_WRITTEN) {
+        weak_written(a);
+    } else if (addr - t->rec->stack_lo >= t->rec->stack_hi - t->rec->stack_lo) {
+        a->locked = (a->locked & ~(u32)LOCKED_UNWRITTEN) | LOCKED_WRITTEN;
+        a->written = weak_write_key(addr, pc);
+    }
 }
 
 /* ---- accesses ---- */

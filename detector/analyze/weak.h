@@ -117,13 +117,27 @@ static inline void weak_leave(struct accesses *a, struct sync_clock *s)
 void weak_prefetch(const struct lock_rec *l);
 /* After the strong clock has learned what l's last holder left. */
 void weak_acquired(struct accesses *a, struct lock_rec *l, enum lock_mode mode);
-/* Before l->clock changes. True: what the thread leaves is to be known to all. */
-bool weak_section_ends(struct thread *t, struct accesses *a, struct lock_rec *l);
-/* After it. Only for exclusive holders. */
-void weak_released(struct accesses *a, struct lock_rec *l, bool to_all);
+/* Before l->clock changes. */
+void weak_release(struct thread *t, struct accesses *a, struct lock_rec *l, enum lock_mode mode);
 void weak_lock_gone(struct accesses *a, struct lock_rec *l);
-/* t has made an access at addr, by an instruction of the program: while a->locked has LOCKED_UNWRITTEN. */
-void weak_write(const struct thread *t, struct accesses *a, u64 addr, u32 kind);
+static inline bool access_writes_plainly(u32 kind)
+{
+    return (kind & (ACCESS_WRITE | ACCESS_ATOMIC)) == ACCESS_WRITE;
+}
+static inline u64 weak_write_key(u64 addr, u64 pc)
+{
+    return addr ^ pc * 0x9e3779b97f4a7c15ULL;
+}
+/* t writes at addr, by the instruction at pc, with LOCKED_UNWRITTEN; or makes any access, with LOCKED_WRITTEN. */
+void weak_write(const struct thread *t, struct accesses *a, u64 addr, u64 pc);
+/* The write that was made just now counts. */
+static inline void weak_written(struct accesses *a)
+{
+    if (!(a->locked & LOCKED_WRITTEN))
+        return;
+    a->locked &= ~(u32)LOCKED_WRITTEN;
+    a->writes++;
+}
 
 /* ---- accesses ---- */
 /* e is before, in the strong order. And in the weak one, and nothing of its sections is unknown? Learns what the locks

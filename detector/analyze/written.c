@@ -9,7 +9,7 @@
 
 #define TURNS 16u
 
-u32 *pair_generations, pair_large_generations[LARGE_GENERATIONS];
+u32 *pair_generations;
 static struct written_lane *tables[TAKEN_LANES];
 static u32 ntables; /* there is none from here on */
 
@@ -22,7 +22,7 @@ static struct beyond {
 
 SNARL_COLD bool written_start(void)
 {
-    u32 *none = NULL, *n = sys_map(GENERATIONS * sizeof *n);
+    u32 *none = NULL, *n = sys_map((GENERATIONS + LARGE_GENERATIONS) * sizeof *n);
     struct beyond *b = sys_map(WRITTEN * sizeof *b);
     if (!n || !b || !writing_begin())
         return false;
@@ -33,12 +33,12 @@ SNARL_COLD bool written_start(void)
 
 void atomicity_forget(u64 addr, u64 size)
 {
-    u32 *small = __atomic_load_n(&pair_generations, __ATOMIC_ACQUIRE);
-    if (!size || !small)
+    u32 *counts = __atomic_load_n(&pair_generations, __ATOMIC_ACQUIRE);
+    if (!size || !counts)
         return;
     bool large = size >> LARGE_BITS;
-    u32 *counts = large ? pair_large_generations : small, n = large ? LARGE_GENERATIONS : GENERATIONS,
-        bits = large ? LARGE_BITS : GENERATION_BITS;
+    counts += large ? GENERATIONS : 0;
+    u32 n = large ? LARGE_GENERATIONS : GENERATIONS, bits = large ? LARGE_BITS : GENERATION_BITS;
     u64 first = addr >> bits, last = (addr + size - 1) >> bits;
     for (u64 i = 0, left = last - first < n ? last - first + 1 : n; left; i++) {
         u32 *part = counts + (i ? 0 : first % n);

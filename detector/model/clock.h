@@ -98,6 +98,18 @@ static inline void clock_tick(struct clock *c)
 
 /* s = what c knows now. */
 void clock_release(struct clock *c, struct sync_clock *s);
+/* The same where s mostly is what c has left there before, and c has learned nothing since. */
+static inline bool clock_has_left(const struct clock *c, const struct sync_clock *s)
+{
+    return s->lane == c->lane && s->base == c->snapshot && c->lanes <= 64 * CLOCK_LEAF && !c->stale[0] && s->time;
+}
+static inline void clock_release_again(struct clock *c, struct sync_clock *s)
+{
+    if (snarl_likely(clock_has_left(c, s)))
+        s->time = clock_now(c);
+    else
+        clock_release(c, s);
+}
 /* s grows by what c knows. */
 void clock_release_join(struct clock *c, struct sync_clock *s);
 /* c grows by s; true when it learned something. */

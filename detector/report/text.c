@@ -296,8 +296,8 @@ static void put_short(struct text *t, const json_t *findings)
         if (n++ == 0)
             text_put(t, STYLE_STRONG, "snarl: also seen, but not counted (--fail-on says what counts):\n");
         if (n <= MAX_SHORT)
-            buffer_print(&t->out, "  %s  %s, %s: %s\n", label_text(f, "id"), label_text(f, "kind"),
-                         label_text(f, "verdict"), label_text(f, "title"));
+            buffer_print(&t->out, "  %s  %s (%s, %s)\n", label_text(f, "id"), label_text(f, "title"),
+                         label_text(f, "kind"), label_text(f, "verdict"));
     }
     if (n > MAX_SHORT)
         buffer_print(&t->out, "  and %zu more\n", n - MAX_SHORT);

@@ -197,6 +197,41 @@ static void handed_over(void)
     }
 }
 
+/* However much the thread touches in between: 24 things in each of 12 sections. */
+static void much_in_between(void)
+{
+    for (u32 n = 0; n < 32; n++) {
+        long *x = fresh();
+        begin();
+        locked_read(1, x);
+        locked_write(2, x);
+        for (u32 i = 0; i < 12 * 24; i++) {
+            if (i % 24 == 0)
+                takes(1, 1);
+            access_by(1, other_load, &memory[2048 + n + i], i % 2 ? ACCESS_WRITE : ACCESS_READ);
+            if (i % 24 == 23)
+                gives(1, 1);
+        }
+        locked_write(1, x);
+        CU_ASSERT_EQUAL(OBSERVED(), 1);
+    }
+}
+
+/* The lock that counts is not the innermost one of the other write. */
+static void several_locks(void)
+{
+    long *x = fresh();
+    begin();
+    locked_read(1, x);
+    for (int i = 0; i < 3; i++)
+        takes(2, i);
+    writes(2, x);
+    for (int i = 2; i >= 0; i--)
+        gives(2, i);
+    locked_write(1, x);
+    CU_ASSERT_EQUAL(OBSERVED(), 1);
+}
+
 /* The thread has passed through the lock meanwhile and so knows of the other write: from nothing but the lock. */
 static void passed_through(void)
 {
@@ -330,6 +365,19 @@ static void other_life(void)
     }
 }
 
+/* A thread's stack ends, whose address differs by a multiple of 4 GB. */
+static void life_elsewhere(void)
+{
+    long *x = fresh();
+    begin();
+    locked_read(1, x);
+    locked_write(2, x);
+    for (u64 i = 1; i < 256; i++)
+        atomicity_forget((u64)x + (i << 32), 8 << 20);
+    locked_write(1, x);
+    CU_ASSERT(OBSERVED());
+}
+
 static void other_bytes(void)
 {
     long *x = fresh();
@@ -379,6 +427,8 @@ UNIT_TESTS("lost updates", {"not_asked_for", not_asked_for}, {"seen_in_between",
            {"possible_ones_change_the_value", possible_ones_change_the_value}, {"by_readers", by_readers},
            {"one_section", one_section}, {"looked_at_again", looked_at_again}, {"version_looked_at", version_looked_at},
            {"written_in_the_first_section", written_in_the_first_section}, {"outer_lock", outer_lock},
-           {"handed_over", handed_over}, {"passed_through", passed_through}, {"new_task", new_task},
-           {"activations", activations}, {"constants", constants}, {"several_addresses", several_addresses},
-           {"claims", claims}, {"other_life", other_life}, {"other_bytes", other_bytes}, {"intended", intended})
+           {"handed_over", handed_over}, {"much_in_between", much_in_between}, {"several_locks", several_locks},
+           {"passed_through", passed_through}, {"new_task", new_task}, {"activations", activations},
+           {"constants", constants}, {"several_addresses", several_addresses}, {"claims", claims},
+           {"other_life", other_life}, {"life_elsewhere", life_elsewhere}, {"other_bytes", other_bytes},
+           {"intended", intended})

@@ -84,7 +84,7 @@ static void not_counted(void)
     json_object_set_new(f, "counts", json_false());
     expect(report(f, &wide),
            "snarl: also seen, but not counted (--fail-on says what counts):\n"
-           "  f7bf9f47e81cb683  lock-order, possible: possible deadlock: lock_a and lock_b are taken in both orders\n"
+           "  f7bf9f47e81cb683  possible deadlock: lock_a and lock_b are taken in both orders (lock-order, possible)\n"
            "\n"
            "snarl: no finding that counts, 1 not counted (1 lock-order); 3 threads, 2 locks, 8 lock operations\n");
 }

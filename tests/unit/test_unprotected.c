@@ -43,7 +43,7 @@ static struct {
             u32 thread, time;
             vector weak;
         } ring[RING];
-        u32 hand;
+        u32 hand, last, before;
     } lock[LOCKS];
     struct {
         vector strong, weak, wdc;
@@ -84,6 +84,9 @@ static int ring_find(u32 lock, u32 thread, u32 time)
 static int ring_place(u32 lock, u32 thread)
 {
     int own = -1, nown = 0;
+    u32 last = o.lock[lock].last, before = o.lock[lock].before;
+    if (last != before && o.lock[lock].ring[last].thread == thread && o.lock[lock].ring[before].thread == thread)
+        return (int)before;
     for (int i = 0; i < RING; i++) {
         if (!o.lock[lock].ring[i].time)
             return i;
@@ -313,6 +316,10 @@ static void oracle_release(u32 t, u32 which)
         shows = o.lock[l].leak = false;
     }
     int place = ring_place(l, t);
+    if ((u32)place != o.lock[l].last) {
+        o.lock[l].before = o.lock[l].last;
+        o.lock[l].last = (u32)place;
+    }
     o.lock[l].ring[place].thread = t;
     o.lock[l].ring[place].time = o.strong[t][t];
     memcpy(o.lock[l].ring[place].weak, o.weak[t], sizeof(vector));
