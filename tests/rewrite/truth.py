@@ -21,7 +21,7 @@ CASES = {
     "handlers": ("same", [], None),
     "wild": ("12", [], None),
     "release_flag": ("161683200", [], [(*RACE, "ready", {"make", "await"})]),
-    "atomics": ("1999000 7 0 4000 400000", [], [(*RACE, "guarded", {"add(long)"})]),
+    "atomics": ("1999000 7 0 1 400000", [], [(*RACE, "guarded", {"add(long)"})]),
     "plugin": ("5", [], [(*RACE, "calls", {"work"})]),
     "forked": ("7 4000", [], [(*RACE, "count", {"add"})]),
 }

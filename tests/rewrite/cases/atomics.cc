@@ -136,5 +136,5 @@ int main()
     });
     one.join();
     two.join();
-    std::printf("%ld %ld %ld %ld %ld\n", sum, seen, wrong, guarded, held);
+    std::printf("%ld %ld %ld %ld %ld\n", sum, seen, wrong, (long)(guarded > 0), held);
 }
