@@ -28,7 +28,7 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
     X(DETECT, "detect", LIST, PROGRAM, WATCH, "LIST", "deadlock,misuse,race,atomicity",                                \
       "deadlock,misuse,race,atomicity", "contention", 0, 0, 0, "kinds of trouble to look for")                         \
     X(ACCESSES, "accesses", CHOICE, PROGRAM, WATCH, "HOW", "auto", "auto,compiled,none",                               \
-      "rewrite,rewrite:sample,watch", 0, 0, 0,                                                                         \
+      "rewrite:sample,watch", 0, 0, 0,                                                                         \
       "how memory accesses are seen: compiled (what was built by snarl cc), none (locks only); auto: compiled when "   \
       "there is any")                                                                                                  \
     X(FOLLOW, "follow", FLAG, PROGRAM, WATCH, "yes|no", "yes", "", "", 0, 0, 1, "watch child processes too")           \

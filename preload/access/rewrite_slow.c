@@ -24,8 +24,10 @@
 const struct access_site *rewrite_sites[REWRITE_MODULES];
 __thread u64 rewrite_words[REWRITE_WORDS];
 
-/* Of the atomic instruction that the thread is at. */
-static __thread struct hb_hold hold __attribute__((tls_model("initial-exec")));
+static SNARL_HOT bool in_operation(void)
+{
+    return access_frames && access_frames->operation.bucket;
+}
 
 struct slow {
     struct thread *t;
@@ -108,24 +110,21 @@ static void strings(struct slow *s)
         string(s, s->f->reg[RDI], first, how & SITE_WRITE ? ACCESS_WRITE : ACCESS_READ);
 }
 
-/* Of the loads that are taken for atomic ones some may have seen what came after their checks. */
-static __thread bool loaded __attribute__((tls_model("initial-exec")));
-static __thread u32 excuses __attribute__((tls_model("initial-exec")));
-
-static SNARL_HOT bool is_old(void)
+/* Others' order, or what was excused, is not looked at yet (analyze/moves.c). */
+static SNARL_HOT bool is_old(const struct access_frames *f)
 {
-    return loaded || excuses != __atomic_load_n(&move_excuses, __ATOMIC_RELAXED);
+    return f->loaded || f->excuses != __atomic_load_n(&move_excuses, __ATOMIC_RELAXED);
 }
 
-static void renew(struct thread *t)
+static void renew(struct thread *t, struct access_frames *f)
 {
     u32 now = __atomic_load_n(&move_excuses, __ATOMIC_ACQUIRE);
-    if (loaded)
+    if (f->loaded)
         hb_fence_acquire(t);
-    if (excuses != now)
+    if (f->excuses != now)
         move_renew(t);
-    loaded = false;
-    excuses = now;
+    f->loaded = false;
+    f->excuses = now;
 }
 
 /* Both counts of a std::shared_ptr are read in one. */
@@ -138,7 +137,8 @@ static void taken(struct slow *s)
         move_read(s->t, hb_key(HB_ADDRESS, addr));
         if (s->site->size == 2 * COUNT)
             move_read(s->t, hb_key(HB_ADDRESS, addr + COUNT));
-        loaded = true;
+        if (access_frames)
+            access_frames->loaded = true;
     }
     if (s->site->how & SITE_WRITE)
         hb_release(s->t, hb_key(HB_ADDRESS, addr));
@@ -194,16 +194,18 @@ static bool atomic_begin(struct slow *s)
     if (access_now == ACCESS_NO_EPOCH)
         access_epoch_begin(s->t);
     touched(s, addr, s->site->size);
-    hb_hold_take(&hold, s->t, hb_key(HB_ADDRESS, addr));
-    hb_hold_tell(&hold, HB_ACQUIRE | HB_RELEASE);
+    if (!access_frames)
+        return false;
+    hb_hold_take(&access_frames->operation, s->t, hb_key(HB_ADDRESS, addr));
+    hb_hold_tell(&access_frames->operation, HB_ACQUIRE | HB_RELEASE);
     s->t->inside = s->f->reg[RSP] & ~7ULL; /* all of this is gone by then */
     return true;
 }
 
 static void atomic_end(void)
 {
-    hb_hold_give(&hold);
-    hold.bucket = NULL;
+    hb_hold_give(&access_frames->operation);
+    access_frames->operation.bucket = NULL;
 }
 
 /* ---- the door ---- */
@@ -212,7 +214,7 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
 {
     struct slow s = {.site = site, .f = f, .fp = fp};
     bool stays = false;
-    if (hold.bucket) /* left by a jump */
+    if (in_operation()) /* left by a jump */
         atomic_end();
     s.t = interceptor_enter(fp);
     if (!s.t)
@@ -223,8 +225,8 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
         s.kind = ACCESS_WRITE | ACCESS_ATOMIC;
         stays = atomic_begin(&s);
     } else {
-        if (is_old())
-            renew(s.t);
+        if (access_frames && is_old(access_frames))
+            renew(s.t, access_frames);
         if (site->how & SITE_TAKEN)
             s.kind = ACCESS_ATOMIC | (s.kind & ACCESS_WRITE);
         plain(&s);
@@ -239,7 +241,7 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
 static void ended(const u64 *fp)
 {
     struct thread *t = snarl_thread;
-    if (!hold.bucket || (uintptr_t)t <= 1)
+    if (!in_operation() || (uintptr_t)t <= 1)
         return;
     t->inside = (u64)fp;
     atomic_end();
@@ -295,12 +297,12 @@ bool rewrite_slow(struct slow_frame *f)
 {
     struct thread *t = snarl_thread;
     if (f->number & CHECK_AFTER)
-        return hold.bucket != NULL;
+        return in_operation();
     if (!access_now)
         return false;
     const struct access_site *site = site_of(f);
-    if ((site->how & (SITE_INLINE | SITE_TAKEN)) != SITE_INLINE || is_old() || (uintptr_t)t <= 1 || t->inside ||
-        t->signals_wait || !access_frames || access_now == ACCESS_NO_EPOCH || hold.bucket)
+    if ((site->how & (SITE_INLINE | SITE_TAKEN)) != SITE_INLINE || (uintptr_t)t <= 1 || t->inside || t->signals_wait ||
+        !access_frames || access_now == ACCESS_NO_EPOCH || in_operation() || is_old(access_frames))
         return true;
     struct made_frame m = frame_make(f, site);
     bool done = quickly(t, site, (const u64 *)m.fp);

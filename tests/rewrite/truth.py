@@ -41,7 +41,7 @@ def findings(library, program):
     out.unlink(missing_ok=True)
     r = subprocess.run(
         [program],
-        env={**os.environ, "LD_PRELOAD": library, "SNARL_OPTIONS": f"json={out}"},
+        env={**os.environ, "LD_PRELOAD": library, "SNARL_OPTIONS": f"json={out}:accesses=rewrite"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=120,
