@@ -100,7 +100,8 @@ static void own_stack(u64 addr, const u64 *fp, struct object_birth *birth)
         birth->region = REGION_STACK;
         birth->frame = (u16)i;
         birth->offset = addr - frames[i].cfa;
-        birth->alloc_size = i + 1 < n ? frames[i + 1].pc : 0;
+        if (i + 1 < n && *(const volatile u64 *)(frames[i].cfa - 8) == frames[i + 1].pc)
+            birth->alloc_size = frames[i + 1].pc; /* where it was looked for: the frame is no guess */
         return;
     }
 }

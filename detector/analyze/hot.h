@@ -22,16 +22,32 @@ static inline u32 lock_cache_index(u64 addr)
     return (u32)((addr >> 3) ^ (addr >> 11)) & (LOCK_CACHE - 1);
 }
 
-static SNARL_HOT struct lock_rec *engine_lock(struct thread *t, u64 addr, enum object_kind kind, u32 attrs,
-                                              const u64 *fp)
+/* Has the function returned in whose frame the object was born? Then another return address stands in the frame's
+ * place. The stack itself is still there: objects on it die with its thread. */
+static inline bool birth_frame_gone(const struct object_head *o, const struct object_birth *b)
+{
+    return *(const volatile u64 *)(o->addr - b->offset - 8) != b->alloc_size;
+}
+
+/* The record of the lock at addr if the thread has used it lately. Even then another lock may stand there by now, when
+ * it is in a frame: all threads must part from the old one at the same time. */
+static SNARL_HOT struct lock_rec *engine_lock_again(struct thread *t, u64 addr, enum object_kind kind)
 {
     const struct lock_slot *s = &t->lock_cache[lock_cache_index(addr)];
     if (snarl_likely(s->addr == addr)) {
         struct lock_rec *l = arena_at(s->lock);
-        if (snarl_likely(l->head.uid == s->uid && l->head.kind == (u8)kind))
+        if (snarl_likely(l->head.uid == s->uid && l->head.kind == (u8)kind) &&
+            snarl_likely(!l->head.framed || !birth_frame_gone(&l->head, &l->birth)))
             return l;
     }
-    return engine_lock_find(t, addr, kind, attrs, fp);
+    return NULL;
+}
+
+static SNARL_HOT struct lock_rec *engine_lock(struct thread *t, u64 addr, enum object_kind kind, u32 attrs,
+                                              const u64 *fp)
+{
+    struct lock_rec *l = engine_lock_again(t, addr, kind);
+    return snarl_likely(l != NULL) ? l : engine_lock_find(t, addr, kind, attrs, fp);
 }
 
 static inline u32 order_cache_index(ref_t parent, ref_t lock, u32 seg_mode)

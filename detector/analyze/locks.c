@@ -90,6 +90,7 @@ static struct object_head *object_make(struct thread *t, u64 addr, enum object_k
     bool fresh;
     struct object_head *o = objects_make(addr, kind, attrs, &birth, shared ? key : NULL, &fresh);
     if (o && fresh) {
+        o->framed = birth.region == REGION_STACK && birth.alloc_size && !(o->attrs & ATTR_SHARED);
         told_apply(o, told);
         /* Held at the fork by a thread that does not exist here: its owner stays the parent's thread
          * (engine_fork_prepare noted it). */
@@ -123,13 +124,17 @@ static void told_destroyed(struct thread *t, struct object_head *o, const u64 *f
 
 static void object_end(struct thread *t, struct object_head *o, bool keep_address);
 
-/* Has the function returned in whose frame the object was born? Then another return address stands in the frame's
- * place. The stack itself is still there: objects on it die with its thread. */
 static bool frame_gone(struct object_head *o)
 {
-    const struct object_birth *b = object_birth(o);
-    return b->region == REGION_STACK && b->alloc_size && !(o->attrs & ATTR_SHARED) &&
-           *(const volatile u64 *)(o->addr - b->offset - 8) != b->alloc_size;
+    return o->framed && birth_frame_gone(o, object_birth(o));
+}
+
+/* What stood there before ends. In case it was this one after all: what its holders did is known to the next. */
+static void frame_end(struct thread *t, struct object_head *o)
+{
+    if (access_on && object_is_lock(o) && !((struct lock_rec *)o)->owner)
+        hb_lock_unknown(t, (struct lock_rec *)o);
+    object_end(t, o, false);
 }
 
 struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp)
@@ -138,7 +143,7 @@ struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kin
     if (snarl_likely(o && o->state == OBJECT_LIVE && o->kind == (u8)kind)) {
         if (snarl_likely(!frame_gone(o)))
             return o;
-        object_end(t, o, false);
+        frame_end(t, o);
         o = NULL;
     }
     if (o && o->state == OBJECT_DEAD && o->kind == (u8)kind && !revived_by_store(o) && !frame_gone(o))

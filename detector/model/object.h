@@ -102,7 +102,7 @@ struct object_head {
     u64 addr;   /* in the process that saw it first */
     u8 kind, state;
     u8 pinned; /* enum object_pin: something refers to it, the record stays */
-    u8 reserved;
+    u8 framed; /* in a function's frame: it lives no longer than that (hot.h) */
     u32 attrs;
     ref_t process; /* 0 for objects shared between processes */
     u32 mark;      /* of the last graph search that visited it (graph lock) */

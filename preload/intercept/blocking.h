@@ -30,13 +30,7 @@ static SNARL_HOT u32 call_how(const struct thread *t, enum call_form form)
  * and asks engine_lock_find. */
 static SNARL_HOT struct lock_rec *lock_cached(struct thread *t, u64 addr, enum object_kind kind)
 {
-    const struct lock_slot *s = &t->lock_cache[lock_cache_index(addr)];
-    if (snarl_likely(s->addr == addr)) {
-        struct lock_rec *l = arena_at(s->lock);
-        if (snarl_likely(l->head.uid == s->uid && l->head.kind == (u8)kind))
-            return l;
-    }
-    return NULL;
+    return engine_lock_again(t, addr, kind);
 }
 
 /* The calling thread if nothing is unusual about it, else NULL.
