@@ -159,8 +159,8 @@ static struct object_head *hidden(u64 addr, enum object_kind kind)
 
 struct lock_rec *engine_lock_find(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp)
 {
-    struct object_head *o = snarl_unlikely(interpreter_hides(addr)) ? hidden(addr, kind)
-                                                                    : object_find(t, addr, kind, attrs, fp);
+    struct object_head *o =
+        snarl_unlikely(interpreter_hides(addr)) ? hidden(addr, kind) : object_find(t, addr, kind, attrs, fp);
     if (!o)
         return LOCK_AT(run()->nobody);
     struct lock_slot *s = &t->lock_cache[lock_cache_index(addr)];
