@@ -13,7 +13,8 @@
 #define REGION_SHIFT 20
 #define REGION_SLOTS (1u << 18) /* of the directory: 256 GiB of heap when full, in 8 MiB of addresses */
 #define REGION_PROBES 64u
-#define LOCKS 64u
+#define LOCK_BITS 6
+#define LOCKS (1u << LOCK_BITS)
 #define LEAST_LOG 4u
 #define MOST_LOG 18u  /* a table with room for a block at each 8 bytes */
 #define SMALL_LOG 12u /* tables up to 64 KiB are cut out of chunks */
@@ -78,9 +79,10 @@ static void unlock(struct table_lock *l)
     __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
 }
 
+/* The allocator's arenas begin at multiples of 64 regions: what most threads use is not to have one lock. */
 static struct table_lock *lock_of(u64 number)
 {
-    return &locks[number % LOCKS];
+    return &locks[number * 0x9e3779b97f4a7c15ULL >> (64 - LOCK_BITS)];
 }
 
 void blocks_before_fork(void)
@@ -413,6 +415,7 @@ struct search {
     struct block *out;
 };
 enum { NOTHING_YET, FOUND, NOT_THERE };
+static u64 large_last; /* where one begins that was far below what was looked for */
 
 /* Of blocks in falling order of their addresses: the first that lives decides, or one before it that has been freed,
  * but not by us. */
@@ -427,16 +430,20 @@ static u32 entry_around(const struct search *s, const struct entry *e)
     return around ? FOUND : NOT_THERE;
 }
 
-/* The last one that begins at a place below. */
-static const struct entry *entry_below(const struct region *r, u64 place)
+/* All that begin below a place, in one pass: of those that decide the last one. */
+static u32 table_search(const struct search *s, const struct region *r, u64 place)
 {
     const struct entry *best = NULL;
+    u32 what = NOTHING_YET;
     for (u64 i = 0; i < 1ULL << r->log; i++) {
         const struct entry *e = &r->table[i];
-        if (e->what && entry_place(e) < place && (!best || entry_place(e) > entry_place(best)))
-            best = e;
+        if (!e->what || entry_place(e) >= place || (best && entry_place(e) < entry_place(best)))
+            continue;
+        u32 here = entry_around(s, e);
+        best = here != NOTHING_YET ? e : best;
+        what = here != NOTHING_YET ? here : what;
     }
-    return best;
+    return what;
 }
 
 /* By trying places, or, when none is near, by going through the table. */
@@ -447,15 +454,34 @@ static u32 region_search(const struct search *s, const struct region *r, u64 pla
     u32 what = NOTHING_YET;
     while (p-- > least && what == NOTHING_YET)
         what = (e = entry_find(r, p)) ? entry_around(s, e) : NOTHING_YET;
-    for (p = least; what == NOTHING_YET && (e = entry_below(r, p)); p = entry_place(e))
-        what = entry_around(s, e);
+    if (what == NOTHING_YET) {
+        what = table_search(s, r, least);
+        if (what == FOUND)
+            __atomic_store_n(&large_last, s->out->base, __ATOMIC_RELAXED);
+    }
     return what;
+}
+
+/* Of a large block that holds thousands of locks one after the other is looked for. */
+static bool large_again(u64 addr, struct block *out, bool may_wait)
+{
+    u64 base = __atomic_load_n(&large_last, __ATOMIC_RELAXED), number = base >> REGION_SHIFT;
+    struct region *r = base && addr - base < HUGE_SIZE ? region_of(number, false) : NULL;
+    if (!r || !lock(lock_of(number), may_wait))
+        return false;
+    const struct entry *e = entry_find(r, place_of(base));
+    if (e)
+        entry_read(e, base, out);
+    unlock(lock_of(number));
+    return e && !out->waiting && addr - base < out->size;
 }
 
 bool blocks_find(u64 addr, struct block *out, bool may_wait)
 {
     u64 number = addr >> REGION_SHIFT;
     u32 what = NOTHING_YET;
+    if (large_again(addr, out, may_wait))
+        return true;
     for (u32 back = 0; back <= HUGE_BACK && back <= number && what == NOTHING_YET; back++) {
         struct region *r = region_of(number - back, false);
         struct search s = {addr, (number - back) << REGION_SHIFT, out};

@@ -11,7 +11,6 @@
 #include "model/stack.h"
 #include "modules_internal.h"
 
-#define MAX_IDS 16383u /* 14 bits of a frame; 0 is "unknown" */
 #define MAX_PATH 4096u
 #define REUSE_STEPS 4096u
 
@@ -80,31 +79,6 @@ static const char *absolute_path(const char *name, bool is_main)
     return p;
 }
 
-static bool same_file(const struct module_rec *a, const struct module_rec *b)
-{
-    return a->path == b->path && a->build_id_len == b->build_id_len &&
-           !__builtin_memcmp(a->build_id, b->build_id, a->build_id_len);
-}
-
-/* One number per file in the whole run. The first record of each number is kept in a list through `link`. */
-static void number_module(ref_t ref)
-{
-    struct run_state *rs = run();
-    struct module_rec *m = arena_at(ref);
-    u64 mask = ilock_acquire(&rs->stacks_lock);
-    u32 id = 0;
-    for (ref_t r = rs->module_ids; r && !id; r = ((struct module_rec *)arena_at(r))->link)
-        if (same_file(arena_at(r), m))
-            id = ((struct module_rec *)arena_at(r))->id;
-    if (!id && rs->next_module < MAX_IDS) {
-        id = m->id = ++rs->next_module;
-        m->link = rs->module_ids;
-        __atomic_store_n(&rs->module_ids, ref, __ATOMIC_RELEASE);
-    }
-    m->id = id;
-    ilock_release(&rs->stacks_lock, mask);
-}
-
 static bool is_runtime(const char *soname)
 {
     return has_prefix(soname, "libstdc++.so.") || has_prefix(soname, "libc++.so.") ||
@@ -139,7 +113,7 @@ static ref_t record_again(const struct module_rec *r)
     u32 steps = 0;
     for (ref_t at = own_modules; at && steps < REUSE_STEPS; steps++) {
         struct module_rec *old = arena_at(at);
-        if (old->gone && old->lo == r->lo && old->bias == r->bias && same_file(old, r)) {
+        if (old->gone && old->lo == r->lo && old->bias == r->bias && module_same_file(old, r)) {
             old->gone = 0;
             return at;
         }
@@ -160,7 +134,7 @@ void record_register(struct module *m, bool is_main)
     ref_t ref = record_again(&r);
     if (!ref && (ref = arena_alloc(POOL_MODULE, sizeof r))) {
         *(struct module_rec *)arena_at(ref) = r;
-        number_module(ref);
+        module_number(ref);
         ((struct module_rec *)arena_at(ref))->next = own_modules;
         own_modules = ref;
         if (engine_process())

@@ -3,25 +3,32 @@
 
 #include "base/hash.h"
 
-/* Three lists by size, each bounded by the number of its slots alone. */
+/* Three lists by size, each bounded by the number of its slots alone. Of the list of small blocks there are a few, which
+ * threads take in turn: else each would free for good what another one had, and the allocator would mix their memory. */
 #define SMALL (1u << 10)
 #define MIDDLE (16u << 10)
+#define SMALL_LISTS 4u
 #define SMALL_SLOTS 256u
 #define MIDDLE_SLOTS 32u
 #define LARGE_SLOTS 2u
-#define SLOTS (SMALL_SLOTS + MIDDLE_SLOTS + LARGE_SLOTS)
+#define OTHERS (SMALL_LISTS * SMALL_SLOTS) /* where the slots of the others begin */
+#define SLOTS (OTHERS + MIDDLE_SLOTS + LARGE_SLOTS)
 
-static u64 slot[SLOTS]; /* 0: empty */
+static u64 slot[SLOTS] __attribute__((aligned(64))); /* 0: empty */
+static u32 nthreads;
 /* Where this thread puts the next one: in turn, so a list that only one thread fills is a queue. */
 static __thread struct {
     u8 small, middle, large;
+    u8 list; /* of small ones, + 1; 0: none yet */
 } next __attribute__((tls_model("initial-exec")));
 
 u64 quarantine_put(u64 addr, u64 size)
 {
-    u32 i = SMALL_SLOTS;
+    u32 i = OTHERS;
+    if (snarl_unlikely(!next.list))
+        next.list = (u8)(__atomic_fetch_add(&nthreads, 1, __ATOMIC_RELAXED) % SMALL_LISTS + 1);
     if (snarl_likely(size <= SMALL))
-        i = next.small++ % SMALL_SLOTS;
+        i = (next.list - 1) * SMALL_SLOTS + next.small++ % SMALL_SLOTS;
     else if (size <= MIDDLE)
         i += next.middle++ % MIDDLE_SLOTS;
     else

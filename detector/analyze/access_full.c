@@ -45,17 +45,19 @@ static SNARL_COLD void record_found(struct access *x, u64 addr, u32 mask, u64 re
     found(x->t, x->a, addr, mask, x->kind | x->flags, x->stack, x->fp, record);
 }
 
-static SNARL_COLD void record_orders(struct accesses *a, u32 mask, u64 record)
+static SNARL_COLD void record_orders(struct access *x, u32 mask, u64 record)
 {
-    if (!(record & mask & SLOT_MASK))
+    u32 slot = (u32)record;
+    if (!(slot & mask & SLOT_MASK))
         return;
-    if (!slot_is_set((u32)record)) {
-        epoch_relation(a, slot_epoch((u32)record));
+    if (!slot_is_set(slot)) {
+        if (epoch_relation(x->a, slot_epoch(slot)) == UNORDERED && slot_conflicts(slot, x->kind))
+            weak_meets_race(x->a);
         return;
     }
-    const struct readers *r = readers_at(slot_epoch((u32)record));
+    const struct readers *r = readers_at(slot_epoch(slot));
     for (u32 i = 0; i < r->n; i++)
-        record_orders(a, mask, r->member[i]);
+        record_orders(x, mask, r->member[i]);
 }
 
 /* The rest of the granule may say more: of sections whose data it is. Is the record before the access then? */
@@ -66,10 +68,10 @@ static SNARL_COLD bool granule_orders(struct access *x, u64 addr, u32 mask, u64 
     struct granule g = x->crowd ? (struct granule){0} : granule_load(addr);
     for (u32 c = x->crowd; c; c = crowd_at(c)->next)
         for (u32 i = 0; i < crowd_at(c)->n && i < CROWD_RECORDS; i++)
-            record_orders(a, mask, crowd_at(c)->records[i]);
+            record_orders(x, mask, crowd_at(c)->records[i]);
     if (!cell_is_crowd(g.seen)) { /* else another thread's, since the granule was met */
-        record_orders(a, mask, g.newer);
-        record_orders(a, mask, g.older);
+        record_orders(x, mask, g.newer);
+        record_orders(x, mask, g.older);
     }
     return epoch_relation(a, epoch) == BEFORE || weak_before_all(a, &epochs[epoch]);
 }

@@ -450,10 +450,18 @@ bool weak_before(struct accesses *a, const struct epoch *e)
     return true;
 }
 
+void weak_meets_race(struct accesses *a)
+{
+    const struct thread *t = a->owner;
+    for (u32 i = 0; i < t->rec->nheld; i++)
+        weak_learn_strong(a, &LOCK_AT(t->held[i].lock)->clock);
+}
+
 void weak_raced(struct accesses *a, const struct epoch *e)
 {
     if (e->hold)
         sections_end(a, e);
+    weak_meets_race(a);
 }
 
 bool weak_before_all(struct accesses *a, const struct epoch *e)

@@ -147,7 +147,10 @@ bool weak_before(struct accesses *a, const struct epoch *e);
  * others something may have been lost from the shadow since they began. */
 bool weak_before_all(struct accesses *a, const struct epoch *e);
 
-/* An access that races with e takes its place in the shadow. */
+/* An access races with another one. What that thread did before, in a section of a lock that is held now, it may have
+ * done again outside of it, and only that is left in the shadow: the locks order all that came before. */
+void weak_meets_race(struct accesses *a);
+/* The same; and the access takes the place of e in the shadow. */
 void weak_raced(struct accesses *a, const struct epoch *e);
 
 /* ---- unprotected.c ---- */

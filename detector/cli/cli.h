@@ -17,6 +17,8 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
       "run a program under the detector and report what it finds")                                                     \
     X("report", cli_report, "[OPTION...] RESULT", "show a saved result again")                                         \
     X("graph", cli_graph, "[OPTION...] RESULT", "draw the lock-order graph of a result")                               \
+    X("inspect", cli_inspect, "[OPTION...] PID|CORE...",                                                               \
+      "explain a program that hangs, or a core: who waits for whom")                                                   \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
     X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched, with gcc or clang")        \
     X("c++", cli_cxx, "[COMPILER] ARG...", "the same for C++")                                                         \

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "model/run.h"
+#include "model/thread.h"
 
 #define STACK_BUCKETS 262144u /* trees of calls have that many stacks, and more; pages of it exist as they are used */
 #define STRING_BUCKETS 4096u
@@ -105,4 +106,33 @@ ref_t string_intern(const char *text, u32 length)
 const char *string_text(ref_t r)
 {
     return r ? ((const struct string_rec *)arena_at(r))->text : "";
+}
+
+/* ---- modules ---- */
+
+#define MODULE_IDS 0x3fffu /* 14 bits of a frame; 0 is "unknown" */
+
+bool module_same_file(const struct module_rec *a, const struct module_rec *b)
+{
+    return a->path == b->path && a->build_id_len == b->build_id_len &&
+           !__builtin_memcmp(a->build_id, b->build_id, a->build_id_len);
+}
+
+/* The first record of each number is kept in a list through `link`. */
+void module_number(ref_t module)
+{
+    struct run_state *rs = run();
+    struct module_rec *m = arena_at(module);
+    u64 mask = ilock_acquire(&rs->stacks_lock);
+    u32 id = 0;
+    for (ref_t r = rs->module_ids; r && !id; r = ((struct module_rec *)arena_at(r))->link)
+        if (module_same_file(arena_at(r), m))
+            id = ((struct module_rec *)arena_at(r))->id;
+    if (!id && rs->next_module < MODULE_IDS) {
+        id = m->id = ++rs->next_module;
+        m->link = rs->module_ids;
+        __atomic_store_n(&rs->module_ids, module, __ATOMIC_RELEASE);
+    }
+    m->id = id;
+    ilock_release(&rs->stacks_lock, mask);
 }

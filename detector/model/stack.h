@@ -47,6 +47,11 @@ struct string_rec {
 /* Interning; safe to call from any thread, take RANK_STACKS. 0 when the arena is full. */
 ref_t stack_intern(const u64 *frames, u32 n, u32 flags);
 ref_t string_intern(const char *text, u32 length);
+struct module_rec;
+/* Is it the same path and build id? */
+bool module_same_file(const struct module_rec *a, const struct module_rec *b);
+/* Gives a new record the number of its file, one per file in the whole run. Takes RANK_STACKS. */
+void module_number(ref_t module);
 /* The text, "" for 0. */
 const char *string_text(ref_t r);
 

@@ -10,9 +10,9 @@ import sys
 
 # Header of a library -> folders that may include it.
 LIBRARIES = {
-    r"elfutils/.*|dwarf\.h": ["detector/symbol"],
-    r"libelf\.h|gelf\.h": ["detector/symbol", "detector/cli"],
-    r"jansson\.h": ["detector/report", "detector/cli", "detector/scan"],
+    r"elfutils/.*|dwarf\.h": ["detector/symbol", "detector/inspect"],
+    r"libelf\.h|gelf\.h": ["detector/symbol", "detector/inspect", "detector/cli"],
+    r"jansson\.h": ["detector/report", "detector/cli", "detector/scan", "detector/inspect"],
     r"llvm-c/.*": ["detector/scan"],
     r"libunwind.*": ["preload/unwind"],
     r"Zydis/.*": ["preload/opcodes"],

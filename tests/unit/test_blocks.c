@@ -201,7 +201,11 @@ static void over(void)
     b = (struct block){BASE, 300000, 3, 4, false};
     CU_ASSERT_TRUE_FATAL(blocks_put(&b, true));
     CU_ASSERT_TRUE(blocks_find(BASE + 64 * 100 + 8, &found, true) && same(&found, &b));
+    for (u64 i = 8; i < b.size;
+         i += 40) /* thousands of locks in it: each costs little, whatever has been there before */
+        CU_ASSERT_TRUE_FATAL(blocks_find(BASE + i, &found, true) && same(&found, &b));
     CU_ASSERT_TRUE(blocks_take(BASE, &found, true));
+    CU_ASSERT_FALSE(blocks_find(BASE + 64 * 100 + 8, &found, true));
     b = (struct block){BASE + 640, 40, 1, 2, false};
     CU_ASSERT_TRUE(blocks_put(&b, true) && blocks_wait(b.base, &found, true));
     blocks_ending = b.base;
@@ -235,6 +239,32 @@ static void first_in_first_out(void)
     CU_ASSERT_EQUAL(left, 255);
 }
 
+static void *puts_many(void *arg)
+{
+    u64 *strange = arg;
+    for (u64 i = 1; i <= 1000; i++) {
+        u64 out = quarantine_put((1u << 20) + i * 16, 100);
+        *strange += out && out < 1u << 20;
+    }
+    return NULL;
+}
+
+/* Small blocks of another thread stay, and come back to none but the thread that put them in. */
+static void lists_of_threads(void)
+{
+    pthread_t id;
+    u64 strange = 0;
+    for (u64 i = 1; i <= 256; i++)
+        CU_ASSERT_EQUAL_FATAL(quarantine_put(i * 16, 100), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&id, NULL, puts_many, &strange), 0);
+    pthread_join(id, NULL);
+    CU_ASSERT_EQUAL(strange, 0);
+    for (u64 i = 1; i <= 256; i++)
+        CU_ASSERT_EQUAL(quarantine_put((1u << 21) + i * 16, 100), i * 16);
+    while (quarantine_any())
+        ;
+}
+
 static void bytes_are_bounded(void)
 {
     u64 out, inside = 0, seed = 1;
@@ -257,4 +287,5 @@ UNIT_TESTS("heap blocks", {"smallest_blocks", smallest_blocks}, {"small_blocks",
            {"equal_distances", equal_distances}, {"odd_distances", odd_distances},
            {"blocks_of_megabytes", blocks_of_megabytes}, {"around_the_limit_of_huge", around_the_limit_of_huge},
            {"replaced", replaced}, {"refused", refused}, {"busy", busy}, {"threads", threads}, {"over", over},
-           {"first_in_first_out", first_in_first_out}, {"bytes_are_bounded", bytes_are_bounded})
+           {"first_in_first_out", first_in_first_out}, {"lists_of_threads", lists_of_threads},
+           {"bytes_are_bounded", bytes_are_bounded})

@@ -203,14 +203,22 @@ static bool oracle_explains(u32 t, const struct past *p)
     return some && oracle_weak_before(t, p);
 }
 
+static void oracle_meets_race(u32 t)
+{
+    for (u32 i = 0; i < o.nheld[t]; i++)
+        learn(o.weak[t], o.lock[o.section[o.held[t][i]].lock].strong);
+}
+
 static bool meet(u32 t, u32 kind, struct past *p)
 {
     enum relation r = oracle_relation(t, p);
     bool found = false;
     if (r >= LUCKY && !conflicts(kind, p))
         return false;
-    if (r == UNORDERED)
+    if (r == UNORDERED) {
         oracle_sections_end(t, p);
+        oracle_meets_race(t);
+    }
     if (r == LUCKY && !oracle_explains(t, p)) {
         found = true;
         learn(o.weak[t], o.strong[t]);
@@ -225,8 +233,8 @@ static bool oracle_access(u32 t, u32 at, u32 size, u32 kind, bool counts)
     bool skip = covered(t, kind, at, size), found = false;
     for (u32 b = at; b < at + size; b++)
         for (u32 i = 0; i < o.n[b] && !skip; i++)
-            if (!o.past[b][i].gone && conflicts(kind, &o.past[b][i]))
-                oracle_relation(t, &o.past[b][i]);
+            if (!o.past[b][i].gone && conflicts(kind, &o.past[b][i]) && oracle_relation(t, &o.past[b][i]) == UNORDERED)
+                oracle_meets_race(t);
     for (u32 b = at; b < at + size; b++) {
         for (u32 i = o.n[b]; i-- > 0 && !skip;)
             if (!o.past[b][i].gone)

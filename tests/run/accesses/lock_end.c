@@ -144,7 +144,6 @@ static NOINLINE void uses(void)
         pthread_mutex_unlock(&thing->mutex);
     } else if (said("waited")) {
         pthread_mutex_lock(&thing->mutex);
-        thing->users++;
         while (!thing->done)
             pthread_cond_wait(&thing->condition, &thing->mutex);
         thing->users--;
@@ -226,7 +225,7 @@ int main(int argc, char **argv)
         thing = calloc(1, sizeof *thing);
     thing->users = 2;
     if (said("waited"))
-        thing->users = 0;
+        thing->users = 1; /* before it has begun */
     if (said("begun")) {
         pthread_t a = start(beginner, NULL), b = start(user, NULL);
         join(a);

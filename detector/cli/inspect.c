@@ -1,0 +1,181 @@
+/* `snarl inspect`: a hung program that was started without snarl, or a core. Takes no locks; allocates with malloc. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "cli.h"
+#include "folder.h"
+#include "inspect/inspect.h"
+#include "report/buffer.h"
+#include "report/collect.h"
+#include "report/label.h"
+
+#define MAX_NAMED 4
+
+static const struct settings_verb verb = {
+    .name = "inspect",
+    .arguments = "PID|CORE...",
+    .text = "Explains a program that hangs, though it was not started by snarl: every thread, what it waits for, and "
+            "who has "
+            "that. Several processes at once may wait for each other. A CORE is as good as the program. Nothing in the "
+            "process is changed; it goes on as it was.",
+    .examples =
+        "Examples:\n"
+        "  snarl inspect 1234\n"
+        "  snarl inspect $(pidof server)\n"
+        "  snarl inspect --json=result.json core.1234\n\n"
+        "Exit status: 0, or 66 when there is a finding that counts; 2 when there is no such process or file, or no "
+        "right to look at it.",
+    .least = 1,
+    .most = 1000,
+};
+
+/* What a thread does, and where: the same for all threads of a pool. malloc'd. */
+static char *activity(const json_t *t, const struct text_options *o)
+{
+    struct text x = {{0}, o};
+    struct buffer *b = &x.out;
+    const json_t *wait = json_object_get(t, "wait");
+    const char *what = label_text(wait, "for"), *object = label_text(wait, "object");
+    buffer_print(b, strcmp(what, "running") == 0 ? "%s" : "waiting for %s", what);
+    if (*object)
+        buffer_print(b, " %s", label_short(object));
+    if (json_object_get(wait, "owner"))
+        buffer_print(b, strcmp(what, "the end of a thread") == 0 ? ", T%lld" : ", which T%lld has",
+                     (long long)label_number(wait, "owner"));
+    if (json_object_get(wait, "owner_gone"))
+        buffer_print(b, ", which thread %lld had, and that has ended", (long long)label_number(wait, "owner_gone"));
+    if (json_object_get(wait, "descriptor"))
+        buffer_print(b, ", descriptor %lld", (long long)label_number(wait, "descriptor"));
+    if (*label_text(wait, "file"))
+        buffer_print(b, " (%s)", label_text(wait, "file"));
+    if (json_object_get(wait, "pid"))
+        buffer_print(b, ", process %lld", (long long)label_number(wait, "pid"));
+    if (json_object_get(wait, "timed"))
+        buffer_put(b, ", with a time limit");
+    buffer_put(b, "\n");
+    text_stack(&x, json_object_get(t, "stack"), 6);
+    return buffer_take(b);
+}
+
+static void put_who(struct buffer *b, const json_t *t, const char *program)
+{
+    const char *name = label_text(t, "name");
+    buffer_print(b, "T%lld", (long long)label_number(t, "thread"));
+    if (json_is_true(json_object_get(t, "main")))
+        buffer_put(b, " (main)");
+    else if (*name && strncmp(program, name, strlen(name)) != 0)
+        buffer_print(b, " (%s)", name);
+}
+
+/* Threads that do the same are told once. */
+static void put_threads(struct buffer *b, const json_t *threads, const char *program, const struct text_options *o)
+{
+    size_t n = json_array_size(threads), same;
+    char **does = calloc(n + 1, sizeof *does);
+    if (!does)
+        abort();
+    for (size_t i = 0; i < n; i++)
+        does[i] = activity(json_array_get(threads, i), o);
+    for (size_t i = 0; i < n; i++) {
+        if (!does[i])
+            continue;
+        buffer_put(b, "  ");
+        put_who(b, json_array_get(threads, i), program);
+        same = 1;
+        for (size_t k = i + 1; k < n; k++)
+            if (does[k] && strcmp(does[i], does[k]) == 0) {
+                if (++same <= MAX_NAMED) {
+                    buffer_put(b, ", ");
+                    put_who(b, json_array_get(threads, k), program);
+                }
+                free(does[k]);
+                does[k] = NULL;
+            }
+        if (same > MAX_NAMED)
+            buffer_print(b, " and %zu more", same - MAX_NAMED);
+        buffer_print(b, ": %s", does[i]);
+        free(does[i]);
+    }
+    free(does);
+}
+
+static void put_subject(struct buffer *b, const json_t *s, const struct text_options *o)
+{
+    const char *exe = label_text(s, "exe"), *slash = strrchr(exe, '/');
+    const json_t *threads = json_object_get(s, "threads");
+    size_t n = json_array_size(threads);
+    buffer_print(b, "process %lld%s%s, %zu thread%s\n", (long long)label_number(s, "pid"), *exe ? ", " : "", exe, n,
+                 n == 1 ? "" : "s");
+    put_threads(b, threads, slash ? slash + 1 : exe, o);
+    buffer_put(b, "\n");
+}
+
+/* False: one of them could not be looked at (said). */
+static bool check(const json_t *seen)
+{
+    const json_t *s;
+    size_t i;
+    bool good = true;
+    json_array_foreach (seen, i, s)
+        if (*label_text(s, "error")) {
+            cli_say("%s", label_text(s, "error"));
+            good = false;
+        }
+    return good;
+}
+
+static bool show(const struct settings *s, const json_t *document, const json_t *seen)
+{
+    struct text_options o = output_text_options(s, s->log ? -1 : 1);
+    struct buffer b = {0};
+    const json_t *subject;
+    size_t i;
+    json_array_foreach (seen, i, subject)
+        if (!s->quiet)
+            put_subject(&b, subject, &o);
+    char *text = text_report(document, &o);
+    buffer_put(&b, text);
+    free(text);
+    text = buffer_take(&b);
+    bool good = output_text(s, text, 1, false);
+    free(text);
+    return good;
+}
+
+static int inspect(struct settings *s, int n, char **subjects)
+{
+    s->run.on_deadlock = ON_DEADLOCK_REPORT;
+    s->run.detect = DETECT_DEADLOCK | DETECT_MISUSE;
+    char *folder = folder_create(&s->run);
+    if (!folder)
+        return STATUS_TROUBLE;
+    json_t *seen = inspect_look(subjects, (size_t)n);
+    int status = STATUS_USAGE;
+    if (check(seen)) {
+        struct collect_input in = {.without_graph = true};
+        json_t *document = collect_document(&in);
+        json_object_set(document, "inspected", seen);
+        size_t counting = fail_on_apply(&s->fail_on, document);
+        bool good = output_files(s, document, NULL, NULL) && show(s, document, seen);
+        status = good ? output_status(s, counting) : STATUS_TROUBLE;
+        json_decref(document);
+    }
+    json_decref(seen);
+    arena_close();
+    folder_remove(folder);
+    free(folder);
+    return status;
+}
+
+int cli_inspect(int argc, char **argv)
+{
+    struct settings s;
+    int status;
+    if (settings_parse(&s, &verb, argc, argv, &status))
+        return status;
+    if (!output_check(&s))
+        return STATUS_USAGE;
+    return inspect(&s, argc - s.first, argv + s.first);
+}
