@@ -26,6 +26,7 @@ bool modules_tracking;
 u32 modules_epoch;
 void (*modules_on_gone)(u64 lo, u64 hi);
 void (*modules_on_change)(u64 lo, u64 hi);
+void (*modules_on_loaded)(void);
 
 static struct module_array *array[2], *fresh;
 static u32 sequence;
@@ -300,6 +301,8 @@ void modules_loader_event(void)
     } else if (!adding) {
         synchronise();
         __atomic_store_n(&unmapping, 0, __ATOMIC_SEQ_CST);
+        if (modules_on_loaded)
+            modules_on_loaded();
     }
 }
 

@@ -65,6 +65,10 @@ extern void (*modules_on_gone)(u64 lo, u64 hi) __attribute__((visibility("hidden
 /* The same for each module that has come, too, before its relocation. Set by watched.c. */
 extern void (*modules_on_change)(u64 lo, u64 hi) __attribute__((visibility("hidden")));
 
+/* Called after each change of the list, on the loader's thread with its lock held: new modules are mapped, and not yet
+ * relocated. Set by rewrite_start.c. */
+extern void (*modules_on_loaded)(void) __attribute__((visibility("hidden")));
+
 /* Brackets code that reads a module's memory and keeps what it found: no module is unmapped in between. Handlers are
  * kept out, so keep it short. Waits, at most some 10 ms, while one is being unmapped; false: that took longer (a signal
  * handler that runs in the midst of it, for one), read nothing. Without modules_tracking only the frames on the stack

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "access/rewrite_arena.h"
+#include "access/rewrite_start.h"
 #include "base/arena.h"
 #include "child_env.h"
 #include "harmless.h"
@@ -216,6 +218,7 @@ static bool begin_run(char **envp, u32 *owner)
     struct run_options o;
     char err[256] = "";
     const char *given = find_env(envp, "SNARL_OPTIONS"), *why;
+    options_unfinished = find_env(envp, "SNARL_UNFINISHED") != NULL;
     options_default(&o);
     if (given && options_parse_string(given, &o, err, sizeof err))
         start_say("SNARL_OPTIONS: ", err);
@@ -321,6 +324,18 @@ static bool start_watching(void)
     return true;
 }
 
+/* Asked before anything is mapped. */
+static bool wants_rewriting(char **envp)
+{
+    struct run_options o;
+    char err[256] = "";
+    const char *given = find_env(envp, "SNARL_OPTIONS");
+    options_default(&o);
+    if (given)
+        options_parse_string(given, &o, err, sizeof err);
+    return o.accesses == ACCESSES_REWRITE;
+}
+
 static void start_run(char **envp)
 {
     u32 owner = number_of(find_env(envp, "SNARL_OWNER"));
@@ -331,8 +346,13 @@ static void start_run(char **envp)
         start_say("not watching a program that carries its own ", trouble);
         return;
     }
-    if (!(folder ? join_run(folder) : begin_run(envp, &owner)))
+    bool rewrites = wants_rewriting(envp);
+    if (rewrites)
+        arena_keep_room();
+    if (!(folder ? join_run(folder) : begin_run(envp, &owner))) {
+        arena_give_room();
         return;
+    }
     bool follow = run()->options.follow;
     child_env_start(follow ? run_folder : NULL, find_env(envp, "SNARL_OPTIONS"), owner);
     if (owner == snarl_pid)
@@ -342,6 +362,8 @@ static void start_run(char **envp)
     if (!start_watching()) {
         run_lost(LOSS_process_unwatched);
         start_say("not watching a process: out of memory or thread keys", NULL);
+    } else if (rewrites) {
+        rewrite_start();
     }
 }
 

@@ -93,12 +93,17 @@ static void is_start(void *found, const struct module *m, const char *name, u64 
         *(bool *)found = true;
 }
 
-static void watch_compiled(void *unused, const struct module *m)
+bool watched_is_compiled(const struct module *m)
 {
     bool found = false;
-    (void)unused;
     elf_each_import(m, is_start, &found);
-    if (found && !m->is_snarl)
+    return found;
+}
+
+static void watch_compiled(void *unused, const struct module *m)
+{
+    (void)unused;
+    if (watched_is_compiled(m) && !m->is_snarl)
         watch(m, false);
 }
 

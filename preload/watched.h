@@ -14,7 +14,11 @@ enum code { CODE_FOREIGN = 0, CODE_RUNTIME, CODE_WATCHED };
  * all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
 void watched_module(u64 pc) __attribute__((visibility("hidden")));
 
-/* The same for code that was rewritten: it does not tell of its entries. */
+struct module;
+/* Built for being watched. */
+bool watched_is_compiled(const struct module *m) __attribute__((visibility("hidden")));
+
+/* As watched_module, for code that was rewritten: it does not tell of its entries. */
 void watched_rewritten(u64 pc) __attribute__((visibility("hidden")));
 
 /* Watched code that tells of its entries itself made the call of that frame. */

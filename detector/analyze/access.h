@@ -80,6 +80,12 @@ void hb_relaxed_write(struct thread *t, u64 key);
 void hb_relaxed_read(struct thread *t, u64 key);
 void hb_fence_release(struct thread *t);
 void hb_fence_acquire(struct thread *t);
+/* A plain move that reads what is taken for an atomic variable: acquires, and once more with the next acquire fence. */
+void move_read(struct thread *t, u64 key);
+/* How often what has happened so far was excused (moves.c). Whoever sees a new number calls move_renew before its next
+ * access. */
+extern u32 move_excuses __attribute__((visibility("hidden")));
+void move_renew(struct thread *t);
 void hb_forget(struct thread *t, u64 key); /* the thing is gone: a later one of that key is another */
 
 /* ---- an atomic operation and what it does to the clock, in one step ----

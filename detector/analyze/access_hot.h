@@ -44,6 +44,11 @@ struct access_frames {
     u64 stamp, last, context;
     u32 depth;
     u64 outer[FRAMES_KEPT], contexts[FRAMES_KEPT]; /* stamps and contexts of the callers */
+    /* Of rewritten code (preload/access/rewrite_slow.c): the atomic instruction that the thread is at; loads that may have
+     * seen what came after their checks; the last of move_excuses that it knows. */
+    struct hb_hold operation;
+    bool loaded;
+    u32 excuses;
 };
 /* NULL while accesses are not watched. */
 extern __thread struct access_frames *access_frames __attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -19,6 +19,9 @@
 #include "model/thread.h"
 
 /* What the engine asks of its surroundings; set once before engine_start. Every member may be NULL (tests). */
+/* engine_hooks.instruction: a load or store of so many bytes; after it has read them; locked. */
+enum { INSTRUCTION_SIZE = 15, INSTRUCTION_UPDATE = 16, INSTRUCTION_ATOMIC = 32 };
+
 struct engine_hooks {
     /* Interned stack of the intercepted call; 0 if it cannot be had. Signals may be unblocked. */
     ref_t (*capture)(struct thread *t, const u64 *fp);
@@ -37,6 +40,9 @@ struct engine_hooks {
     bool (*watches)(u64 pc, const u64 *fp);
     /* A race for this byte does no harm, and cannot be mended by who writes the program. */
     bool (*harmless)(u64 addr);
+    /* What machine code that is watched as it is does at this frame; 0: the frame is other code's, or does more than this
+     * can tell. take: it is an atomic operation from now on. */
+    u32 (*instruction)(u64 frame, bool take);
     /* True when threads exist in this process that the engine does not know. */
     bool (*unknown_threads)(void);
 };

@@ -103,6 +103,7 @@ enum finding_flag {
     FINDING_PY_TRY = 1u << 9,           /* a CPython take that was uncontended */
     FINDING_LEVEL = 1u << 10,           /* lock-order: no cycle, but against the levels that the program gave */
     FINDING_ACROSS_CALLS = 1u << 11,    /* atomicity: what read has returned when the value is written back */
+    FINDING_MOVES = 1u << 12,           /* data-race: by plain moves, which atomic operations are compiled to as well */
 };
 
 /* A blob in the arena; list through `next`. Events of one side stay together: for each step of a cycle first HOLD

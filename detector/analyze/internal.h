@@ -115,6 +115,8 @@ static inline bool interpreter_hides(u64 addr)
 }
 /* The record of its lock in this process, 0 if there is none. */
 ref_t interpreter_lock(void);
+/* Of a mutex that it hides: only accesses are ordered by it. NULL: it means nothing, or there is no memory. */
+struct lock_rec *interpreter_mutex(u64 addr);
 
 /* ---- stuck.c ---- */
 /* Are all threads of this process blocked for good? Reports deadlock or stuck and reacts. */

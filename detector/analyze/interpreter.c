@@ -1,7 +1,8 @@
 /* An interpreter's global lock. Its mutex and condition are the interpreter's business; what counts is that a thread
  * which waits for it waits for the thread that holds it, so that "holds the interpreter lock, wants a mutex" against
- * "holds the mutex, wants the interpreter lock" is seen as the deadlock that it is. Called by the adapter at start and
- * by waits. Takes RANK_TABLE when the record is made. */
+ * "holds the mutex, wants the interpreter lock" is seen as the deadlock that it is. While accesses are watched, its mutexes
+ * order them, as all others do. Called by the adapter at start and
+ * by waits and locks. Takes RANK_TABLE when a record is made. */
 #include "analyze/internal.h"
 
 struct engine_interpreter interpreter;
@@ -27,4 +28,15 @@ ref_t interpreter_lock(void)
         lock_process = engine_process_ref;
     }
     return lock;
+}
+
+struct lock_rec *interpreter_mutex(u64 addr)
+{
+    struct object_head *o = objects_get(addr);
+    bool fresh;
+    if (!access_on)
+        return NULL;
+    if (!o || o->state != OBJECT_LIVE || !(o->attrs & ATTR_INTERPRETER))
+        o = objects_make(addr, OBJ_MUTEX, ATTR_INTERPRETER | ATTR_INITIALISED | ATTR_CLOCKED, NULL, NULL, &fresh);
+    return (struct lock_rec *)o;
 }

@@ -151,9 +151,16 @@ struct object_head *object_find(struct thread *t, u64 addr, enum object_kind kin
     return object_make(t, addr, kind, attrs, false, fp);
 }
 
+static struct object_head *hidden(u64 addr, enum object_kind kind)
+{
+    struct lock_rec *l = kind == OBJ_MUTEX ? interpreter_mutex(addr) : NULL;
+    return l ? &l->head : NULL;
+}
+
 struct lock_rec *engine_lock_find(struct thread *t, u64 addr, enum object_kind kind, u32 attrs, const u64 *fp)
 {
-    struct object_head *o = interpreter_hides(addr) ? NULL : object_find(t, addr, kind, attrs, fp);
+    struct object_head *o =
+        snarl_unlikely(interpreter_hides(addr)) ? hidden(addr, kind) : object_find(t, addr, kind, attrs, fp);
     if (!o)
         return LOCK_AT(run()->nobody);
     struct lock_slot *s = &t->lock_cache[lock_cache_index(addr)];
@@ -171,7 +178,7 @@ struct sync_rec *sync_find(struct thread *t, u64 addr, enum object_kind kind, u3
 struct lock_rec *engine_lock_peek(u64 addr)
 {
     struct object_head *o = objects_get(addr);
-    return o && object_is_lock(o) && o->state == OBJECT_LIVE ? (struct lock_rec *)o : NULL;
+    return o && object_is_lock(o) && o->state == OBJECT_LIVE && !interpreter_hides(addr) ? (struct lock_rec *)o : NULL;
 }
 
 /* Ends an object's life. Reports nothing. */
@@ -251,7 +258,9 @@ void engine_lock_init(struct thread *t, u64 addr, enum object_kind kind, u32 att
 void engine_lock_destroy(struct thread *t, u64 addr, enum object_kind kind, const u64 *fp)
 {
     struct object_head *o = objects_get(addr);
-    if (!o && !interpreter_hides(addr))
+    if (interpreter_hides(addr))
+        return;
+    if (!o)
         o = object_make(t, addr, kind, 0, false, fp); /* never used: remembered, so that a use from here on is seen */
     if (!o || o->kind != (u8)kind)
         return;

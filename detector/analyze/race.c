@@ -2,6 +2,7 @@
  * Takes RANK_FINDINGS, and what naming memory takes. */
 #include "analyze/access_hot.h"
 #include "analyze/accesses.h"
+#include "analyze/moves.h"
 #include "analyze/site.h"
 #include "base/hash.h"
 
@@ -195,7 +196,8 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
     u32 site = record_site(record);
     u64 first = addr + (u32)__builtin_ctz(mask);
     a->races++;
-    if (access_is_told(a, addr, mask, stack, site))
+    enum move_meeting moves = move_meets(a, addr, mask, kind, stack, record);
+    if (moves == MOVES_ATOMIC || access_is_told(a, addr, mask, stack, site))
         return;
     struct object_birth memory = {.init_stack = stack};
     if (engine_hooks.locate_access)
@@ -206,7 +208,8 @@ void race_found(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 ki
         return;
     struct finding_rec *f = arena_at(r);
     f->kind = FINDING_DATA_RACE;
-    f->verdict = VERDICT_OBSERVED;
+    f->verdict = moves == MOVES_MAYBE ? VERDICT_POSSIBLE : VERDICT_OBSERVED;
+    f->flags = moves == MOVES_MAYBE ? FINDING_MOVES : 0;
     accesses_fill(f, t, &memory, addr, mask, kind, stack, record);
     finding_publish(r, false);
 }

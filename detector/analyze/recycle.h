@@ -34,6 +34,8 @@ u64 recycle_record(struct accesses *a, u64 record);
 
 /* The state is that of a living thread. */
 void recycle_join(struct accesses *a);
+/* All states there have been, through next_state. */
+const struct accesses *recycle_states(void);
 /* Around the copying of a clock for a new thread. */
 void recycle_thread_begins(void);
 void recycle_thread_begun(void);

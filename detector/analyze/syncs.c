@@ -71,6 +71,8 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
 {
     if (interpreter_hides(cond)) {
         wait_for_interpreter(t, cond, fp);
+        if (m->head.attrs & ATTR_INTERPRETER)
+            hb_lock_release(t, m, MODE_EXCLUSIVE);
         return 0;
     }
     struct sync_rec *c = m->head.attrs & ATTR_UNTRACKED ? NULL : sync_find(t, cond, OBJ_COND, attrs, fp);
@@ -121,6 +123,8 @@ void engine_cond_wait_end(struct thread *t, u64 cond, struct lock_rec *m, u32 de
                  !__atomic_compare_exchange_n(&c->tokens, &tokens, less, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     }
     wait_withdraw(t);
+    if (m->head.attrs & ATTR_INTERPRETER)
+        hb_lock_acquired(t, m, MODE_EXCLUSIVE);
     if (!depth || (m->head.attrs & ATTR_UNTRACKED))
         return;
     engine_acquired_slow(t, m, MODE_EXCLUSIVE, HOW_REACQUIRE, fp);

@@ -314,7 +314,7 @@ static int give_up(struct thread *t, struct lock_rec *l, enum lock_mode mode, co
 
 int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
-    if (l->head.attrs & ATTR_UNTRACKED)
+    if (l->head.attrs & (ATTR_UNTRACKED | ATTR_INTERPRETER))
         return 0;
     ref_t stack = capture(t, fp);
     __atomic_fetch_add(&l->waiters, 1, __ATOMIC_RELAXED);

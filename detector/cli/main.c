@@ -16,6 +16,11 @@ static const struct {
 #undef X
 };
 
+static bool is_offered(size_t i)
+{
+    return options_unfinished || verbs[i].run != cli_scan;
+}
+
 static void help(FILE *out)
 {
     fputs("Usage: snarl COMMAND [OPTION...]\n\n"
@@ -24,7 +29,8 @@ static void help(FILE *out)
           "Commands:\n",
           out);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        fprintf(out, "  %-8s  %s\n", verbs[i].name, verbs[i].text);
+        if (is_offered(i))
+            fprintf(out, "  %-8s  %s\n", verbs[i].name, verbs[i].text);
     fputs(
         "\n`snarl COMMAND --help` explains one. `snarl --version` tells the version.\n\n"
         "Examples:\n"
@@ -41,7 +47,7 @@ static int help_for(int argc, char **argv)
 {
     static char option[] = "--help";
     for (size_t i = 0; argc > 2 && i < ARRAY_LEN(verbs); i++)
-        if (strcmp(argv[2], verbs[i].name) == 0)
+        if (is_offered(i) && strcmp(argv[2], verbs[i].name) == 0)
             return verbs[i].run(2, (char *[]){argv[2], option, NULL});
     help(stdout);
     return 0;
@@ -50,6 +56,8 @@ static int help_for(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : NULL, *names[ARRAY_LEN(verbs)];
+    size_t n = 0;
+    options_unfinished = getenv("SNARL_UNFINISHED") != NULL;
     if (!word) {
         help(stderr);
         return STATUS_USAGE;
@@ -61,11 +69,13 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        names[i] = verbs[i].name;
+        if (!is_offered(i))
+            continue;
+        names[n++] = verbs[i].name;
         if (strcmp(word, verbs[i].name) == 0)
             return verbs[i].run(argc - 1, argv + 1);
     }
-    cli_unknown(word[0] == '-' ? "option" : "command", word, names, ARRAY_LEN(names));
+    cli_unknown(word[0] == '-' ? "option" : "command", word, names, n);
     fputs("`snarl --help` lists the commands.\n", stderr);
     return STATUS_USAGE;
 }

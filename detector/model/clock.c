@@ -16,7 +16,7 @@
 
 /* In the place of a base: the common times (no item of the arena lies there). */
 #define BASE_COMMON 0xffffffffu
-/* The mapping: spares, times and the slot that is always zero. Spares and first lanes share a page. */
+/* The mapping: spares, times and the slot that is always zero. */
 #define TIMES_AT ((sizeof(struct clock_spares) + 63) & ~63UL)
 #define MAP_BYTES (TIMES_AT + (CLOCK_LANES + 1) * sizeof(u64))
 #define LEAVES (CLOCK_LANES / CLOCK_LEAF)
@@ -26,7 +26,6 @@ static u32 leaves_known(const struct clock *c)
 {
     return (c->lanes + CLOCK_LEAF - 1) / CLOCK_LEAF;
 }
-/* Something new is known in it. */
 static void leaf_changed(struct clock *c, u32 leaf)
 {
     c->stale[leaf / 64] |= 1ULL << leaf % 64;
@@ -490,4 +489,12 @@ void sync_clock_clear(struct clock *c, struct sync_clock *s)
 {
     base_drop(c ? c->spares : NULL, s->base);
     *s = (struct sync_clock){0, 0, 0};
+}
+
+bool sync_clock_knows(const struct sync_clock *s, u32 lane, u64 time)
+{
+    u32 n = 0, i = lane / CLOCK_LEAF;
+    const ref_t *list = s->base == BASE_COMMON ? NULL : snapshot_list(&s->base, &n);
+    bool in_base = !list || (i < n && list[i] && snapshot_times(list[i])[lane % CLOCK_LEAF] >= time);
+    return in_base || (s->lane == lane && s->time >= time);
 }

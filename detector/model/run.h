@@ -9,7 +9,7 @@
 
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
 /* How memory accesses are seen. In the options: what was asked for; in the run: what has come of it. */
-enum access_source { ACCESSES_AUTO = 0, ACCESSES_COMPILED, ACCESSES_NONE };
+enum access_source { ACCESSES_AUTO = 0, ACCESSES_COMPILED, ACCESSES_NONE, ACCESSES_REWRITE };
 enum detect_bit {
     DETECT_DEADLOCK = 1u << 0,
     DETECT_MISUSE = 1u << 1,
@@ -50,6 +50,7 @@ struct run_options {
     X(threads_unwatched, "threads whose accesses were not watched")                                                    \
     X(python_unknown, "Python frames not read: unknown interpreter layout")                                            \
     X(accesses_unwatched, "processes without room to watch memory accesses")                                           \
+    X(modules_unwatched, "modules whose code could not be rewritten: their accesses were not watched")                 \
     X(heap_blocks, "heap blocks not noted: where they were allocated is not known")                                    \
     X(slots_closed, "calls that could not be intercepted: their module is closed to changes")
 
@@ -77,7 +78,7 @@ struct run_state {
     u32 news;   /* futex word: bumped when a finding is complete; the CLI waits on it */
     u32 urgent; /* findings that the user must hear of at once (observed deadlocks) */
     u32 order_epoch;
-    u32 accesses;     /* ACCESSES_COMPILED once a process watches them, 0 before */
+    u32 accesses;     /* ACCESSES_COMPILED or _REWRITE once a process watches them, 0 before */
     ref_t module_ids; /* list of first module_rec per id */
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;

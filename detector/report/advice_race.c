@@ -469,5 +469,8 @@ void advice_race(const json_t *finding, struct advice *a)
         buffer_put(&a->why, " the one before the other: no join, no signal or post, no atomic release and acquire.");
     }
     why_harm(&r, &a->why);
+    if (label_is(finding, "verdict", "possible"))
+        buffer_put(&a->why, " The machine code of both is what atomic operations are compiled to, too, and no debug "
+                            "information says what this memory is: if it is atomic, this is no race.");
     race_fix(&r, &a->fix);
 }

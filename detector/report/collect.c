@@ -97,9 +97,11 @@ static void add_losses(json_t *run, const struct run_state *state, const struct 
     json_object_set_new(run, "losses", losses);
 }
 
+static const char *const hows[] = {"auto", "compiled", "none", "rewrite"}; /* enum access_source */
+
 static void add_options(json_t *run, const struct run_options *o)
 {
-    static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none"};
+    static const char *const whats[] = {"abort", "report", "break"};
     json_t *detect = json_array();
     if (o->detect & DETECT_DEADLOCK)
         json_array_append_new(detect, json_string("deadlock"));
@@ -165,7 +167,8 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
     json_object_set_new(run, "threads", json_integer(t->threads));
     json_object_set_new(run, "locks", json_integer((json_int_t)(locks & INT64_MAX)));
     json_object_set_new(run, "lock_operations", json_integer((json_int_t)(t->operations & INT64_MAX)));
-    json_object_set_new(run, "accesses", json_string(state->accesses == ACCESSES_COMPILED ? "compiled" : "none"));
+    json_object_set_new(run, "accesses",
+                        json_string(state->accesses ? hows[state->accesses % ARRAY_LEN(hows)] : "none"));
     if (t->python)
         json_object_set_new(run, "python", json_true());
     json_object_set_new(run, "duration_s", json_real(seconds > 0 && seconds < 1e12 ? seconds : 0));

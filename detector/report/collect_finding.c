@@ -54,6 +54,7 @@ static const struct {
     {FINDING_PY_TRY, "python-try"},
     {FINDING_LEVEL, "level"},
     {FINDING_ACROSS_CALLS, "across-calls"},
+    {FINDING_MOVES, "moves"},
 };
 
 static const struct {
@@ -370,6 +371,28 @@ static bool cycle_is_void(const struct finding_rec *f)
     return is_void;
 }
 
+/* Machine code alone does not tell whether a plain move was meant to be atomic. */
+static void moves_verdict(json_t *finding, const json_t *memory)
+{
+    if (json_object_get(memory, "type") && !json_is_true(json_object_get(memory, "atomic")))
+        json_object_set_new(finding, "verdict", json_string(verdict_names[VERDICT_OBSERVED]));
+}
+
+static bool in_atomic_function(const json_t *event)
+{
+    const char *function = label_text(json_array_get(json_object_get(event, "stack"), 0), "function");
+    return strncmp(function, "std::atomic", 11) == 0 || strncmp(function, "std::__atomic", 13) == 0;
+}
+
+/* Debug information says so: of the memory, or of both accesses. */
+static bool is_atomic(const struct finding_rec *f, const json_t *finding)
+{
+    const json_t *events = json_object_get(finding, "events");
+    return (f->flags & FINDING_MOVES) &&
+           (json_is_true(json_object_get(json_object_get(finding, "memory"), "atomic")) ||
+            (in_atomic_function(json_array_get(events, 0)) && in_atomic_function(json_array_get(events, 1))));
+}
+
 json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
 {
     if (f->kind >= FINDING_KIND_COUNT || f->rule >= RULE_COUNT || f->verdict >= VERDICT_COUNT || cycle_is_void(f))
@@ -392,6 +415,8 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     if (f->mem_size || f->kind == FINDING_DATA_RACE) {
         memory = collect_memory(n, f, events, nevents, &owner);
         json_object_set_new(j, "memory", memory);
+        if (f->flags & FINDING_MOVES)
+            moves_verdict(j, memory);
         if (f->kind == FINDING_DATA_RACE || f->kind == FINDING_UNPROTECTED)
             add_held_locks(n, locks, events, nevents);
     }
@@ -411,6 +436,10 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     if ((f->kind == FINDING_DEADLOCK || f->kind == FINDING_LOCK_ORDER) && !(f->flags & FINDING_OWNER_GONE))
         rotate_cycle(j);
     sort_locks(j);
+    if (is_atomic(f, j)) {
+        json_decref(j);
+        return NULL;
+    }
     identity_set(j);
     advice_write(j);
     return j;

@@ -15,8 +15,11 @@
 #include "base/sys.h"
 
 #define MIB (1ULL << 20)
-#define STUB_BYTES (16 * MIB) /* the more, the more freely stubs can be placed */
-#define REACH (1900 * MIB)    /* of a displacement, with something to spare for operands beyond the text */
+/* The more, the more freely stubs can be placed; but there are many modules, and windows are narrow. */
+#define STUB_BYTES (16 * MIB)
+#define STUB_BYTES_LESS (2 * MIB)
+#define SMALL_TEXT (MIB / 2)
+#define REACH (1900 * MIB) /* of a displacement, with something to spare for operands beyond the text */
 #define STEP MIB
 #define LOWEST 0x10000ULL
 #define HIGHEST 0x7ffffffff000ULL
@@ -95,18 +98,33 @@ static u64 place_in_reach(const struct image *m, u64 bytes)
     return at ? at : place_between(m->text_hi + MIB, m->text_lo + REACH, bytes);
 }
 
-static bool map_both(struct arena *a, const struct image *image, u64 bytes)
+static bool map_both(struct arena *a, const struct image *image, u64 bytes, u64 stubs)
 {
-    a->lo = place_in_window(image, bytes + STUB_BYTES);
+    a->lo = place_in_window(image, bytes + stubs);
     if (a->lo) {
         a->stubs = a->lo + bytes;
     } else {
-        a->stubs = place_in_window(image, STUB_BYTES);
+        a->stubs = place_in_window(image, stubs);
         a->lo = a->stubs ? place_in_reach(image, bytes) : 0;
     }
     a->hi = a->lo + bytes;
-    a->stubs_end = a->stubs + STUB_BYTES;
+    a->stubs_end = a->stubs + stubs;
+    if (!a->lo && a->stubs) {
+        sys_call3(SYS_munmap, a->stubs, stubs, 0);
+        a->stubs = 0;
+    }
     return a->lo != 0;
+}
+
+static bool map_somewhere(struct arena *a, const struct image *image, u64 bytes)
+{
+    return (image->text_hi - image->text_lo > SMALL_TEXT && map_both(a, image, bytes, STUB_BYTES)) ||
+           map_both(a, image, bytes, STUB_BYTES_LESS);
+}
+
+static u64 stub_bytes(const struct arena *a)
+{
+    return a->stubs_end - a->stubs;
 }
 
 bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold)
@@ -115,7 +133,7 @@ bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold
     copies = (copies + sizeof(struct arena_head) + 4095) & ~4095ULL;
     cold = (cold + 4095) & ~4095ULL;
     *a = (struct arena){.taken = sys_map(STUB_BYTES / 8)};
-    if (!a->taken || !map_both(a, image, copies + cold)) {
+    if (!a->taken || !map_somewhere(a, image, copies + cold)) {
         arena_drop(a);
         return false;
     }
@@ -150,7 +168,7 @@ void arena_release_all(struct arena *a)
 bool arena_seal(struct arena *a)
 {
     return sys_call3(SYS_mprotect, a->lo, a->hi - a->lo, PROT_READ | PROT_EXEC) == 0 &&
-           sys_call3(SYS_mprotect, a->stubs, STUB_BYTES, PROT_READ | PROT_EXEC) == 0;
+           sys_call3(SYS_mprotect, a->stubs, stub_bytes(a), PROT_READ | PROT_EXEC) == 0;
 }
 
 void arena_free_taken(struct arena *a)
@@ -164,7 +182,7 @@ void arena_drop(struct arena *a)
     if (a->lo)
         sys_call3(SYS_munmap, a->lo, a->hi - a->lo, 0);
     if (a->stubs)
-        sys_call3(SYS_munmap, a->stubs, STUB_BYTES, 0);
+        sys_call3(SYS_munmap, a->stubs, stub_bytes(a), 0);
     arena_free_taken(a);
     *a = (struct arena){0};
 }

@@ -65,7 +65,8 @@ struct check_code {
 
 /* Behind a locked instruction, once more with CHECK_AFTER in the number: what the check before has begun ends. */
 #define CHECK_AFTER (1u << 30)
-void check_emit_after(struct emit *hot, const struct check_target *to, u32 number) __attribute__((visibility("hidden")));
+void check_emit_after(struct emit *hot, const struct check_target *to, u32 number)
+    __attribute__((visibility("hidden")));
 
 /* Writes the check's code to hot, and its way out to cold. */
 void check_emit(struct emit *hot, struct emit *cold, const struct check_target *to, const struct check_site *site,

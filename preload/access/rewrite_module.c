@@ -73,7 +73,7 @@ enum rewrite_result rewrite_module(struct rewritten *out, const struct image *im
                                    u64 cells, u32 first, const struct code_range *functions, u32 nfunctions)
 {
     struct rewrite r = {.image = *image};
-    *out = (struct rewritten){.text_bytes = image->text_hi - image->text_lo};
+    *out = (struct rewritten){.text = image->text_lo, .text_bytes = image->text_hi - image->text_lo};
     enum rewrite_result result = analyse(&r, functions, nfunctions);
     if (result == REWRITTEN)
         result = write_copies(out, &r, to, slow, cells, first);
@@ -85,6 +85,7 @@ enum rewrite_result rewrite_module(struct rewritten *out, const struct image *im
     }
     map_free(&out->map);
     sys_unmap(out->sites, out->nsites * sizeof *out->sites);
+    out->sites = NULL;
     arena_drop(&out->arena);
     return result;
 }

@@ -22,6 +22,7 @@ enum {
     SITE_SOME_BYTES = 16,
     SITE_ADDRESS_32 = 32,
     SITE_SEGMENT = 64,
+    SITE_TAKEN = 128, /* for an atomic operation (analyze/moves.c) */
 };
 
 struct rewritten {
@@ -30,6 +31,9 @@ struct rewritten {
     struct access_site *sites;
     u32 nsites;
     struct rewrite_counts counts;
+    bool here;  /* and still loaded. Atomic. */
+    u64 module; /* the loader's */
+    u64 text;   /* its address */
     u64 text_bytes, copy_bytes, cold_bytes;
 };
 

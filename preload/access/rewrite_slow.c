@@ -24,8 +24,10 @@
 const struct access_site *rewrite_sites[REWRITE_MODULES];
 __thread u64 rewrite_words[REWRITE_WORDS];
 
-/* Of the atomic instruction that the thread is at. */
-static __thread struct hb_hold hold __attribute__((tls_model("initial-exec")));
+static SNARL_HOT bool in_operation(void)
+{
+    return access_frames && access_frames->operation.bucket;
+}
 
 struct slow {
     struct thread *t;
@@ -108,6 +110,40 @@ static void strings(struct slow *s)
         string(s, s->f->reg[RDI], first, how & SITE_WRITE ? ACCESS_WRITE : ACCESS_READ);
 }
 
+/* Others' order, or what was excused, is not looked at yet (analyze/moves.c). */
+static SNARL_HOT bool is_old(const struct access_frames *f)
+{
+    return f->loaded || f->excuses != __atomic_load_n(&move_excuses, __ATOMIC_RELAXED);
+}
+
+static void renew(struct thread *t, struct access_frames *f)
+{
+    u32 now = __atomic_load_n(&move_excuses, __ATOMIC_ACQUIRE);
+    if (f->loaded)
+        hb_fence_acquire(t);
+    if (f->excuses != now)
+        move_renew(t);
+    f->loaded = false;
+    f->excuses = now;
+}
+
+/* Both counts of a std::shared_ptr are read in one. */
+#define COUNT 4u
+
+static void taken(struct slow *s)
+{
+    u64 addr = operand(s->site, s->f);
+    if (s->site->how & SITE_READ) {
+        move_read(s->t, hb_key(HB_ADDRESS, addr));
+        if (s->site->size == 2 * COUNT)
+            move_read(s->t, hb_key(HB_ADDRESS, addr + COUNT));
+        if (access_frames)
+            access_frames->loaded = true;
+    }
+    if (s->site->how & SITE_WRITE)
+        hb_release(s->t, hb_key(HB_ADDRESS, addr));
+}
+
 static void plain(struct slow *s)
 {
     const struct access_site *site = s->site;
@@ -158,16 +194,18 @@ static bool atomic_begin(struct slow *s)
     if (access_now == ACCESS_NO_EPOCH)
         access_epoch_begin(s->t);
     touched(s, addr, s->site->size);
-    hb_hold_take(&hold, s->t, hb_key(HB_ADDRESS, addr));
-    hb_hold_tell(&hold, HB_ACQUIRE | HB_RELEASE);
+    if (!access_frames)
+        return false;
+    hb_hold_take(&access_frames->operation, s->t, hb_key(HB_ADDRESS, addr));
+    hb_hold_tell(&access_frames->operation, HB_ACQUIRE | HB_RELEASE);
     s->t->inside = s->f->reg[RSP] & ~7ULL; /* all of this is gone by then */
     return true;
 }
 
 static void atomic_end(void)
 {
-    hb_hold_give(&hold);
-    hold.bucket = NULL;
+    hb_hold_give(&access_frames->operation);
+    access_frames->operation.bucket = NULL;
 }
 
 /* ---- the door ---- */
@@ -176,7 +214,7 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
 {
     struct slow s = {.site = site, .f = f, .fp = fp};
     bool stays = false;
-    if (hold.bucket) /* left by a jump */
+    if (in_operation()) /* left by a jump */
         atomic_end();
     s.t = interceptor_enter(fp);
     if (!s.t)
@@ -187,7 +225,13 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
         s.kind = ACCESS_WRITE | ACCESS_ATOMIC;
         stays = atomic_begin(&s);
     } else {
+        if (access_frames && is_old(access_frames))
+            renew(s.t, access_frames);
+        if (site->how & SITE_TAKEN)
+            s.kind = ACCESS_ATOMIC | (s.kind & ACCESS_WRITE);
         plain(&s);
+        if (__atomic_load_n(&site->how, __ATOMIC_RELAXED) & SITE_TAKEN) /* perhaps by now */
+            taken(&s);
     }
     unwind_native = false;
     if (!stays)
@@ -197,7 +241,7 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
 static void ended(const u64 *fp)
 {
     struct thread *t = snarl_thread;
-    if (!hold.bucket || (uintptr_t)t <= 1)
+    if (!in_operation() || (uintptr_t)t <= 1)
         return;
     t->inside = (u64)fp;
     atomic_end();
@@ -253,12 +297,12 @@ bool rewrite_slow(struct slow_frame *f)
 {
     struct thread *t = snarl_thread;
     if (f->number & CHECK_AFTER)
-        return hold.bucket != NULL;
+        return in_operation();
     if (!access_now)
         return false;
     const struct access_site *site = site_of(f);
-    if (!(site->how & SITE_INLINE) || (uintptr_t)t <= 1 || t->inside || t->signals_wait || !access_frames ||
-        access_now == ACCESS_NO_EPOCH || hold.bucket)
+    if ((site->how & (SITE_INLINE | SITE_TAKEN)) != SITE_INLINE || (uintptr_t)t <= 1 || t->inside || t->signals_wait ||
+        !access_frames || access_now == ACCESS_NO_EPOCH || in_operation() || is_old(access_frames))
         return true;
     struct made_frame m = frame_make(f, site);
     bool done = quickly(t, site, (const u64 *)m.fp);

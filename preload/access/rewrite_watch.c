@@ -7,6 +7,8 @@
 
 #include "analyze/access_hot.h"
 #include "intercept/copies.h"
+#include "interceptor.h"
+#include "model/stack.h"
 #include "rewrite_enter.h"
 #include "rewrite_interrupt.h"
 #include "rewrite_patch.h"
@@ -68,22 +70,61 @@ static void take_header(struct image *image, u64 bias, const ElfW(Phdr) * p)
     }
 }
 
+static bool is_here(const struct rewritten *r)
+{
+    return __atomic_load_n(&r->here, __ATOMIC_ACQUIRE);
+}
+
+bool rewrite_is_known(const struct module *m)
+{
+    for (u32 i = 0; i < nmodules; i++)
+        if (is_here(&modules[i]) && modules[i].text >= m->lo && modules[i].text < m->hi)
+            return true;
+    return false;
+}
+
+/* Nothing runs in their copies any more, nor in what is left of them. */
+void rewrite_forget_gone(void)
+{
+    struct module m;
+    for (u32 i = 0; i < nmodules; i++)
+        if (is_here(&modules[i]) && (!modules_lookup(modules[i].text, &m) || m.map != modules[i].module)) {
+            __atomic_store_n(&modules[i].here, false, __ATOMIC_SEQ_CST);
+            arena_drop(&modules[i].arena);
+        }
+}
+
+/* A slot that none is in. */
+static u32 slot(void)
+{
+    for (u32 i = 0; i < nmodules; i++)
+        if (!is_here(&modules[i]))
+            return i;
+    return nmodules;
+}
+
 enum rewrite_result rewrite_watch_module(const struct module *m)
 {
     struct image image = {.bias = m->bias};
-    if (nmodules == REWRITE_MODULES)
+    u32 i = slot();
+    if (i == REWRITE_MODULES)
         return REWRITE_NO_ROOM;
-    for (u32 i = 0; i < m->nheaders; i++)
-        take_header(&image, m->bias, &((const ElfW(Phdr) *)m->headers)[i]);
+    for (u32 k = 0; k < m->nheaders; k++)
+        take_header(&image, m->bias, &((const ElfW(Phdr) *)m->headers)[k]);
     if (!image.text_hi || !image.frames)
         return REWRITE_NOTHING;
-    struct rewritten *r = &modules[nmodules];
+    struct rewritten *r = &modules[i];
+    map_free(&r->map);
+    sys_unmap(r->sites, r->nsites * sizeof *r->sites);
     enum rewrite_result result = rewrite_module(r, &image, &target, (u64)(uintptr_t)rewrite_enter, shadow_cells,
-                                                nmodules << REWRITE_CHECKS_SHIFT, NULL, 0);
+                                                i << REWRITE_CHECKS_SHIFT, NULL, 0);
     if (result != REWRITTEN)
         return result;
-    rewrite_sites[nmodules] = r->sites;
-    __atomic_store_n(&nmodules, nmodules + 1, __ATOMIC_RELEASE);
+    rewrite_sites[i] = r->sites;
+    r->module = m->map;
+    __atomic_store_n(&r->here, true, __ATOMIC_RELEASE);
+    if (i == nmodules)
+        __atomic_store_n(&nmodules, i + 1, __ATOMIC_RELEASE);
     watched_rewritten(image.text_lo);
     return REWRITTEN;
 }
@@ -91,6 +132,39 @@ enum rewrite_result rewrite_watch_module(const struct module *m)
 const struct rewritten *rewrite_watched(u32 i)
 {
     return i < nmodules ? &modules[i] : NULL;
+}
+
+static u64 text_frame(const struct rewritten *r)
+{
+    return modules_frame(r->text, true) & ~FRAME_EXACT;
+}
+
+/* Accesses are told of as calls: a frame is one byte behind the instruction. Rare, so the sites have no order. */
+static struct access_site *site_at_frame(u64 frame)
+{
+    u32 n = __atomic_load_n(&nmodules, __ATOMIC_ACQUIRE);
+    for (u32 i = 0; i < n; i++) {
+        u64 pc = modules[i].text + (frame - text_frame(&modules[i])) - 1;
+        if (!is_here(&modules[i]) || pc - modules[i].text >= modules[i].text_bytes)
+            continue;
+        for (u32 k = 0; k < modules[i].nsites; k++)
+            if (modules[i].sites[k].pc == pc)
+                return &modules[i].sites[k];
+    }
+    return NULL;
+}
+
+u32 rewrite_instruction(u64 frame, bool take)
+{
+    struct access_site *s = site_at_frame(frame);
+    bool operand = s && (s->memory == MEM_OPERAND || s->memory == MEM_ABSOLUTE) && !s->rep;
+    if (!operand || s->size > GRANULE || (s->how & (SITE_SOME_BYTES | SITE_SEGMENT)))
+        return 0;
+    if (s->how & SITE_ATOMIC)
+        return INSTRUCTION_ATOMIC;
+    if (take)
+        __atomic_fetch_or(&s->how, SITE_TAKEN, __ATOMIC_RELAXED);
+    return s->size | ((s->how & (SITE_READ | SITE_WRITE)) == (SITE_READ | SITE_WRITE) ? INSTRUCTION_UPDATE : 0);
 }
 
 /* ---- faults and signals ---- */
@@ -101,6 +175,8 @@ static u64 fault(u64 pc)
     u32 n = __atomic_load_n(&nmodules, __ATOMIC_ACQUIRE);
     for (u32 i = 0; i < n; i++) {
         struct map_found found;
+        if (!is_here(&modules[i]))
+            continue;
         u64 copy = map_copy_of(&modules[i].map, pc);
         if (copy)
             return patch_is_trap(*(const u8 *)pc) ? copy : 0;
@@ -123,7 +199,7 @@ static void show(struct copies_shown *s, ucontext_t *c)
     __builtin_memcpy(s->words, rewrite_words, sizeof s->words);
     s->shown = s->resume = 0;
     for (u32 i = 0; i < n; i++) {
-        if (!interrupt_roll_back(&modules[i].map, &target, tls_base(), &at, &s->resume))
+        if (!is_here(&modules[i]) || !interrupt_roll_back(&modules[i].map, &target, tls_base(), &at, &s->resume))
             continue;
         for (u32 k = 0; k < 16; k++)
             g[numbers[k]] = (greg_t)at.reg[k];
@@ -153,6 +229,7 @@ bool rewrite_watch_start(void)
     }
     if (!rewrite_enter_start())
         return false;
+    engine_hooks.instruction = rewrite_instruction;
     copies = &ours;
     return true;
 }

@@ -11,8 +11,15 @@
 bool rewrite_watch_start(void) HIDDEN;
 /* Before code of the module runs, and by one thread at a time. Its accesses are watched from now on. */
 enum rewrite_result rewrite_watch_module(const struct module *m) HIDDEN;
+/* The module was rewritten. */
+bool rewrite_is_known(const struct module *m) HIDDEN;
+/* After modules have been unloaded: what belonged to them. */
+void rewrite_forget_gone(void) HIDDEN;
 /* Those that were rewritten, the i-th; NULL: no more. */
 const struct rewritten *rewrite_watched(u32 i) HIDDEN;
+
+/* engine_hooks.instruction */
+u32 rewrite_instruction(u64 frame, bool take) HIDDEN;
 
 /* ---- the slow path (rewrite_slow.c) ---- */
 

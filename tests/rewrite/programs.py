@@ -5,6 +5,7 @@ What they print and how they end must be the same; and of the entries that need 
 Where the library is libsnarl.so, with the engine behind the checks, nothing must be found but in the programs of FOUND.
 Programs that are not installed are left out.
 """
+import gzip
 import json
 import os
 import pathlib
@@ -53,6 +54,23 @@ int main(void)
 }
 """
 PERL = 'my %h; for (1..5000) { $h{$_ % 97} .= $_ } print join(",", map { length $h{$_} } sort keys %h); eval { die "x" }; print $@;'
+PERL_THREADS = """use threads;
+my @t = map { my $n = $_; threads->create(sub { my %h; $h{$_ % 97} .= $_ for 1..1000 * $n; length join ",", %h }) } 1..3;
+print join(",", map { $_->join } @t), "\\n";"""
+PYTHON_MODULES = """
+import ctypes, lzma, os, sqlite3, threading, zlib
+def work(i):
+    c = sqlite3.connect(":memory:")
+    c.execute("create table t(a)"); c.executemany("insert into t values(?)", [(k,) for k in range(100)])
+    return c.execute("select sum(a) from t").fetchone()[0] + len(lzma.compress(b"x" * 1000)) + zlib.crc32(b"z" * i)
+r = []
+ts = [threading.Thread(target=lambda i=i: r.append(work(i))) for i in range(4)]
+[t.start() for t in ts]; [t.join() for t in ts]
+print(sorted(r), flush=True)
+if not (child := os.fork()):
+    t = threading.Thread(target=lambda: print("child", work(3), flush=True)); t.start(); t.join(); os._exit(0)
+os.waitpid(child, 0); print("parent")
+"""
 PYTHON = """
 import json, re, hashlib, threading, decimal
 print(hashlib.sha256(b"x" * 100000).hexdigest(), decimal.Decimal(2).sqrt())
@@ -67,13 +85,20 @@ SQL = "with recursive c(x) as (select 1 union all select x+1 from c where x<2000
 BASH = 'for i in {1..200}; do a[$i]=$((i*i)); done; echo ${a[@]}; trap "echo got" USR1; kill -USR1 $$; f() { echo $(( $1 + 1 )); }; f 3'
 
 
-# The interpreter's own locks are hidden from the engine, and order nothing.
-FOUND = {"python"}
+# A thread that ends frees its state without the interpreter's lock, by an allocator that others exchange at their end: true.
+FOUND = {"python": "PyMem_", "python_modules": "PyMem_"}
 
 
 def programs(work):
     data = work / "data"
     data.write_bytes(pathlib.Path(shutil.which("gcc")).read_bytes()[:600000])
+    (work / "data.gz").write_bytes(gzip.compress(data.read_bytes()))
+    if shutil.which("git") and not (work / "repository/.git").exists():
+        (work / "repository").mkdir(exist_ok=True)
+        for i in range(40):
+            (work / f"repository/{i}.c").write_text(THROW * (i + 1))
+        subprocess.run(["git", "init", "-q", work / "repository"], check=True)
+        subprocess.run(["git", "-C", work / "repository", "add", "."], check=True)
     for name, text, compiler in (("throw", THROW, "g++"), ("signals", SIGNALS, "gcc")):
         source = work / f"{name}{'.cc' if compiler == 'g++' else '.c'}"
         source.write_text(text)
@@ -87,9 +112,13 @@ def programs(work):
         "pigz": ["/usr/bin/pigz", "-k", "-c", data],
         "xz": ["/usr/bin/xz", "-1", "-T2", "-c", data],
         "zstd": ["/usr/bin/zstd", "-q", "-5", "-T2", "-c", data],
+        "unpigz": ["/usr/bin/pigz", "-d", "-c", work / "data.gz"],
         "sqlite3": ["/usr/bin/sqlite3", ":memory:", SQL],
         "perl": ["/usr/bin/perl", "-e", PERL],
+        "perl_threads": ["/usr/bin/perl", "-e", PERL_THREADS],
         "python": ["/usr/bin/python3.11", "-S", "-c", PYTHON],
+        "python_modules": ["/usr/bin/python3.11", "-c", PYTHON_MODULES],
+        "git_grep": ["/usr/bin/git", "-C", work / "repository", "-c", "grep.threads=4", "grep", "-c", "include"],
         "openssl": ["/usr/bin/openssl", "dgst", "-sha256", "-sha512", data],
         "git": ["/usr/bin/git", "--version"],
         "redis": ["/usr/bin/redis-server", "--version"],
@@ -116,15 +145,21 @@ def failures(report):
     return bad, entries
 
 
+def is_undecided(finding):
+    """Perhaps by atomic operations: only debug information would tell."""
+    return finding["verdict"] == "possible" and "moves" in finding["flags"]
+
+
 def engine_problems(name, library, command, out):
     out.unlink(missing_ok=True)
     plain = outcome(command, {})
-    rewritten = outcome(command, {"LD_PRELOAD": library, "SNARL_OPTIONS": f"json={out}"})
+    rewritten = outcome(command, {"LD_PRELOAD": library, "SNARL_OPTIONS": f"json={out}:accesses=rewrite"})
     if plain != rewritten:
         yield f"{name}: status {plain[0]}, rewritten {rewritten[0]}; output {'equal' if plain[1] == rewritten[1] else 'differs'}"
     found = json.loads(out.read_text())["findings"]
-    if found and name not in FOUND:
-        yield f"{name}: {[f['title'] for f in found]}"
+    titles = [f["title"] for f in found if not (FOUND.get(name, "\0") in f["title"] or is_undecided(f))]
+    if titles:
+        yield f"{name}: {titles}"
     print(f"{name}: status {rewritten[0]}, {len(found)} findings", flush=True)
 
 

@@ -1,0 +1,84 @@
+/* Which modules are rewritten, and when: at the start the program and its libraries, later what dlopen brings, before
+ * its constructors run. Called by the start code, and on the loader's thread after each change of its list. Takes no lock;
+ * memory from the system.
+ *
+ * Left as they are: the C library and the loader (their functions are intercepted instead), snarl itself, and what was
+ * built by `snarl cc`, which tells of its accesses already. */
+#include "rewrite_start.h"
+
+#include <link.h>
+
+#include "analyze/access.h"
+#include "intercept/fault.h"
+#include "interceptor.h"
+#include "model/run.h"
+#include "model/stack.h"
+#include "modules_internal.h"
+#include "rewrite_watch.h"
+#include "start.h"
+#include "watched.h"
+
+struct found {
+    struct module module[REWRITE_MODULES];
+    u32 n;
+};
+
+static bool is_loader(const struct module *m)
+{
+    return _r_debug.r_ldbase >= m->lo && _r_debug.r_ldbase < m->hi;
+}
+
+static bool is_wanted(const struct module *m)
+{
+    const struct module_rec *r = m->rec ? arena_at(m->rec) : NULL;
+    const char *path = r ? string_text(r->path) : "";
+    return r && path[0] == '/' && !m->is_snarl && !r->is_libc && !is_loader(m) && !watched_is_compiled(m);
+}
+
+static void take(void *found, const struct module *m)
+{
+    struct found *f = found;
+    if (f->n < REWRITE_MODULES && is_wanted(m) && !rewrite_is_known(m))
+        f->module[f->n++] = *m;
+}
+
+/* The list stands still: the loader's lock is held, or there is one thread. */
+static void rewrite_new(void)
+{
+    u64 bytes = (sizeof(struct found) + 4095) & ~4095ULL;
+    struct found *f = sys_map(bytes);
+    if (!f)
+        return;
+    modules_each(take, f);
+    for (u32 i = 0; i < f->n; i++)
+        if (rewrite_watch_module(&f->module[i]) > REWRITE_NOTHING)
+            run_lost(LOSS_modules_unwatched);
+    sys_unmap(f, bytes);
+}
+
+static void loaded(void)
+{
+    if (!access_on || !start_same_process())
+        return;
+    rewrite_forget_gone();
+    rewrite_new();
+}
+
+void rewrite_start(void)
+{
+    struct thread *t = interceptor_enter(INTERCEPTOR_FP());
+    if (!t)
+        return;
+    int r = access_turn_on(t);
+    interceptor_leave(t);
+    if (r || !rewrite_watch_start()) {
+        run_lost(LOSS_accesses_unwatched);
+        start_say("not watching memory accesses: ",
+                  r ? "no room for what has to be kept of them" : "this processor cannot save its state");
+        return;
+    }
+    __atomic_store_n(&run()->accesses, ACCESSES_REWRITE, __ATOMIC_RELAXED);
+    fault_watch();
+    rewrite_new();
+    modules_on_loaded = loaded;
+}

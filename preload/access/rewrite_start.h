@@ -1,0 +1,8 @@
+/* Accesses of programs as they are: rewriting from the start of the process on. */
+#ifndef SNARL_ACCESS_REWRITE_START_H
+#define SNARL_ACCESS_REWRITE_START_H
+
+/* Before the program's first instruction, with snarl running. */
+void rewrite_start(void) __attribute__((visibility("hidden")));
+
+#endif
