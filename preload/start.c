@@ -218,7 +218,6 @@ static bool begin_run(char **envp, u32 *owner)
     struct run_options o;
     char err[256] = "";
     const char *given = find_env(envp, "SNARL_OPTIONS"), *why;
-    options_unfinished = find_env(envp, "SNARL_UNFINISHED") != NULL;
     options_default(&o);
     if (given && options_parse_string(given, &o, err, sizeof err))
         start_say("SNARL_OPTIONS: ", err);
@@ -330,6 +329,7 @@ static bool wants_rewriting(char **envp)
     struct run_options o;
     char err[256] = "";
     const char *given = find_env(envp, "SNARL_OPTIONS");
+    options_unfinished = find_env(envp, "SNARL_UNFINISHED") != NULL;
     options_default(&o);
     if (given)
         options_parse_string(given, &o, err, sizeof err);

@@ -50,7 +50,7 @@ class Test:
     def __init__(self, snarl, folder):
         self.snarl, self.folder = snarl, folder
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SNARL_")}
-        self.environment.update(XDG_CACHE_HOME=str(folder / "cache"), TMPDIR=str(folder / "tmp"))
+        self.environment.update(SNARL_UNFINISHED="1", XDG_CACHE_HOME=str(folder / "cache"), TMPDIR=str(folder / "tmp"))
         (folder / "tmp").mkdir()
 
     def write(self, name, text):
