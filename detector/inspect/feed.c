@@ -314,6 +314,8 @@ static void feed_hold(const struct subject *s, const struct wait *w)
 
 static void feed_wait(const struct subject *s, struct thread *t, const struct wait *w)
 {
+    u64 key[3];
+    u32 shared = w->object && feed_shared_key(s, w->object, key) ? ATTR_SHARED : 0; /* others may wake */
     u32 how = w->timed ? HOW_TIMED : HOW_BLOCK;
     struct thread *other;
     switch (w->what) {
@@ -328,19 +330,19 @@ static void feed_wait(const struct subject *s, struct thread *t, const struct wa
         break;
     case WAIT_FOR_SEMAPHORE:
         if (!engine_lock_peek(w->object))
-            engine_lock_init(t, w->object, OBJ_SEM, 0, 0, NULL);
-        engine_sem_wait(t, engine_lock_find(t, w->object, OBJ_SEM, 0, NULL), how, NULL);
+            engine_lock_init(t, w->object, OBJ_SEM, shared, 0, NULL);
+        engine_sem_wait(t, engine_lock_find(t, w->object, OBJ_SEM, shared, NULL), how, NULL);
         break;
     case WAIT_FOR_CONDITION: {
         /* Which mutex it gave back, the condition does not say: one that nobody else has stands for it. */
         struct lock_rec *m = engine_lock_find(t, w->object + 1, OBJ_MUTEX, 0, NULL);
         engine_acquired(t, m, MODE_EXCLUSIVE, HOW_BLOCK, NULL);
-        engine_cond_wait_begin(t, w->object, m, w->timed, 0, NULL);
+        engine_cond_wait_begin(t, w->object, m, w->timed, shared, NULL);
         break;
     }
     case WAIT_FOR_BARRIER:
         if (!objects_get(w->object))
-            engine_barrier_init(t, w->object, w->needed, 0, NULL);
+            engine_barrier_init(t, w->object, w->needed, shared, NULL);
         engine_barrier_arrive(t, w->object, NULL);
         break;
     case WAIT_FOR_JOIN:
@@ -361,6 +363,14 @@ static void feed_shared(const struct subject *s, const struct feed_want *want)
         feed_hold(s, &w);
 }
 
+/* Those of the C library's own signals do not; nor do the interpreter's, which only take a note. */
+static u64 handlers_that_count(const struct subject *s)
+{
+    const char *slash = strrchr(s->exe, '/');
+    bool is_python = strncmp(slash ? slash + 1 : s->exe, "python", 6) == 0;
+    return s->handled & ~(3ULL << 31) & (is_python ? ~(1ULL << 1) : ~0ULL);
+}
+
 void feed(const struct subject *s, const struct wait *waits, const struct feed_want *wants, size_t nwants)
 {
     static const struct engine_hooks hooks = {
@@ -371,6 +381,7 @@ void feed(const struct subject *s, const struct wait *waits, const struct feed_w
         return;
     struct process_rec *p = arena_at(engine_process());
     p->pid = s->pid;
+    p->handlers = (u32)__builtin_popcountll(handlers_that_count(s)); /* they may post */
     feed_modules(s);
     feed_threads(s);
     for (u32 i = 0; i < s->nthreads; i++)

@@ -122,6 +122,18 @@ static void read_call(const struct subject *s, struct subject_thread *t)
     fclose(f);
 }
 
+static void read_handled(struct subject *s)
+{
+    FILE *f = open_proc(s->pid, s->pid, "status");
+    char line[256];
+    unsigned long long bits;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "SigCgt: %llx", &bits) == 1)
+            s->handled = bits;
+    if (f)
+        fclose(f);
+}
+
 static bool read_threads(struct subject *s)
 {
     char path[64];
@@ -292,6 +304,7 @@ bool subject_live(struct subject *s, u32 pid, char *err, size_t errlen)
         return false;
     }
     s->exe = link_of(pid, "exe");
+    read_handled(s);
     if (!s->exe || !subject_begin(s) || !read_threads(s)) {
         snprintf(err, errlen, "process %u cannot be read: %s", pid, strerror(errno));
         subject_free(s);

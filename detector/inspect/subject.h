@@ -53,7 +53,8 @@ struct subject {
     u32 pid;   /* 0: a core that does not say */
     u32 alive; /* a thread of a live process that has memory: its main thread may have ended */
     bool is_core;
-    char *exe; /* path, or "" */
+    u64 handled; /* signals it has handlers for, a bit each; of a core 0 */
+    char *exe;   /* path, or "" */
     struct subject_thread *thread;
     u32 nthreads;
     struct subject_module *module;

@@ -196,6 +196,18 @@ static void no_post(void)
     finish(waits_for_job, waits_for_job, NULL);
 }
 
+/* A signal's handler may post. */
+static void posts(int unused)
+{
+    (void)unused;
+    sem_post(&jobs);
+}
+static void handler_posts(void)
+{
+    signal(SIGUSR1, posts);
+    no_post();
+}
+
 NOINLINE static void *meets(void *unused)
 {
     pthread_barrier_wait(&meeting);
@@ -484,6 +496,7 @@ static const struct {
     {"join_with_lock", join_with_lock},
     {"lost_signal", lost_signal},
     {"no_post", no_post},
+    {"handler_posts", handler_posts},
     {"one_too_few", one_too_few},
     {"file_lock", file_lock},
     {"on_heap", on_heap},

@@ -44,6 +44,7 @@ CASES = {
     "timed": (["the end of a thread", "mutex", "mutex"], []),
     "slow_owner": (["the end of a thread", "time to pass", "mutex"], []),
     "busy": (["the end of a thread", "running", "condition"], []),
+    "handler_posts": (["the end of a thread", "semaphore", "semaphore"], []),
     "own_pipe": (["the end of a thread", "something to read"], []),
 }
 
