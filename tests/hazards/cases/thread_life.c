@@ -77,6 +77,7 @@ static void *opposite(void *arg)
     lock(&m);
     unlock(&m);
     unlock(&b);
+    step_done(2);
     return arg;
 }
 
@@ -88,6 +89,7 @@ static void cond_cancel(void)
     unlock(&m);
     if (is("cond_cancel_order")) {
         pthread_t o = start(opposite, NULL);
+        step_wait(2); /* else they may meet, and stay */
         pthread_cancel(t);
         join(o);
     } else
