@@ -153,7 +153,7 @@ static int inspect(struct settings *s, int n, char **subjects)
         return STATUS_TROUBLE;
     json_t *seen = inspect_look(subjects, (size_t)n);
     int status = STATUS_USAGE;
-    if (check(seen)) {
+    if (check(seen) && output_check(s)) { /* a result that is there stays when there is nothing to say */
         struct collect_input in = {.without_graph = true};
         json_t *document = collect_document(&in);
         json_object_set(document, "inspected", seen);
@@ -175,7 +175,5 @@ int cli_inspect(int argc, char **argv)
     int status;
     if (settings_parse(&s, &verb, argc, argv, &status))
         return status;
-    if (!output_check(&s))
-        return STATUS_USAGE;
     return inspect(&s, argc - s.first, argv + s.first);
 }

@@ -75,7 +75,7 @@ def inspect(*subjects):
         result = os.path.join(folder, "result.json")
         p = subprocess.run([SNARL, "inspect", "--json=" + result, *map(str, subjects)], capture_output=True, text=True, timeout=120)
         document = None
-        if os.path.exists(result) and os.path.getsize(result):
+        if os.path.exists(result):
             with open(result) as f:
                 document = json.load(f)
         return p, document
