@@ -122,27 +122,39 @@ static bool mapping_next(FILE *f, struct mapping *m)
     return true;
 }
 
-static FILE *mappings(const struct subject *s)
+/* The shared ones, read once: a process with many threads has many mappings. */
+static struct mapping *shared;
+static size_t nshared;
+
+static void read_shared(const struct subject *s)
 {
+    static bool known;
     char path[32];
+    struct mapping m;
     snprintf(path, sizeof path, "/proc/%u/maps", s->alive);
-    return s->is_core ? NULL : fopen(path, "re");
+    FILE *f = known || s->is_core ? NULL : fopen(path, "re");
+    known = true;
+    while (f && mapping_next(f, &m)) {
+        struct mapping *more = m.shared ? realloc(shared, (nshared + 1) * sizeof *more) : NULL;
+        if (!more)
+            continue;
+        shared = more;
+        shared[nshared++] = m;
+    }
+    if (f)
+        fclose(f);
 }
 
 bool feed_shared_key(const struct subject *s, u64 addr, u64 key[3])
 {
-    struct mapping m;
-    bool found = false;
-    FILE *f = mappings(s);
-    while (f && !found && mapping_next(f, &m))
-        if (addr >= m.lo && addr < m.hi && m.shared) {
-            memcpy(key, m.key, sizeof m.key);
-            key[2] += addr - m.lo;
-            found = true;
+    read_shared(s);
+    for (size_t i = 0; i < nshared; i++)
+        if (addr >= shared[i].lo && addr < shared[i].hi) {
+            memcpy(key, shared[i].key, sizeof shared[i].key);
+            key[2] += addr - shared[i].lo;
+            return true;
         }
-    if (f)
-        fclose(f);
-    return found;
+    return false;
 }
 
 static bool shared_key(u64 addr, u64 key[3])
@@ -153,16 +165,13 @@ static bool shared_key(u64 addr, u64 key[3])
 /* Where this process has it; 0: nowhere. */
 static u64 shared_address(const struct subject *s, const u64 key[3])
 {
-    struct mapping m;
-    u64 found = 0;
-    FILE *f = mappings(s);
-    while (f && !found && mapping_next(f, &m))
-        if (m.shared && m.key[0] == key[0] && m.key[1] == key[1] && key[2] >= m.key[2] &&
-            key[2] - m.key[2] < m.hi - m.lo)
-            found = m.lo + (key[2] - m.key[2]);
-    if (f)
-        fclose(f);
-    return found;
+    read_shared(s);
+    for (size_t i = 0; i < nshared; i++) {
+        const struct mapping *m = &shared[i];
+        if (m->key[0] == key[0] && m->key[1] == key[1] && key[2] >= m->key[2] && key[2] - m->key[2] < m->hi - m->lo)
+            return m->lo + (key[2] - m->key[2]);
+    }
+    return 0;
 }
 
 static void locate(struct thread *t, u64 addr, const u64 *fp, struct object_birth *b)
@@ -315,7 +324,7 @@ static void feed_hold(const struct subject *s, const struct wait *w)
 static void feed_wait(const struct subject *s, struct thread *t, const struct wait *w)
 {
     u64 key[3];
-    u32 shared = w->object && feed_shared_key(s, w->object, key) ? ATTR_SHARED : 0; /* others may wake */
+    u32 attrs = w->object && feed_shared_key(s, w->object, key) ? ATTR_SHARED : 0; /* others may wake */
     u32 how = w->timed ? HOW_TIMED : HOW_BLOCK;
     struct thread *other;
     switch (w->what) {
@@ -330,19 +339,19 @@ static void feed_wait(const struct subject *s, struct thread *t, const struct wa
         break;
     case WAIT_FOR_SEMAPHORE:
         if (!engine_lock_peek(w->object))
-            engine_lock_init(t, w->object, OBJ_SEM, shared, 0, NULL);
-        engine_sem_wait(t, engine_lock_find(t, w->object, OBJ_SEM, shared, NULL), how, NULL);
+            engine_lock_init(t, w->object, OBJ_SEM, attrs, 0, NULL);
+        engine_sem_wait(t, engine_lock_find(t, w->object, OBJ_SEM, attrs, NULL), how, NULL);
         break;
     case WAIT_FOR_CONDITION: {
         /* Which mutex it gave back, the condition does not say: one that nobody else has stands for it. */
         struct lock_rec *m = engine_lock_find(t, w->object + 1, OBJ_MUTEX, 0, NULL);
         engine_acquired(t, m, MODE_EXCLUSIVE, HOW_BLOCK, NULL);
-        engine_cond_wait_begin(t, w->object, m, w->timed, shared, NULL);
+        engine_cond_wait_begin(t, w->object, m, w->timed, attrs, NULL);
         break;
     }
     case WAIT_FOR_BARRIER:
         if (!objects_get(w->object))
-            engine_barrier_init(t, w->object, w->needed, shared, NULL);
+            engine_barrier_init(t, w->object, w->needed, attrs, NULL);
         engine_barrier_arrive(t, w->object, NULL);
         break;
     case WAIT_FOR_JOIN:
