@@ -109,7 +109,7 @@ static bool write_all(const char *option, const char *pattern, const json_t *doc
 
 bool output_wants_graph(const struct settings *s)
 {
-    return s->json || s->dot || (s->format && strcmp(s->format, "text") != 0);
+    return s->json || s->dot || s->baseline || (s->format && strcmp(s->format, "text") != 0);
 }
 
 bool output_files(const struct settings *s, const json_t *document, json_t *(*of_process)(unsigned, void *), void *arg)

@@ -124,7 +124,7 @@ static int show(const struct settings *s, json_t *document)
 {
     bool to_error = (s->json && strcmp(s->json, "-") == 0) || (s->dot && strcmp(s->dot, "-") == 0);
     int fd = to_error ? STDERR_FILENO : STDOUT_FILENO;
-    size_t counting = fail_on_apply(&s->fail_on, document);
+    size_t counting = judge(s, document);
     bool good = output_files(s, document, NULL, NULL);
     struct text_options o = output_text_options(s, s->log ? -1 : fd);
     char *text = text_report(document, &o);
