@@ -20,6 +20,7 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
     X("graph", cli_graph, "[OPTION...] RESULT", "draw the lock-order graph of a result")                               \
     X("check", cli_check, "[OPTION...] RESULT...",                                                                     \
       "the gate of a CI: what is new, against a baseline of what is known")                                            \
+    X("merge", cli_merge, "-o OUT RESULT...", "many results as one; cycles that no single run has")                    \
     X("inspect", cli_inspect, "[OPTION...] PID|CORE...",                                                               \
       "explain a program that hangs, or a core: who waits for whom")                                                   \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "cli.h"
 #include "folder.h"
+#include "merge/merge.h"
 #include "report/collect.h"
 #include "report/document.h"
 
@@ -148,9 +149,40 @@ json_t *results_load(struct results *r, size_t i, bool with_graph)
     return document;
 }
 
+static json_t *load(size_t i, void *arg)
+{
+    return results_load(arg, i, true);
+}
+
+/* The path, from the first folder on that tells results apart. */
+static const char *name(size_t i, void *arg)
+{
+    const struct results *r = arg;
+    return r->path[i] + r->common;
+}
+
+/* Length of the folders that all paths begin with. */
+static size_t common_folder(const struct results *r)
+{
+    const char *slash = strrchr(r->path[0], '/');
+    size_t n = slash ? (size_t)(slash - r->path[0]) + 1 : 0;
+    for (size_t i = 1; i < r->n; i++)
+        while (n && strncmp(r->path[i], r->path[0], n) != 0)
+            for (n--; n && r->path[0][n - 1] != '/';)
+                n--;
+    return n;
+}
+
+json_t *results_merge(struct results *r)
+{
+    struct merge_source from = {r->n, load, name, r};
+    r->common = common_folder(r);
+    return merge_results(&from);
+}
+
 json_t *results_join(struct results *r)
 {
-    return results_load(r, 0, true);
+    return r->n == 1 ? results_load(r, 0, true) : results_merge(r);
 }
 
 void results_free(struct results *r)
