@@ -182,7 +182,11 @@ json_t *results_merge(struct results *r)
 
 json_t *results_join(struct results *r)
 {
-    return r->n == 1 ? results_load(r, 0, true) : results_merge(r);
+    json_t *one = r->n == 1 ? results_load(r, 0, true) : NULL;
+    if (r->n == 1 && json_array_size(json_object_get(json_object_get(one, "run"), "process_list")) < 2)
+        return one;
+    json_decref(one);
+    return r->n == 1 && !one ? NULL : results_merge(r); /* processes are compared as runs are */
 }
 
 void results_free(struct results *r)

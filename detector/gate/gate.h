@@ -17,8 +17,8 @@ struct gate {
     struct suppressions suppressions;
     struct baseline baseline;
     bool has_baseline, has_file; /* one was asked for; it is there */
-    struct owners *owners;   /* or NULL */
-    struct changed *changed; /* or NULL */
+    struct owners *owners;       /* or NULL */
+    struct changed *changed;     /* or NULL */
 };
 
 /* The file's text, malloc'd; NULL and a message in err. */

@@ -230,10 +230,11 @@ static bool told_by_cycle(const json_t *findings, const struct orders *o, const 
             continue;
         bool holds = false;
         json_array_foreach (json_object_get(f, "events"), k, e) {
-            const char *object = label_text(e, "object");
+            const json_t *class = json_object_get(o->by_name, label_text(e, "object"));
+            size_t at = class ? (size_t)json_integer_value(class) : SIZE_MAX;
             if (label_is(e, "action", "hold"))
-                holds = strcmp(object, o->class[s->from].name) == 0;
-            else if (holds && strcmp(object, o->class[s->to].name) == 0)
+                holds = at == s->from;
+            else if (holds && at == s->to)
                 return true;
             else
                 holds = false;

@@ -57,12 +57,15 @@ static size_t known(const json_t *map, const char *name)
     return n ? (size_t)json_integer_value(n) : SIZE_MAX;
 }
 
+static bool is_many(const json_t *node)
+{
+    return label_number(node, json_object_get(node, "per_process") ? "per_process" : "locks") > 1;
+}
+
 static size_t add_class(struct orders *o, const char *name, const char *local, const json_t *node)
 {
     o->class = grow(o->class, o->nclasses, sizeof *o->class);
-    json_int_t locks =
-        json_object_get(node, "per_process") ? label_number(node, "per_process") : label_number(node, "locks");
-    o->class[o->nclasses] = (struct order_class){name, local, node, locks > 1};
+    o->class[o->nclasses] = (struct order_class){name, local, node, is_many(node)};
     json_object_set_new(o->by_name, name, json_integer((json_int_t)o->nclasses));
     if (!json_object_get(o->by_local, local))
         json_object_set_new(o->by_local, local, json_integer((json_int_t)o->nclasses));
@@ -105,8 +108,14 @@ static void add_nodes(struct orders *o, const json_t *graph)
     size_t i;
     json_array_foreach (json_object_get(graph, "nodes"), i, node) {
         const char *name = label_text(node, "class"), *local = label_text(node, "local"), *brief = label_short(name);
+        size_t same = *local ? known(o->by_local, local) : SIZE_MAX;
         if (json_object_get(o->by_name, name))
             continue;
+        if (same != SIZE_MAX) { /* of another main program */
+            json_object_set_new(o->by_name, name, json_integer((json_int_t)same));
+            o->class[same].many |= is_many(node);
+            continue;
+        }
         size_t c = add_class(o, name, *local ? local : name, node);
         /* A short name that several classes have means none of them. */
         json_object_set_new(o->by_short, brief,

@@ -44,12 +44,12 @@ static void remember(struct merge *m, const json_t *finding, size_t at)
 }
 
 /* "runs" of a finding: how many had it, and the names of the first ones. */
-static json_t *runs_of(const struct merge *m, const json_t *finding, u32 run)
+static json_t *runs_of(const json_t *finding, const char *name)
 {
     json_t *runs = json_object_get(finding, "runs");
     if (runs)
         return json_incref(runs);
-    return json_pack("{s:i,s:[s]}", "count", 1, "names", m->run[run].name);
+    return json_pack("{s:i,s:[s]}", "count", 1, "names", name);
 }
 
 static void add_runs(json_t *to, const json_t *more)
@@ -63,10 +63,10 @@ static void add_runs(json_t *to, const json_t *more)
     }
 }
 
-static void join(struct merge *m, size_t at, json_t *finding, u32 run)
+static void join(struct merge *m, size_t at, json_t *finding, const char *name)
 {
     json_t *known = json_array_get(m->findings, at - 1), *runs = json_incref(json_object_get(known, "runs")),
-           *more = runs_of(m, finding, run);
+           *more = runs_of(finding, name);
     json_int_t count = label_number(known, "count") + label_number(finding, "count");
     add_runs(runs, more);
     json_decref(more);
@@ -78,17 +78,17 @@ static void join(struct merge *m, size_t at, json_t *finding, u32 run)
     json_object_set_new(known, "count", json_integer(count));
 }
 
-void findings_add(struct merge *m, const json_t *document, u32 first_run)
+void findings_add(struct merge *m, const json_t *document, const char *name)
 {
     json_t *finding;
     size_t i;
     json_array_foreach (json_object_get(document, "findings"), i, finding) {
         size_t at = find(m, finding);
         if (at) {
-            join(m, at, finding, first_run);
+            join(m, at, finding, name);
             continue;
         }
-        json_t *runs = runs_of(m, finding, first_run);
+        json_t *runs = runs_of(finding, name);
         json_object_set_new(finding, "runs", runs);
         json_array_append(m->findings, finding);
         remember(m, finding, json_array_size(m->findings));

@@ -101,9 +101,13 @@ static void add_way(struct reading *r, struct merged_edge *e, const json_t *edge
 {
     struct merge *m = r->m;
     bool fresh;
+    bool alone, single;
     u64 key = reading_key(r, edge, context), *known = refmap_get(&m->way_of, key);
+    together_solitude(r, context, &alone, &single);
     if (known) {
         m->way[*known].seen++;
+        m->way[*known].alone &= alone;
+        m->way[*known].single &= single;
         return;
     }
     if (e->nways >= MAX_WAYS) {
@@ -119,8 +123,8 @@ static void add_way(struct reading *r, struct merged_edge *e, const json_t *edge
                                            .next = e->first_way,
                                            .seen = 1,
                                            .main = strcmp(role, "main") == 0,
-                                           .alone = true,
-                                           .single = true,
+                                           .alone = alone,
+                                           .single = single,
                                            .context = own_context(r, e, edge, context, run)};
     *refmap_put(&m->way_of, key, &fresh) = m->nways++;
     e->first_way = (u32)m->nways;
@@ -153,6 +157,8 @@ void graph_add(struct reading *r)
 {
     add_nodes(r);
     add_edges(r);
+    if (json_array_size(json_object_get(r->graph, "edges")))
+        together_roles(r);
 }
 
 /* ---- written ---- */
@@ -197,9 +203,9 @@ static json_t *edge_json(const struct merge *m, const struct merged_edge *e)
         const struct merged_way *w = &m->way[i - 1];
         json_t *c = json_copy(w->context);
         json_object_set_new(c, "seen", json_integer((json_int_t)(w->seen & INT64_MAX)));
-        if (w->runs && w->alone)
+        if (w->alone)
             json_object_set_new(c, "alone", json_true());
-        if (w->runs && w->single)
+        if (w->single)
             json_object_set_new(c, "single", json_true());
         json_array_insert_new(contexts, 0, c);
     }
@@ -242,5 +248,6 @@ json_t *graph_finish(struct merge *m)
     for (size_t i = 0; i < m->nedges; i++)
         json_array_append_new(edges, edge_json(m, order[i]));
     free(order);
-    return json_pack("{s:o,s:o,s:o}", "nodes", nodes, "edges", edges, "together", together_json(m));
+    return json_pack("{s:o,s:o,s:o,s:o}", "nodes", nodes, "edges", edges, "together", together_json(m), "roles",
+                     together_roles_json(m));
 }

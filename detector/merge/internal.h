@@ -11,7 +11,7 @@
 
 #define MAX_WAYS 16u /* kept of each edge */
 
-/* One run, as it is told. A merged result brings several. */
+/* One process of a run, as it is told: what is compared. A merged result, and one of several processes, brings several. */
 struct merged_run {
     char *name, *program; /* program: the last part of the command's first word */
 };
@@ -71,7 +71,9 @@ struct reading {
     u32 first_run;         /* of this document */
     json_t *local;         /* class -> local */
     struct refmap thread;  /* number -> index + 1 in "threads" of the graph */
+    struct refmap process; /* number -> index + 1 in "process_list" of the run */
     struct refmap segment; /* number -> index + 1 in "segments" */
+    struct must *must;     /* made when asked for */
 };
 void reading_open(struct reading *r, struct merge *m, const json_t *document, u32 first_run);
 void reading_close(struct reading *r);
@@ -85,7 +87,7 @@ u64 reading_key(const struct reading *r, const json_t *edge, const json_t *conte
 bool reading_binds(const json_t *context);
 
 /* ---- findings.c ---- */
-void findings_add(struct merge *m, const json_t *document, u32 first_run);
+void findings_add(struct merge *m, const json_t *document, const char *name);
 /* A finding that is new, or one with its id stands already (then it is freed and false returned). */
 bool findings_add_new(struct merge *m, json_t *finding);
 json_t *findings_finish(struct merge *m);
@@ -94,7 +96,21 @@ json_t *findings_finish(struct merge *m);
 void graph_add(struct reading *r);
 json_t *graph_finish(struct merge *m);
 
+/* ---- must.c: the must order of a document ---- */
+/* Index + 1 of the segment that a member of an object names; 0: nothing known. */
+u64 must_segment(const struct reading *r, const json_t *object, const char *key);
+/* a comes before b (or is it) in every schedule; false when it is not known. */
+bool must_before(struct reading *r, u64 a, u64 b);
+/* The same, with one search for many questions about `at`. */
+bool must_before_or_after(struct reading *r, u64 at, u64 first, u64 last);
+void must_close(struct reading *r);
+
 /* ---- together.c ---- */
+/* How the context's thread stood to the other threads of its process: none could run then; there never was one. */
+void together_solitude(struct reading *r, const json_t *context, bool *alone, bool *single);
+/* Which kinds of threads of a program can run beside each other. */
+void together_roles(struct reading *r);
+json_t *together_roles_json(const struct merge *m);
 /* Marks classes and edges that can be part of a cycle. False: there are none. */
 bool together_prepare(struct merge *m);
 /* The second reading: which ways met in one run, and whether they could be at the same time. */
@@ -107,5 +123,7 @@ void cycles_add(struct merge *m);
 /* ---- totals.c ---- */
 void totals_add(struct merge *m, const json_t *document, const char *name);
 json_t *totals_finish(struct merge *m);
+/* How many runs a document adds. */
+u32 totals_runs_of(const json_t *document);
 
 #endif

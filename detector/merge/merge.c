@@ -26,19 +26,13 @@ static bool first_pass(struct merge *m, const struct merge_source *from)
         if (!document)
             return false;
         totals_add(m, document, from->name(i, from->arg));
-        findings_add(m, document, first_run);
+        findings_add(m, document, from->name(i, from->arg));
         reading_open(&r, m, document, first_run);
         graph_add(&r);
         reading_close(&r);
         json_decref(document);
     }
     return true;
-}
-
-static u32 runs_in(const json_t *document)
-{
-    size_t n = json_array_size(json_object_get(json_object_get(document, "run"), "runs"));
-    return n ? (u32)n : 1;
 }
 
 static bool second_pass(struct merge *m, const struct merge_source *from)
@@ -50,7 +44,7 @@ static bool second_pass(struct merge *m, const struct merge_source *from)
         if (!document)
             return false;
         reading_open(&r, m, document, first_run);
-        first_run += runs_in(document);
+        first_run += totals_runs_of(document);
         if (first_run <= m->nruns) /* else it has changed since it was read */
             together_add(&r);
         reading_close(&r);

@@ -29,6 +29,9 @@ void reading_open(struct reading *r, struct merge *m, const json_t *document, u3
         json_object_set(r->local, label_text(node, "class"), local ? local : json_object_get(node, "class"));
     }
     index_numbers(&r->thread, json_object_get(r->graph, "threads"), "thread");
+    const json_t *run = json_object_get(document, "run");
+    if (!json_array_size(json_object_get(run, "runs")))
+        index_numbers(&r->process, json_object_get(run, "process_list"), "process");
     index_numbers(&r->segment, json_object_get(r->graph, "segments"), "segment");
 }
 
@@ -36,6 +39,8 @@ void reading_close(struct reading *r)
 {
     json_decref(r->local);
     refmap_free(&r->thread);
+    must_close(r);
+    refmap_free(&r->process);
     refmap_free(&r->segment);
 }
 
@@ -47,8 +52,9 @@ const char *reading_local(const struct reading *r, const char *class)
 
 u32 reading_run(const struct reading *r, const json_t *context)
 {
-    json_int_t own = label_number(context, "run");
-    u32 run = r->first_run + (own > 0 && own < (json_int_t)r->m->nruns ? (u32)own - 1 : 0);
+    const u64 *process = refmap_get(&r->process, (u64)label_number(context, "process"));
+    json_int_t own = process ? (json_int_t)*process : label_number(context, "run");
+    u32 run = r->first_run + (own > 0 && own <= (json_int_t)r->m->nruns ? (u32)own - 1 : 0);
     return run < r->m->nruns ? run : r->first_run;
 }
 

@@ -4,6 +4,7 @@
  * Runs that had two ways know it: by their threads and by the must order (create, join, fork, barriers). Where no run
  * had both, what is known of the threads that went them decides: the main thread is one thread in all runs of a program,
  * and what happens before the first other thread or after the last meets nobody. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,6 @@
 
 #define MAX_ENTRIES 400u     /* ways of one document that are compared */
 #define MAX_ROLE_THREADS 64u /* threads of one document whose lives are compared */
-#define MAX_WORK (50u << 20) /* steps along the must order, for one document */
 
 enum { MET = 1, TOGETHER = 2 };
 
@@ -69,109 +69,6 @@ bool together_prepare(struct merge *m)
     return m->ncore > 0;
 }
 
-/* ---- the must order of one document ---- */
-
-/* Segments by index; edges both ways. */
-struct must {
-    size_t n;
-    u32 *before, *after; /* first links, index + 1 */
-    struct {
-        u32 to, next;
-    } * link;
-    size_t nlinks;
-    struct refmap past, future; /* segment index -> bit set, made when asked for */
-    u64 work;
-};
-
-static void add_link(struct must *o, u32 *first, u32 to)
-{
-    o->link = merge_grow(o->link, o->nlinks, sizeof *o->link);
-    o->link[o->nlinks].to = to;
-    o->link[o->nlinks].next = *first;
-    *first = (u32)++o->nlinks;
-}
-
-static void must_open(struct must *o, const struct reading *r)
-{
-    const json_t *list = json_object_get(r->graph, "segments"), *s, *a;
-    size_t i, k;
-    *o = (struct must){.n = json_array_size(list)};
-    o->before = view_alloc((o->n + 1) * sizeof(u32));
-    o->after = view_alloc((o->n + 1) * sizeof(u32));
-    json_array_foreach (list, i, s) {
-        json_array_foreach (json_object_get(s, "after"), k, a) {
-            const u64 *at = json_is_integer(a) ? refmap_get(&r->segment, (u64)json_integer_value(a)) : NULL;
-            if (!at)
-                continue;
-            add_link(o, &o->before[i], (u32)(*at - 1));
-            add_link(o, &o->after[*at - 1], (u32)i);
-        }
-    }
-}
-
-static void free_sets(struct refmap *sets)
-{
-    for (const struct refmap_item *i = refmap_next(sets, NULL); i; i = refmap_next(sets, i))
-        free((void *)(uintptr_t)i->value);
-    refmap_free(sets);
-}
-
-static void must_close(struct must *o)
-{
-    free_sets(&o->past);
-    free_sets(&o->future);
-    free(o->before);
-    free(o->after);
-    free(o->link);
-}
-
-/* All that comes before a segment, or after it; itself too. NULL: too much work. */
-static const u64 *reach(struct must *o, size_t start, bool past)
-{
-    bool fresh;
-    u64 *place = refmap_put(past ? &o->past : &o->future, start, &fresh);
-    if (!fresh)
-        return (const u64 *)(uintptr_t)*place;
-    if (o->work > MAX_WORK)
-        return NULL;
-    u64 *set = view_alloc((o->n / 64 + 1) * sizeof *set);
-    u32 *todo = view_alloc((o->n + 1) * sizeof *todo);
-    size_t n = 0;
-    todo[n++] = (u32)start;
-    set[start / 64] |= 1ULL << start % 64;
-    while (n) {
-        u32 at = todo[--n];
-        for (u32 l = past ? o->before[at] : o->after[at]; l; l = o->link[l - 1].next) {
-            u32 to = o->link[l - 1].to;
-            o->work++;
-            if (set[to / 64] >> to % 64 & 1)
-                continue;
-            set[to / 64] |= 1ULL << to % 64;
-            todo[n++] = to;
-        }
-    }
-    o->work += o->n / 64;
-    free(todo);
-    *place = (u64)(uintptr_t)set;
-    return set;
-}
-
-static bool has(const u64 *set, size_t i)
-{
-    return set && (set[i / 64] >> i % 64 & 1);
-}
-
-/* a comes before b in every schedule. Index + 1; 0 is nothing known. */
-static bool comes_before(struct must *o, u64 a, u64 b)
-{
-    return a && b && has(reach(o, b - 1, true), a - 1);
-}
-
-static bool ordered(struct must *o, u64 a, u64 b)
-{
-    return comes_before(o, a, b) || comes_before(o, b, a);
-}
-
 /* ---- the threads of one document ---- */
 
 static const json_t *threads_of(const struct reading *r)
@@ -179,35 +76,25 @@ static const json_t *threads_of(const struct reading *r)
     return json_object_get(r->graph, "threads");
 }
 
-static u64 segment_of(const struct reading *r, const json_t *object, const char *key)
-{
-    const u64 *at = refmap_get(&r->segment, (u64)label_number(object, key));
-    return at ? *at : 0;
-}
-
-/* How the context's thread stood to the other threads of its process. */
-static void solitude(const struct reading *r, struct must *o, const json_t *context, bool *alone, bool *single)
+void together_solitude(struct reading *r, const json_t *context, bool *alone, bool *single)
 {
     const json_t *t;
     size_t i, others = 0, apart = 0;
-    u64 at = segment_of(r, context, "segment");
-    if (json_object_get(context, "run")) { /* of a merged result, which has worked that out */
-        *alone = json_is_true(json_object_get(context, "alone"));
-        *single = json_is_true(json_object_get(context, "single"));
-        return;
-    }
+    *alone = json_is_true(json_object_get(context, "alone")); /* a merged result has worked that out */
+    *single = json_is_true(json_object_get(context, "single"));
     bool known = json_array_size(threads_of(r)) && !json_object_get(r->graph, "cut");
+    if (!known || strcmp(reading_role(r, context), "main") != 0)
+        return;
+    u64 at = must_segment(r, context, "segment");
     json_array_foreach (threads_of(r), i, t) {
         if (label_number(t, "process") != label_number(context, "process") ||
             label_number(t, "thread") == label_number(context, "thread"))
             continue;
         others++;
-        u64 first = segment_of(r, t, "first"), last = segment_of(r, t, "last");
-        apart +=
-            at && first && last && (has(reach(o, at - 1, false), first - 1) || has(reach(o, at - 1, true), last - 1));
+        apart += must_before_or_after(r, at, must_segment(r, t, "first"), must_segment(r, t, "last"));
     }
-    *single = known && !others;
-    *alone = known && others == apart;
+    *single = !others;
+    *alone = others == apart;
 }
 
 static u64 role_pair(const char *program, const char *a, const char *b)
@@ -221,23 +108,36 @@ static void put_relation(struct refmap *map, u64 key, bool together)
     *refmap_put(map, key, NULL) |= MET | (together ? TOGETHER : 0);
 }
 
-/* Which kinds of threads can run beside each other. Of many threads nothing is concluded. */
-static void add_roles(const struct reading *r, struct must *o)
+/* Of many threads nothing is concluded. */
+void together_roles(struct reading *r)
 {
     const json_t *threads = threads_of(r), *t, *u;
-    const char *program = r->m->run[r->first_run].program;
     size_t i, k;
+    json_array_foreach (json_object_get(r->graph, "roles"), i, t)
+        put_relation(&r->m->roles, strtoull(label_text(t, "pair"), NULL, 16),
+                     json_is_true(json_object_get(t, "possible")));
     json_array_foreach (threads, i, t) {
         json_array_foreach (threads, k, u) {
             const char *a = reading_role(r, t), *b = reading_role(r, u);
             if (k >= i || strcmp(a, b) == 0 || label_number(t, "process") != label_number(u, "process"))
                 continue;
             bool apart = json_array_size(threads) <= MAX_ROLE_THREADS &&
-                         (comes_before(o, segment_of(r, t, "last"), segment_of(r, u, "first")) ||
-                          comes_before(o, segment_of(r, u, "last"), segment_of(r, t, "first")));
-            put_relation(&r->m->roles, role_pair(program, a, b), !apart);
+                         (must_before(r, must_segment(r, t, "last"), must_segment(r, u, "first")) ||
+                          must_before(r, must_segment(r, u, "last"), must_segment(r, t, "first")));
+            put_relation(&r->m->roles, role_pair(r->m->run[reading_run(r, t)].program, a, b), !apart);
         }
     }
+}
+
+json_t *together_roles_json(const struct merge *m)
+{
+    json_t *list = json_array();
+    for (const struct refmap_item *i = refmap_next(&m->roles, NULL); i; i = refmap_next(&m->roles, i)) {
+        char pair[20];
+        snprintf(pair, sizeof pair, "%016llx", (unsigned long long)i->key);
+        json_array_append_new(list, json_pack("{s:s,s:b}", "pair", pair, "possible", (i->value & TOGETHER) != 0));
+    }
+    return list;
 }
 
 /* ---- the second reading ---- */
@@ -255,7 +155,7 @@ static u64 pair_key(const struct merged_way *a, const struct merged_way *b)
     return x < y ? (u64)x << 32 | y : (u64)y << 32 | x;
 }
 
-static size_t collect(struct reading *r, struct must *o, struct entry *entry)
+static size_t collect(struct reading *r, struct entry *entry)
 {
     struct merge *m = r->m;
     const json_t *edge, *context;
@@ -264,16 +164,13 @@ static size_t collect(struct reading *r, struct must *o, struct entry *entry)
         json_array_foreach (json_object_get(edge, "contexts"), k, context) {
             const u64 *at = reading_binds(context) ? refmap_get(&m->way_of, reading_key(r, edge, context)) : NULL;
             struct merged_way *w = at ? &m->way[*at] : NULL;
-            bool alone, single;
             if (!w || !w->number)
                 continue;
-            solitude(r, o, context, &alone, &single);
-            w->alone &= alone;
-            w->single &= single;
             u32 run = reading_run(r, context);
             w->runs[run / 64] |= 1ULL << run % 64;
             if (n < MAX_ENTRIES)
-                entry[n++] = (struct entry){w, label_number(context, "thread"), segment_of(r, context, "segment"), run};
+                entry[n++] =
+                    (struct entry){w, label_number(context, "thread"), must_segment(r, context, "segment"), run};
         }
     }
     return n;
@@ -297,18 +194,15 @@ void together_add(struct reading *r)
 {
     struct entry *entry = view_alloc(MAX_ENTRIES * sizeof *entry);
     bool merged = json_array_size(json_object_get(json_object_get(r->document, "run"), "runs")) > 0;
-    struct must o;
-    must_open(&o, r);
-    size_t n = collect(r, &o, entry);
+    size_t n = collect(r, entry);
     for (size_t i = 0; i < n && !merged; i++)
         for (size_t k = 0; k < i; k++)
-            if (entry[i].way != entry[k].way)
+            if (entry[i].way != entry[k].way && entry[i].run == entry[k].run)
                 put_relation(&r->m->together, pair_key(entry[i].way, entry[k].way),
-                             entry[i].thread != entry[k].thread && !ordered(&o, entry[i].segment, entry[k].segment));
-    if (n && !merged)
-        add_roles(r, &o);
+                             entry[i].thread != entry[k].thread &&
+                                 !must_before(r, entry[i].segment, entry[k].segment) &&
+                                 !must_before(r, entry[k].segment, entry[i].segment));
     add_known(r);
-    must_close(&o);
     free(entry);
 }
 

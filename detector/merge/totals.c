@@ -1,8 +1,10 @@
 /* The run section of a merged result: what the runs add up to, and their names. Called by merge.c. Takes no locks;
  * allocates with malloc. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
+#include "report/buffer.h"
 #include "report/label.h"
 
 #define MAX_SENTENCES 100
@@ -88,6 +90,22 @@ static void add_run(struct merge *m, const char *name, const char *program)
     m->run[m->nruns++] = (struct merged_run){strdup(name), strdup(program)};
 }
 
+/* Each process is a run of its own program: a test driver's result holds many. */
+static void add_processes(struct merge *m, const json_t *run, const char *name)
+{
+    const json_t *processes = json_object_get(run, "process_list"), *p;
+    json_t *list = json_object_get(m->totals, "runs");
+    size_t i;
+    json_array_foreach (processes, i, p) {
+        struct buffer b = {0};
+        const char *program = label_text(p, "program");
+        buffer_print(&b, "%s%s%s", name, *program ? ", " : "", program);
+        add_run(m, b.text, *program ? program : "?");
+        free(b.text);
+        json_array_append_new(list, run_json(run, &m->run[m->nruns - 1]));
+    }
+}
+
 static void add_runs(struct merge *m, const json_t *run, const char *name)
 {
     json_t *list = json_object_get(m->totals, "runs"), *part;
@@ -100,7 +118,12 @@ static void add_runs(struct merge *m, const json_t *run, const char *name)
     }
     if (json_array_size(parts))
         return;
-    add_run(m, name, program_of(run));
+    if (json_array_size(json_object_get(run, "process_list")) > 1) {
+        add_processes(m, run, name);
+        return;
+    }
+    const char *program = label_text(json_array_get(json_object_get(run, "process_list"), 0), "program");
+    add_run(m, name, *program ? program : program_of(run));
     json_array_append_new(list, run_json(run, &m->run[m->nruns - 1]));
 }
 
@@ -132,6 +155,15 @@ void totals_add(struct merge *m, const json_t *document, const char *name)
     add_losses(m->totals, run);
     add_sentences(m->totals, run, "notes");
     add_sentences(m->totals, run, "symbols");
+}
+
+u32 totals_runs_of(const json_t *document)
+{
+    const json_t *run = json_object_get(document, "run");
+    size_t n = json_array_size(json_object_get(run, "runs"));
+    if (!n)
+        n = json_array_size(json_object_get(run, "process_list"));
+    return n ? (u32)n : 1;
 }
 
 json_t *totals_finish(struct merge *m)
