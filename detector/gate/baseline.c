@@ -98,7 +98,7 @@ static int parse_names(struct baseline_entry *e, const struct place *place, cons
     bool patterns = false;
     for (;;) {
         const char *less = memmem(p, (size_t)(end - p), LESS, sizeof LESS - 1), *stop = trim(p, less ? less : end);
-        if (stop == p)
+        if (stop == p || (*p == '<' && (stop == p + 1 || p[1] == ' ')))
             return wrong(place, p, "a lock is missing; write order A < B");
         patterns |= memchr(p, '*', (size_t)(stop - p)) != NULL;
         add_name(e, read_name(p, stop));
