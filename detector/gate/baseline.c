@@ -70,7 +70,7 @@ static const char *trim(const char *begin, const char *end)
     return end;
 }
 
-/* A name with its \x20 made blanks again. malloc'd. */
+/* A name with its \x20 made blanks again, and harmless as those of results are. malloc'd. */
 static char *read_name(const char *p, const char *end)
 {
     char *name = view_alloc((size_t)(end - p) + 1), *out = name;
@@ -82,7 +82,9 @@ static char *read_name(const char *p, const char *end)
             *out++ = *p++;
         }
     }
-    return name;
+    char *safe = escape_text(name, (size_t)(out - name));
+    free(name);
+    return safe;
 }
 
 static void add_name(struct baseline_entry *e, char *name)

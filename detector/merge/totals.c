@@ -15,7 +15,7 @@ static void add_number(json_t *to, const json_t *from, const char *key)
     if (!json_is_number(more))
         return;
     if (json_is_integer(more) && (!known || json_is_integer(known)))
-        json_object_set_new(to, key, json_integer(json_integer_value(known) + json_integer_value(more)));
+        json_object_set_new(to, key, json_integer(merge_sum(json_integer_value(known), json_integer_value(more))));
     else
         json_object_set_new(to, key, json_real(json_number_value(known) + json_number_value(more)));
 }
