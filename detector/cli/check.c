@@ -41,6 +41,7 @@ static const struct settings_verb verb = {
         "Exit status: 0; 66 when something counts; 2 when a RESULT, the baseline or the usage is wrong; 125 when "
         "something could not be written.",
     .own = own,
+    .fail_on = FAIL_ON_SCAN, /* results of scans may be among them */
     .makes_baseline = true,
     .least = 1,
     .most = 1000000,

@@ -31,6 +31,7 @@ static const struct settings_verb verb = {
                 "Exit status: 0; 66 when there is a finding that counts; 2 when a RESULT is broken or the usage wrong; "
                 "125 when OUT cannot be written.",
     .own = own,
+    .fail_on = FAIL_ON_SCAN, /* results of scans may be among them */
     .least = 1,
     .most = 1000000,
 };
