@@ -6,6 +6,7 @@
  * makes no order here. */
 #include "notice.h"
 
+#include "mapping.h"
 #include "start.h"
 #include "transfer.h"
 
@@ -108,6 +109,6 @@ void *hook_shmat(int id, const void *at, int flags)
     struct shmid_ds s;
     void *r = HOOKED(shmat)(id, at, flags);
     if (r != (void *)-1 && sys_call3(SYS_shmctl, id, IPC_STAT, &s) == 0)
-        TOUCH(access_forget(t, (u64)r, s.shm_segsz));
+        mapping_segment(r, s.shm_segsz, !(flags & SHM_RDONLY), INTERCEPTOR_FP());
     return r;
 }
