@@ -57,7 +57,8 @@ static u64 made_number(void)
 
 static u64 key_of(u64 space, u64 number)
 {
-    return hb_key(space == SPACE_NUMBER || space == SPACE_SIGNALS ? HB_DESCRIPTOR : HB_PIPE, space << KEY_BITS | (hash_mix64(number) & ((1u << KEY_BITS) - 1)));
+    return hb_key(space == SPACE_NUMBER || space == SPACE_SIGNALS ? HB_DESCRIPTOR : HB_PIPE,
+                  space << KEY_BITS | (hash_mix64(number) & ((1u << KEY_BITS) - 1)));
 }
 
 bool fd_key_is_file(u64 key)

@@ -138,7 +138,7 @@ void hb_leave(struct accesses *a, u64 key, bool replace)
 {
     key = hb_widen(key);
     if (hb_is_wide(key)) {
-        wide_leave(a, key);
+        wide_leave(a, key, replace);
         return;
     }
     struct hb_bucket *b = hb_bucket_enter(key);

@@ -51,7 +51,7 @@ static SNARL_COLD void wide_tell(struct hb_hold *h, u32 what)
     h->word = what & (HB_ACQUIRE | HB_READ);
     if (!(what & HB_RELEASE) && !((what & HB_WRITE) && a->fence.time))
         return;
-    wide_leave(a, h->key);
+    wide_leave(a, h->key, false);
     hb_tick(a);
 }
 

@@ -57,8 +57,7 @@ static bool is_excused(const struct accesses *a, const struct move_past *then)
 static void excuse_lane(u64 *all, u32 lane, u64 now)
 {
     u64 had = __atomic_load_n(&all[lane], __ATOMIC_RELAXED);
-    while (had < now &&
-           !__atomic_compare_exchange_n(&all[lane], &had, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    while (had < now && !__atomic_compare_exchange_n(&all[lane], &had, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
 }
 

@@ -147,7 +147,7 @@ static inline u64 hb_object_key(u64 space, const struct object_head *o, u64 numb
 {
     return space | number | (o->process ? 0 : HB_WIDE);
 }
-void wide_leave(struct accesses *a, u64 key);
+void wide_leave(struct accesses *a, u64 key, bool replace);
 /* True: there was something that the thread did not know. */
 bool wide_take(struct accesses *a, u64 key);
 bool wide_has(u64 key);

@@ -225,8 +225,7 @@ void shared_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32
                             .hold = epochs[a->epoch].hold,
                             .time = clock_now(&a->clock)};
     u32 granule = addr % SHARED_PAGE_BYTES / GRANULE;
-    struct shared_bucket *guard =
-        &shared_run()->guards[hash_combine(arena_ref(page), granule) % SHARED_GUARDS];
+    struct shared_bucket *guard = &shared_run()->guards[hash_combine(arena_ref(page), granule) % SHARED_GUARDS];
     u64 signals = ilock_acquire(&guard->lock);
     granule_meet(&x, &page->granule[granule]);
     ilock_release(&guard->lock, signals);

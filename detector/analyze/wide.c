@@ -1,7 +1,7 @@
 /* What releases leave that reaches other processes, by key: atomics in memory that they share, pipes and sockets, locks
  * of several processes. Called by hb.c and hb_hold.c. Takes RANK_SHARED, and RANK_ARENA inside; allocates arena records.
  *
- * Releases only join here: none takes the place of an earlier one. So the clock and the value of an atomic need not
+ * The releases of atomic operations only join here: none takes the place of an earlier one. So clock and value need not
  * change in one step, and no guard has to be held over the program's own operation, whose process may be killed there: a
  * release is left before it, an acquire made after it. That orders more than the program did when a variable has been
  * released by several, never less. */
@@ -64,9 +64,13 @@ static struct wide_entry *entry_make(struct shared_bucket *b, u64 key)
     return e;
 }
 
-static void entry_join(struct accesses *a, struct wide_entry *e)
+static void entry_grow(struct accesses *a, struct wide_entry *e, bool replace)
 {
     u32 now = e->which & 1, next = now ^ 1;
+    if (replace) {
+        sync_clock_clear(&a->clock, &e->clock[now]);
+        sync_clock_clear(&a->clock, &e->weak[now]);
+    }
     sync_clock_copy(&a->clock, &e->clock[next], &e->clock[now]);
     clock_release_join(&a->clock, &e->clock[next]);
     if (a->weak) {
@@ -78,7 +82,7 @@ static void entry_join(struct accesses *a, struct wide_entry *e)
     __atomic_store_n(&e->which, next, __ATOMIC_RELEASE);
 }
 
-void wide_leave(struct accesses *a, u64 key)
+void wide_leave(struct accesses *a, u64 key, bool replace)
 {
     struct shared_bucket *b = bucket_of(key);
     if (!b) {
@@ -88,7 +92,7 @@ void wide_leave(struct accesses *a, u64 key)
     u64 mask = ilock_acquire(&b->lock);
     struct wide_entry *e = entry_make(b, key);
     if (e)
-        entry_join(a, e);
+        entry_grow(a, e, replace);
     ilock_release(&b->lock, mask);
     if (snarl_unlikely(!e))
         hb_leave_spilled(a);
@@ -109,7 +113,8 @@ bool wide_take(struct accesses *a, u64 key)
         learned = clock_acquire(&a->clock, &e->clock[now]);
     }
     ilock_release(&b->lock, mask);
-    if (!e && key >> 60 == (HB_PIPE | HB_WIDE >> 60)) /* from somebody who is not watched, but who may hear from others */
+    if (!e &&
+        key >> 60 == (HB_PIPE | HB_WIDE >> 60)) /* from somebody who is not watched, but who may hear from others */
         lives_learn(a, LIVES_ALL);
     else if (learned)
         accesses_learned(a);
