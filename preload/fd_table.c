@@ -57,7 +57,7 @@ static u64 made_number(void)
 
 static u64 key_of(u64 space, u64 number)
 {
-    return hb_key(space == SPACE_NUMBER || space == SPACE_SIGNALS ? HB_DESCRIPTOR : HB_PIPE,
+    return hb_key(space == SPACE_NUMBER ? HB_DESCRIPTOR : HB_PIPE,
                   space << KEY_BITS | (hash_mix64(number) & ((1u << KEY_BITS) - 1)));
 }
 
@@ -131,14 +131,14 @@ void fd_made_pair(int a, int b)
     put(b, key);
 }
 
-u64 fd_key_signals(void)
+u64 fd_key_signals(u32 process)
 {
-    return key_of(SPACE_SIGNALS, 0);
+    return key_of(SPACE_SIGNALS, process);
 }
 
 void fd_made_for_signals(int fd)
 {
-    put(fd, fd_key_signals());
+    put(fd, fd_key_signals(sys_getpid()));
 }
 
 void fd_copied(int from, int to)

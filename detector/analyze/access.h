@@ -85,6 +85,8 @@ static inline u64 hb_key(enum hb_space space, u64 number)
 {
     return (u64)space << 60 | (number & 0x0fffffffffffffffULL);
 }
+/* In a key: it means the same in all processes of the run. */
+#define HB_WIDE (4ULL << 60)
 void hb_release(struct thread *t, u64 key);       /* joins what earlier releases left */
 void hb_release_store(struct thread *t, u64 key); /* replaces it */
 void hb_acquire(struct thread *t, u64 key);

@@ -126,8 +126,7 @@ void shared_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32
 
 /* ---- releases that reach other processes (wide.c) ---- */
 
-/* In a key: it is of the run. Of an address: in the place of the address, the object's number and the offset. */
-#define HB_WIDE (4ULL << 60)
+/* Of an address, widened: in its place the object's number and the offset. */
 #define SHARED_NUMBER_BITS 20
 #define SHARED_OFFSET_BITS 40
 static inline bool hb_is_wide(u64 key)

@@ -118,10 +118,12 @@ void access_relatives(struct thread *t)
 {
     if (!access_on)
         return;
+    lives_on = true;
     u64 mask = ilock_acquire(&lock);
     turn_on_all();
     ilock_release(&lock, mask);
     watch(t);
+    hb_forked_parent(t);
 }
 
 void access_mapping_shared(struct thread *t, u64 addr, u64 size, bool writes)
