@@ -14,11 +14,12 @@ static u64 readers_key(const struct lock_rec *l)
     return hb_object_key(HB_READERS, &l->head, arena_ref(l));
 }
 
-/* Its last holder was killed with it. */
+/* Its last holder was killed with it. The kernel hands on robust ones before it lets go of the process's memory. */
 static SNARL_COLD void left_by_dead(struct thread *t, struct accesses *a, const struct lock_rec *l)
 {
     ref_t owner = l->owner;
-    if (owner && owner != t->ref && ilock_process_gone(PROCESS_AT(THREAD_AT(owner)->process)->pid))
+    if (owner && owner != t->ref &&
+        ((l->head.attrs & ATTR_ROBUST) || ilock_process_gone(PROCESS_AT(THREAD_AT(owner)->process)->pid)))
         lives_thread_ended(a, owner);
 }
 
