@@ -77,6 +77,8 @@ struct held_snapshot {
 
 /* For accesses: no object, but the bytes touched. A finding about memory has two: first the access that found it, then
  * the earlier one; a lost update has three: the read, another thread's write, the write that it is lost to. A block that was freed: action FREE, any size but 0. */
+enum finding_awaits { AWAITS_NOTHING = 0, AWAITS_DATA, AWAITS_ROOM, AWAITS_EVENT, AWAITS_END /* of process `address` */ };
+
 struct finding_event {
     ref_t thread;
     ref_t object; /* lock_rec, sync_rec, or thread_rec for a join; see object_kind */
@@ -87,7 +89,7 @@ struct finding_event {
     u64 site_pc; /* when stack is 0 */
     u64 address;
     u32 size; /* 0: not an access */
-    u32 reserved;
+    u32 awaits; /* enum finding_awaits: of the thing that is no lock */
 };
 
 enum finding_flag {

@@ -73,6 +73,7 @@ struct thread_rec {
     u64 stack_lo, stack_hi;
     char name[16];
     u64 start_pc; /* entry function (absolute address in its process), 0 for main */
+    u64 python_state; /* CPython's state of this thread, once it was seen; 0: none */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 
