@@ -136,7 +136,7 @@ static void take_process(struct taking *k, ref_t ref, const struct process_rec *
         s->nthreads = k->p->first;
         return;
     }
-    k->p->signalled |= has_timers(rec->pid) || rec->unseen_wakers;
+    k->p->signalled |= has_timers(rec->pid) || rec->unseen_wakers || (rec->flags & PROCESS_ALARM);
     k->p->complete = !k->failed;
     for (u32 i = k->p->first; i < s->nthreads; i++) {
         s->thread[i].process = s->nprocesses;

@@ -87,9 +87,9 @@ static ref_t waited_thing(const struct still_thread *t)
 }
 
 static const enum finding_awaits awaits[] = {
-    [WAIT_NOT] = AWAITS_NOTHING,      [WAIT_FOR_LOCK] = AWAITS_NOTHING, [WAIT_FOR_THREAD] = AWAITS_NOTHING,
-    [WAIT_FOR_WORD] = AWAITS_NOTHING, [WAIT_FOR_DATA] = AWAITS_DATA,    [WAIT_FOR_ROOM] = AWAITS_ROOM,
-    [WAIT_FOR_EVENT] = AWAITS_EVENT,  [WAIT_FOR_CHILD] = AWAITS_END,
+    [WAIT_NOT] = AWAITS_NOTHING,     [WAIT_FOR_LOCK] = AWAITS_NOTHING, [WAIT_FOR_THREAD] = AWAITS_NOTHING,
+    [WAIT_FOR_WORD] = AWAITS_WAKE,   [WAIT_FOR_DATA] = AWAITS_DATA,    [WAIT_FOR_ROOM] = AWAITS_ROOM,
+    [WAIT_FOR_EVENT] = AWAITS_EVENT, [WAIT_FOR_CHILD] = AWAITS_END,
 };
 
 /* ---- events ---- */
@@ -146,12 +146,12 @@ static void fill(struct finding_event *e, const struct still_thread *t, enum eve
 
 static void wait_event(struct finding_event *e, const struct still_thread *t, const struct outside_stack *stack)
 {
-    bool known = (t->rec.wait.seq & 1) && t->rec.wait.object && awaits[t->wait] == AWAITS_NOTHING;
+    bool known = (t->rec.wait.seq & 1) && t->rec.wait.object && awaits[t->wait] != AWAITS_END;
     u32 n;
     fill(e, t, EVENT_WAIT, known ? t->rec.wait.object : waited_thing(t));
     e->stack = stack_of(t, stack);
     e->mode = known ? t->rec.wait.mode : 0;
-    e->awaits = awaits[t->wait];
+    e->awaits = known ? AWAITS_NOTHING : awaits[t->wait];
     if (e->awaits == AWAITS_END && t->need[0].kind == NEED_PROCESS)
         e->address = t->need[0].number;
     struct held_entry *held = held_of(t, &n);
@@ -228,8 +228,8 @@ static void write_finding(const struct snapshot *s, const bool *part, const stru
     for (u32 i = 0; i < n; i++) {
         e += hold_event(e, s, part, &s->thread[list[i]]);
         wait_event(e, &s->thread[list[i]], &stacks[list[i]]);
-        if (f->locks)
-            ((ref_t *)arena_at(f->locks))[i] = e->object_kind == OBJ_THREAD ? 0 : e->object;
+        if (f->locks && !e->awaits && e->object_kind != OBJ_THREAD)
+            ((ref_t *)arena_at(f->locks))[i] = e->object;
         e++;
     }
     finding_publish(r, true);

@@ -106,6 +106,7 @@ struct process_rec {
 enum process_flag {
     PROCESS_FUTEX_UNSEEN = 1u << 0, /* waits on futexes through libraries we do not intercept */
     PROCESS_VFORKED = 1u << 1,
+    PROCESS_ALARM = 1u << 2, /* a timer has been set that sends it a signal */
 };
 
 /* Module loaded in a process at some time. Absolute pc - bias = address in the ELF file. */
