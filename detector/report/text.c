@@ -38,7 +38,8 @@ void text_wrap(struct text *t, const char *s, unsigned indent)
         size_t n = strcspn(s, " ");
         char *word = strndup(s, n);
         unsigned columns = word ? (unsigned)escape_columns(word) : 0;
-        if (!first && column + 1 + columns > width) {
+        bool command = strncmp(s, "::", 2) == 0; /* a line that begins so is an order to GitHub's runner */
+        if (!first && !command && column + 1 + columns > width) {
             buffer_print(&t->out, "\n%*s", (int)indent, "");
             column = indent;
         } else if (!first) {
@@ -118,7 +119,7 @@ static void put_mode(struct text *t, const json_t *event)
         buffer_put(&t->out, " (in a signal handler)");
 }
 
-static void put_event(struct text *t, const json_t *f, const json_t *event)
+void text_event(struct text *t, const json_t *f, const json_t *event)
 {
     buffer_put(&t->out, "  ");
     text_label(t, STYLE_STRONG, label_thread(f, label_number(event, "thread")));
@@ -151,15 +152,20 @@ static void put_held(struct text *t, const json_t *f, const json_t *event, const
         buffer_print(&t->out, "    and %lld more\n", (long long)label_number(event, "held_more"));
 }
 
-/* One thread of a cycle: what it asks for and where, what it holds and where that was taken. */
-static void put_step(struct text *t, const json_t *f, const struct advice_step *s)
+void text_step(struct text *t, const json_t *f, const struct advice_step *s)
 {
-    put_event(t, f, s->ask);
+    text_event(t, f, s->ask);
     if (s->hold) {
         buffer_put(&t->out, label_is(s->ask, "action", "wait") ? " and holds " : " while it holds ");
         text_label(t, STYLE_STRONG, label_object(f, s->hold));
     }
     buffer_put(&t->out, "\n");
+}
+
+/* One thread of a cycle: what it asks for and where, what it holds and where that was taken. */
+static void put_step(struct text *t, const json_t *f, const struct advice_step *s)
+{
+    text_step(t, f, s);
     text_stack(t, json_object_get(s->ask, "stack"), 6);
     if (s->hold) {
         buffer_put(&t->out, "    ");
@@ -172,7 +178,7 @@ static void put_step(struct text *t, const json_t *f, const struct advice_step *
     buffer_put(&t->out, "\n");
 }
 
-static bool is_cycle(const json_t *f)
+bool text_is_cycle(const json_t *f)
 {
     return label_is(f, "kind", "deadlock") || label_is(f, "kind", "lock-order") || label_is(f, "kind", "stuck");
 }
@@ -185,14 +191,14 @@ static void put_sides(struct text *t, const json_t *f)
     size_t shown = n > MAX_SIDES && !t->o->verbose ? MAX_SIDES : n;
     if (json_object_get(f, "memory")) {
         text_accesses(t, f);
-    } else if (is_cycle(f) && n) {
+    } else if (text_is_cycle(f) && n) {
         for (i = 0; i < shown; i++)
             put_step(t, f, &s[i]);
         if (n > shown)
             buffer_print(&t->out, "  … and %zu more like these (--verbose shows all)\n\n", n - shown);
     } else {
         json_array_foreach (json_object_get(f, "events"), i, event) {
-            put_event(t, f, event);
+            text_event(t, f, event);
             buffer_put(&t->out, "\n");
             text_stack(t, json_object_get(event, "stack"), 6);
             if (!label_is(event, "action", "hold"))
@@ -250,7 +256,7 @@ static void put_thread_line(struct text *t, const json_t *f, const json_t *threa
     buffer_put(&t->out, "\n");
 }
 
-static void put_facts(struct text *t, const json_t *f)
+void text_facts(struct text *t, const json_t *f)
 {
     const json_t *item;
     size_t i, most = t->o->verbose ? 1000 : MAX_SIDES, before = t->out.length;
@@ -272,7 +278,7 @@ static void put_finding(struct text *t, const json_t *f)
 {
     put_title(t, f);
     put_sides(t, f);
-    put_facts(t, f);
+    text_facts(t, f);
     text_put(t, STYLE_STRONG, "  why ");
     text_wrap(t, label_text(f, "why"), 6);
     text_put(t, STYLE_STRONG, "  fix ");
