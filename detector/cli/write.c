@@ -2,6 +2,7 @@
  * there before or all of the new text. Called by output.c. Takes no locks; allocates with malloc. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,7 @@ static int write_beside(const char *name, const struct stat *old, const char *te
     return err;
 }
 
-int write_file(const char *name, const char *text, size_t n)
+static int write_named(const char *name, const char *text, size_t n)
 {
     struct stat st;
     if (strcmp(name, "-") == 0)
@@ -78,6 +79,15 @@ int write_file(const char *name, const char *text, size_t n)
     if (err == -EXDEV)
         err = write_over(target, text, n);
     free(real);
+    return err;
+}
+
+int write_file(const char *name, const char *text, size_t n)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGXFSZ, &ignore, &before); /* a limit on files is an error like others */
+    int err = write_named(name, text, n);
+    sigaction(SIGXFSZ, &before, NULL);
     return err;
 }
 

@@ -53,5 +53,5 @@ char *graph_text(const json_t *document, const struct text_options *o)
     if (label_number(graph, "cut"))
         buffer_put(&t.out, "Not complete: too many orders, or too many locks held at once.\n");
     json_decref(graph);
-    return buffer_take(&t.out);
+    return text_take(&t);
 }

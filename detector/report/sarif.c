@@ -200,9 +200,10 @@ static json_t *result_of(const json_t *f, json_t *rules)
     static const char *const levels[LEVEL_COUNT] = {"error", "warning", "note"};
     const char *id = label_text(f, "id");
     json_int_t count = label_number(f, "count");
-    json_t *r = json_pack("{s:s,s:I,s:s,s:o,s:[o],s:o}", "ruleId", format_page(f), "ruleIndex",
-                          (json_int_t)sarif_rule(rules, format_page(f)), "level", levels[format_level(f)], "message",
-                          text_of(f), "locations", location(place_of(f), NULL), "suppressions", suppressions(f));
+    size_t rule = sarif_rule(rules, format_page(f));
+    json_t *r = json_pack("{s:s,s:I,s:s,s:o,s:[o],s:o}", "ruleId", label_text(json_array_get(rules, rule), "id"),
+                          "ruleIndex", (json_int_t)rule, "level", levels[format_level(f)], "message", text_of(f),
+                          "locations", location(place_of(f), NULL), "suppressions", suppressions(f));
     if (count > 0)
         json_object_set_new(r, "occurrenceCount", json_integer(count));
     /* The first name is the one that GitHub follows alerts by. */

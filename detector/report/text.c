@@ -38,8 +38,7 @@ void text_wrap(struct text *t, const char *s, unsigned indent)
         size_t n = strcspn(s, " ");
         char *word = strndup(s, n);
         unsigned columns = word ? (unsigned)escape_columns(word) : 0;
-        bool command = strncmp(s, "::", 2) == 0; /* a line that begins so is an order to GitHub's runner */
-        if (!first && !command && column + 1 + columns > width) {
+        if (!first && column + 1 + columns > width) {
             buffer_print(&t->out, "\n%*s", (int)indent, "");
             column = indent;
         } else if (!first) {
@@ -313,11 +312,30 @@ static void put_short(struct text *t, const json_t *findings)
         buffer_put(&t->out, "\n");
 }
 
+char *text_take(struct text *t)
+{
+    char *text = buffer_take(&t->out), *line = text;
+    struct buffer safe = {0};
+    if (!strstr(text, "::"))
+        return text;
+    while (*line) {
+        size_t blank = strspn(line, " "), n = blank + strcspn(line + blank, "\n");
+        n += line[n] == '\n';
+        buffer_add(&safe, line, blank);
+        if (strncmp(line + blank, "::", 2) == 0)
+            buffer_put(&safe, "|");
+        buffer_add(&safe, line + blank, n - blank);
+        line += n;
+    }
+    free(text);
+    return buffer_take(&safe);
+}
+
 char *text_finding(const json_t *finding, const struct text_options *o)
 {
     struct text t = {{0}, o};
     put_finding(&t, finding);
-    return buffer_take(&t.out);
+    return text_take(&t);
 }
 
 char *text_report(const json_t *document, const struct text_options *o)
@@ -332,5 +350,5 @@ char *text_report(const json_t *document, const struct text_options *o)
     put_short(&t, findings);
     if (!o->quiet)
         text_summary(&t, document);
-    return buffer_take(&t.out);
+    return text_take(&t);
 }

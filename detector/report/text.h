@@ -27,6 +27,9 @@ struct text {
     struct buffer out;
     const struct text_options *o;
 };
+/* What was put, malloc'd. A line that begins with "::" is an order to the runner of GitHub's workflows, so a name that begins
+ * so gets a bar before it. */
+char *text_take(struct text *t);
 void text_put(struct text *t, enum style style, const char *s);
 /* Wraps at the width; the first line goes on where the cursor is (at column `indent`). */
 void text_wrap(struct text *t, const char *s, unsigned indent);
