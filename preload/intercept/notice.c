@@ -117,14 +117,15 @@ static void armed(bool on)
 EXPORT int setitimer(__itimer_which_t which, const struct itimerval *restrict new, struct itimerval *restrict old)
 {
     armed(new && (new->it_value.tv_sec || new->it_value.tv_usec));
-    TOUCH(hb_release(t, NOTICE_ANY), hb_release(t, fd_key_signals()), COUNTED(new ? READS(new, sizeof *new) : (void)0));
+    TOUCH(hb_release(t, NOTICE_ANY), hb_release(t, fd_key_signals(snarl_pid)),
+          COUNTED(new ? READS(new, sizeof *new) : (void)0));
     return REAL(setitimer)(which, new, old);
 }
 
 EXPORT unsigned alarm(unsigned seconds)
 {
     armed(seconds);
-    TOUCH(hb_release(t, NOTICE_ANY), hb_release(t, fd_key_signals()));
+    TOUCH(hb_release(t, NOTICE_ANY), hb_release(t, fd_key_signals(snarl_pid)));
     return REAL(alarm)(seconds);
 }
 
