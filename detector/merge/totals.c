@@ -168,6 +168,5 @@ u32 totals_runs_of(const json_t *document)
 
 json_t *totals_finish(struct merge *m)
 {
-    json_object_set_new(m->totals, "exit", json_null());
     return json_incref(m->totals);
 }
