@@ -4,6 +4,7 @@
  *     order  A < B          # remark
  *     order  A.* < B < C
  *     rule   A < B
+ *     rule   A: by address
  *     level  3 A.*
  *     accept 9f1c2ab34d55e001
  *
@@ -95,9 +96,23 @@ static void add_name(struct baseline_entry *e, char *name)
     e->name[e->nnames++] = name;
 }
 
+/* "NAME: by address" */
+static bool parse_address(struct baseline_entry *e, const char *p, const char *end)
+{
+    static const char tail[] = ": by address";
+    size_t n = sizeof tail - 1;
+    if ((size_t)(end - p) <= n || memcmp(end - n, tail, n) != 0)
+        return false;
+    e->kind = BASELINE_ADDRESS;
+    add_name(e, read_name(p, trim(p, end - n)));
+    return true;
+}
+
 static int parse_names(struct baseline_entry *e, const struct place *place, const char *p, const char *end)
 {
     bool patterns = false;
+    if (parse_address(e, p, end))
+        return 0;
     for (;;) {
         const char *less = memmem(p, (size_t)(end - p), LESS, sizeof LESS - 1), *stop = trim(p, less ? less : end);
         if (stop == p || (*p == '<' && (stop == p + 1 || p[1] == ' ')))

@@ -10,10 +10,11 @@
 #include "report/buffer.h"
 
 enum baseline_kind {
-    BASELINE_ORDER,  /* order A < B: seen and agreed to */
-    BASELINE_RULE,   /* order A* < B < C, rule A < B: declared by hand, for all classes that match */
-    BASELINE_LEVEL,  /* level N A*: locks of a lower level first */
-    BASELINE_ACCEPT, /* accept ID */
+    BASELINE_ORDER,   /* order A < B: seen and agreed to */
+    BASELINE_RULE,    /* order A* < B < C, rule A < B: declared by hand, for all classes that match */
+    BASELINE_ADDRESS, /* rule A: by address: of these locks the one with the lower address first */
+    BASELINE_LEVEL,   /* level N A*: locks of a lower level first */
+    BASELINE_ACCEPT,  /* accept ID */
 };
 
 struct baseline_entry {

@@ -29,7 +29,7 @@ static void put_name(struct buffer *b, const char *name)
 
 static void put_entry(struct buffer *b, const struct baseline_entry *e)
 {
-    static const char *const words[] = {"order  ", "rule   ", "level  ", "accept "};
+    static const char *const words[] = {"order  ", "rule   ", "rule   ", "level  ", "accept "};
     if (e->comment)
         buffer_put(b, e->comment);
     size_t start = b->length;
@@ -40,6 +40,8 @@ static void put_entry(struct buffer *b, const struct baseline_entry *e)
         buffer_put(b, i ? " < " : "");
         put_name(b, e->name[i]);
     }
+    if (e->kind == BASELINE_ADDRESS)
+        buffer_put(b, ": by address");
     if (e->remark) {
         size_t column = b->length - start;
         buffer_print(b, "%*s# %s", (int)(column + 2 < REMARK_COLUMN ? REMARK_COLUMN - column : 2), "", e->remark);
@@ -62,7 +64,7 @@ static int by_name(const void *a, const void *b)
 
 static bool declared(const struct baseline_entry *e)
 {
-    return e->kind == BASELINE_RULE || e->kind == BASELINE_LEVEL;
+    return e->kind == BASELINE_RULE || e->kind == BASELINE_ADDRESS || e->kind == BASELINE_LEVEL;
 }
 
 char *baseline_text(const struct baseline *b)

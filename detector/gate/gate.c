@@ -130,7 +130,7 @@ static json_t *stale_json(const struct baseline *b)
     for (size_t i = 0; i < b->n; i++) {
         const struct baseline_entry *e = &b->entry[i];
         struct buffer text = {0};
-        if (e->seen || e->kind == BASELINE_RULE || e->kind == BASELINE_LEVEL)
+        if (e->seen || (e->kind != BASELINE_ORDER && e->kind != BASELINE_ACCEPT))
             continue;
         buffer_print(&text, e->kind == BASELINE_ACCEPT ? "accept %s" : "order %s < %s", e->name[0],
                      e->kind == BASELINE_ACCEPT ? "" : e->name[1]);

@@ -79,16 +79,23 @@ static json_t *stack_of(const json_t *edge, const json_t *context, const char *k
     return own ? json_incref(own) : shared ? json_incref(shared) : json_array();
 }
 
-static void add_events(const struct orders *o, json_t *events, const struct order_seen *s)
+/* A context that binds; descending: one against the order of addresses, or NULL. */
+static const json_t *context_of(const struct order_seen *s, bool descending)
 {
-    const json_t *contexts = json_object_get(s->edge, "contexts"), *context = json_array_get(contexts, 0), *c;
+    const json_t *contexts = json_object_get(s->edge, "contexts"), *c;
     size_t i;
     json_array_foreach (contexts, i, c) {
-        if (!json_is_true(json_object_get(c, "try")) && !json_is_true(json_object_get(c, "unpublished"))) {
-            context = c;
-            break;
-        }
+        if (!json_is_true(json_object_get(c, "try")) && !json_is_true(json_object_get(c, "unpublished")) &&
+            (!descending || json_is_false(json_object_get(c, "ascending"))))
+            return c;
     }
+    return descending ? NULL : json_array_get(contexts, 0);
+}
+
+static void add_events(const struct orders *o, json_t *events, const struct order_seen *s)
+{
+    const json_t *descending = orders_by_address(o, s) ? context_of(s, true) : NULL,
+                 *context = descending ? descending : context_of(s, false);
     json_t *hold = stack_of(s->edge, context, "hold_stack"), *ask = stack_of(s->edge, context, "stack");
     json_array_append_new(events, event_json(&o->class[s->from], "hold", context, "from", hold));
     json_array_append_new(events, event_json(&o->class[s->to], "acquire", context, "to", ask));
@@ -184,6 +191,25 @@ static void set_texts(const struct orders *o, json_t *finding, const struct orde
     free(ask);
 }
 
+static void set_address_texts(const struct orders *o, json_t *finding, const struct order_seen *s, int line)
+{
+    const char *name = label_short(o->class[s->from].name);
+    struct buffer title = {0}, why = {0};
+    buffer_print(&title, "order of locks against the baseline: two locks of %s, not by address", name);
+    buffer_print(
+        &why,
+        "The one with the higher address is held while the other one is taken. The baseline (%s, line %d) says "
+        "that locks of this class are taken by address, the lower one first: whoever keeps to that and this "
+        "code can wait for each other for ever.",
+        o->b->file, line);
+    json_object_set_new(finding, "title", json_string(title.text));
+    json_object_set_new(finding, "why", json_string(why.text));
+    json_object_set_new(finding, "fix",
+                        json_string("Compare the addresses of the two locks first, and take the lower one first."));
+    free(title.text);
+    free(why.text);
+}
+
 static json_t *finding_json(const struct orders *o, const struct order_seen *s, const struct order_step *way, size_t n,
                             bool by_class)
 {
@@ -265,7 +291,7 @@ static bool is_ruled(const struct orders *o, const struct order_seen *s)
     size_t n;
     struct order_step *way = orders_way(o, s->from, s->to, true, &n);
     free(way);
-    return way != NULL;
+    return way || orders_by_address(o, s);
 }
 
 static void add_new(const struct orders *o, json_t *list, const struct order_seen *s)
@@ -274,6 +300,17 @@ static void add_new(const struct orders *o, json_t *list, const struct order_see
     json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "from", o->class[s->from].name, "to", o->class[s->to].name,
                                           "first_seen", seen));
     free(seen);
+}
+
+/* Locks of one class, nested against the order of their addresses. */
+static json_t *address_finding(const struct orders *o, const struct order_seen *s)
+{
+    const struct baseline_entry *by = orders_by_address(o, s);
+    if (!by || !context_of(s, true))
+        return NULL;
+    json_t *f = finding_json(o, s, NULL, 0, false);
+    set_address_texts(o, f, s, by->line);
+    return f;
 }
 
 json_t *orders_check(struct baseline *b, json_t *document)
@@ -289,6 +326,9 @@ json_t *orders_check(struct baseline *b, json_t *document)
         size_t n = 0;
         if (listed)
             listed->seen = true;
+        if ((f = address_finding(&o, s)) && against++ < MAX_AGAINST)
+            json_array_append(found, f);
+        json_decref(f);
         if (listed || is_ruled(&o, s))
             continue;
         add_new(&o, new, s);

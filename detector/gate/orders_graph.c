@@ -228,7 +228,7 @@ void orders_open(struct orders *o, struct baseline *b, const json_t *document)
         for (size_t k = 0; k < e->nnames && e->kind != BASELINE_ACCEPT; k++) {
             if (e->kind == BASELINE_ORDER)
                 orders_resolve(o, e->name[k]);
-            else
+            else if (e->kind != BASELINE_ADDRESS)
                 group_of(o, e, e->kind == BASELINE_RULE ? e->name[k] : NULL);
         }
     }
@@ -283,6 +283,14 @@ struct order_step *orders_way(const struct orders *o, size_t from, size_t to, bo
     free(before);
     free(by);
     return way;
+}
+
+const struct baseline_entry *orders_by_address(const struct orders *o, const struct order_seen *seen)
+{
+    for (size_t i = 0; seen->from == seen->to && i < o->b->n; i++)
+        if (o->b->entry[i].kind == BASELINE_ADDRESS && fits(&o->class[seen->from], o -> b -> entry[i].name[0]))
+            return &o->b->entry[i];
+    return NULL;
 }
 
 struct baseline_entry *orders_listed(struct orders *o, const struct order_seen *seen)

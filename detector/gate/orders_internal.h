@@ -54,6 +54,8 @@ size_t orders_resolve(struct orders *o, const char *name);
 /* The shortest way from one class to another; malloc'd, without the start, *n steps. NULL: there is none. declared: by
  * rules alone. */
 struct order_step *orders_way(const struct orders *o, size_t from, size_t to, bool declared, size_t *n);
+/* The line that says in which order locks of this class are nested, or NULL. */
+const struct baseline_entry *orders_by_address(const struct orders *o, const struct order_seen *seen);
 /* The order is listed as it is. */
 struct baseline_entry *orders_listed(struct orders *o, const struct order_seen *seen);
 

@@ -160,7 +160,7 @@ static void put_frames(struct buffer *b, const json_t *stack)
     int n = 0;
     json_array_foreach (stack, i, frame) {
         const char *name = label_text(frame, "function");
-        if (n == 2 || json_is_true(json_object_get(frame, "system")) || !*name || strpbrk(name, "*^$#\n"))
+        if (n == 2 || json_is_true(json_object_get(frame, "system")) || !*name || strpbrk(name, "^$#"))
             continue;
         buffer_print(b, "%s^%s$", n++ ? " <- " : "", name);
     }

@@ -162,6 +162,15 @@ static json_t *held_json(const struct path_step *path, u32 n)
     return held;
 }
 
+/* Of two locks of one class: was the one with the lower address taken first? */
+static void add_direction(json_t *context, ref_t first, const struct order_witness *w)
+{
+    struct hold_rec hold;
+    struct view_object a, b;
+    if (view_get(w->hold, &hold, sizeof hold) && view_object(first, &a) && view_object(hold.lock, &b))
+        json_object_set_new(context, "ascending", json_boolean(a.head.addr < b.head.addr));
+}
+
 /* One way in which `to` was taken below path[at]. */
 static json_t *context_json(struct graph *g, const struct order_witness *w, const struct thread_rec *t,
                             const struct path_step *path, u32 n, u32 at, const struct lock_name *to, u32 mode_to)
@@ -176,6 +185,8 @@ static json_t *context_json(struct graph *g, const struct order_witness *w, cons
     json_object_set_new(c, "mode_to", json_string(mode_name(mode_to)));
     json_object_set_new(c, "try", json_boolean(w->how & HOW_TRY));
     json_object_set_new(c, "timed", json_boolean(w->how & HOW_TIMED));
+    if (strcmp(path[at].name->class, to->class) == 0)
+        add_direction(c, path[at].lock, w);
     if (at < 16 && (w->unpublished >> at & 1))
         json_object_set_new(c, "unpublished", json_true());
     json_object_set_new(c, "segment", json_integer(segment_number(g, w->segment)));

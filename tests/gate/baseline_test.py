@@ -82,6 +82,16 @@ class Check(Case):
                              ("level 1 b\nlevel 2 x\nlevel 3 a\n", 66), ("level 1 b\n", 0), ("level 3 orders.c:b\nlevel 7 gate-orders:*:a\n", 66)):
             self.check(text, orders("ab"), status=status)
 
+    def test_by_address(self):
+        self.check("rule node.lock: by address\n", orders("low_high"), options=["--strict"], status=0)
+        p = self.check("order node.lock: by address # why\n", orders("high_low"), status=66)
+        self.assertIn("two locks of node.lock, not by address", p.stdout)
+        self.assertIn("higher_first", p.stdout)
+        self.check("rule other.lock: by address\n", orders("high_low"), status=0)
+        self.check("", orders("high_low"), status=0)
+        self.check(None, orders("high_low"), options=["--update"], status=0)
+        self.assertRegex(self.read("base"), r"order  \S*node\.lock < \S*node\.lock")
+
     def test_rules_are_never_stale_or_new(self):
         self.check("rule a < b\nlevel 4 nobody\nrule x < y\n", orders("ab"), options=["--strict"], status=0)
 
@@ -165,6 +175,7 @@ class Check(Case):
         self.assertEqual(snarl("run", "--baseline=" + self.path("none"), "--", "/bin/true").returncode, 2)
         self.assertIn("needs --baseline", snarl("check", "--strict", orders("ab")).stderr)
         self.assertEqual(snarl("check").returncode, 2)
+        self.assertEqual(snarl("check", "--baseline", self.write("apart", "order b < a\n"), orders("ab")).returncode, 66)
         self.assertEqual(snarl("check", orders("ab")).returncode, 0)
         self.assertEqual(snarl("check", orders("ab", "ba")).returncode, 66)
         self.assertEqual(snarl("check", "--exit-code=5", orders("ab", "ba")).returncode, 5)

@@ -162,6 +162,20 @@ static void *a_then_node(void *unused)
     return unused;
 }
 
+static void *lower_first(void *unused)
+{
+    struct node *low = parent < child ? parent : child, *high = parent < child ? child : parent;
+    nest(&low->lock, &high->lock);
+    return unused;
+}
+
+static void *higher_first(void *unused)
+{
+    struct node *low = parent < child ? parent : child, *high = parent < child ? child : parent;
+    nest(&high->lock, &low->lock);
+    return unused;
+}
+
 static void *nothing(void *unused)
 {
     pthread_mutex_lock(&c);
@@ -172,10 +186,12 @@ static void *nothing(void *unused)
 static const struct {
     const char *name;
     void *(*run)(void *);
-} modes[] = {{"ab", a_then_b},         {"ba", b_then_a},           {"bc", b_then_c},           {"ca", c_then_a},
-             {"gated_ab", gated_ab},   {"gated_ba", gated_ba},     {"try_ba", try_ba},         {"timed_ab", timed_ab},
-             {"timed_ba", timed_ba},   {"readers_tp", readers_tp}, {"readers_pt", readers_pt}, {"writer_pt", writer_pt},
-             {"writer_tp", writer_tp}, {"node_a", node_then_a},    {"a_node", a_then_node},    {"nothing", nothing}};
+} modes[] = {{"ab", a_then_b},           {"ba", b_then_a},           {"bc", b_then_c},
+             {"ca", c_then_a},           {"gated_ab", gated_ab},     {"gated_ba", gated_ba},
+             {"try_ba", try_ba},         {"timed_ab", timed_ab},     {"timed_ba", timed_ba},
+             {"readers_tp", readers_tp}, {"readers_pt", readers_pt}, {"writer_pt", writer_pt},
+             {"writer_tp", writer_tp},   {"node_a", node_then_a},    {"a_node", a_then_node},
+             {"low_high", lower_first},  {"high_low", higher_first}, {"nothing", nothing}};
 
 static void *(*find(const char *name))(void *)
 {

@@ -22,12 +22,14 @@ static int parse(const char *text)
 
 static void reads(void)
 {
-    CU_ASSERT_EQUAL(parse(HEAD "order  a < b   # why not\norder a.* < b\norder a < b < c\nrule a < b\nlevel 12 x y\n"
-                               "accept 00000000000000aa\norder std::map<int, A<B> >.m < \\x20a\\x20<\\x20b # hm"),
-                    0);
-    static const enum baseline_kind want[] = {BASELINE_ORDER, BASELINE_RULE,   BASELINE_RULE, BASELINE_RULE,
-                                              BASELINE_LEVEL, BASELINE_ACCEPT, BASELINE_ORDER};
-    CU_ASSERT_EQUAL_FATAL(b.n, 7);
+    CU_ASSERT_EQUAL(
+        parse(HEAD
+              "order  a < b   # why not\norder a.* < b\norder a < b < c\nrule a < b\nlevel 12 x y\n"
+              "accept 00000000000000aa\norder std::map<int, A<B> >.m < \\x20a\\x20<\\x20b # hm\nrule a b: by address"),
+        0);
+    static const enum baseline_kind want[] = {BASELINE_ORDER, BASELINE_RULE,   BASELINE_RULE,  BASELINE_RULE,
+                                              BASELINE_LEVEL, BASELINE_ACCEPT, BASELINE_ORDER, BASELINE_ADDRESS};
+    CU_ASSERT_EQUAL_FATAL(b.n, 8);
     for (size_t i = 0; i < b.n; i++)
         CU_ASSERT_EQUAL(b.entry[i].kind, want[i]);
     CU_ASSERT_STRING_EQUAL(b.entry[0].name[0], "a");
@@ -39,6 +41,7 @@ static void reads(void)
     CU_ASSERT_STRING_EQUAL(b.entry[4].name[0], "x y");
     CU_ASSERT_STRING_EQUAL(b.entry[6].name[0], "std::map<int, A<B> >.m");
     CU_ASSERT_STRING_EQUAL(b.entry[6].name[1], " a < b");
+    CU_ASSERT_STRING_EQUAL(b.entry[7].name[0], "a b");
 }
 
 static void errors(void)
