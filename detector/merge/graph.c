@@ -49,6 +49,7 @@ static void add_nodes(struct reading *r)
         c->acquisitions += positive(node, "acquisitions");
         c->per_process = most > c->per_process ? (u32)most : c->per_process;
         c->no_lock |= json_is_true(json_object_get(node, "no_lock"));
+        c->of_process |= !json_is_true(json_object_get(node, "shared"));
         c->readers_queue |= json_is_true(json_object_get(node, "readers_queue"));
     }
 }
@@ -184,6 +185,8 @@ static json_t *node_json(const struct merged_class *c)
                   "acquisitions", (json_int_t)(c->acquisitions & INT64_MAX), "per_process", (json_int_t)c->per_process);
     if (strcmp(c->local, c->name) != 0)
         json_object_set_new(j, "local", json_string(c->local));
+    if (!c->of_process)
+        json_object_set_new(j, "shared", json_true());
     if (c->no_lock)
         json_object_set_new(j, "no_lock", json_true());
     if (c->readers_queue)

@@ -22,6 +22,7 @@ struct merged_class {
     u64 locks, acquisitions;
     u32 per_process; /* the most in one process of one run */
     bool no_lock, readers_queue, core;
+    bool of_process; /* not all of its locks are shared between processes */
 };
 
 /* The edge A -> B: B was taken while A was held. */

@@ -142,6 +142,13 @@ json_t *together_roles_json(const struct merge *m)
 
 /* ---- the second reading ---- */
 
+/* Both locks are the same ones in several processes. */
+static bool between_processes(const struct merge *m, const struct merged_way *w)
+{
+    const struct merged_edge *e = &m->edge[w->edge];
+    return !m->class[e->from].of_process && !m->class[e->to].of_process;
+}
+
 struct entry {
     struct merged_way *way;
     json_int_t thread;
@@ -197,7 +204,9 @@ void together_add(struct reading *r)
     size_t n = collect(r, entry);
     for (size_t i = 0; i < n && !merged; i++)
         for (size_t k = 0; k < i; k++)
-            if (entry[i].way != entry[k].way && entry[i].run == entry[k].run)
+            if (entry[i].way != entry[k].way &&
+                (entry[i].run == entry[k].run ||
+                 (between_processes(r->m, entry[i].way) && between_processes(r->m, entry[k].way))))
                 put_relation(&r->m->together, pair_key(entry[i].way, entry[k].way),
                              entry[i].thread != entry[k].thread &&
                                  !must_before(r, entry[i].segment, entry[k].segment) &&
@@ -212,6 +221,8 @@ bool together_possible(const struct merge *m, const struct merged_way *a, const 
     const char *program = m->run[a->run].program;
     if (met)
         return *met & TOGETHER;
+    if (between_processes(m, a) && between_processes(m, b))
+        return true; /* two processes of one program have a main thread each */
     if (strcmp(program, m->run[b->run].program) != 0)
         return (!a->alone || a->single) && (!b->alone || b->single);
     if ((a->main && b->main) || a->alone || b->alone)

@@ -31,7 +31,7 @@ struct class_node {
     const struct lock_name *name; /* of one of its locks */
     u32 locks, per_process;       /* the most of them in one process */
     u64 acquisitions;
-    bool no_lock, readers_queue;
+    bool no_lock, readers_queue, of_process; /* of_process: not all are shared between processes */
 };
 
 struct class_edge {
@@ -81,6 +81,7 @@ static void learn_lock(struct graph *g, u64 class, const struct lock_name *name)
         node->per_process = (u32)*n;
     node->locks++;
     node->acquisitions += name->acquisitions;
+    node->of_process |= !name->shared;
     node->no_lock |= strcmp(name->kind, "sem") == 0 && !(name->attrs & ATTR_LOCKLIKE);
     node->readers_queue |= strcmp(name->kind, "rwlock") == 0 && (name->attrs & queue) == queue;
 }
@@ -338,6 +339,8 @@ static json_t *node_json(const struct class_node *n)
         json_object_set_new(j, "local", json_string(n->name->local));
     if (n->per_process != n->locks)
         json_object_set_new(j, "per_process", json_integer(n->per_process));
+    if (!n->of_process)
+        json_object_set_new(j, "shared", json_true());
     if (n->no_lock)
         json_object_set_new(j, "no_lock", json_true());
     if (n->readers_queue)

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER, c = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -140,8 +143,18 @@ static void *writer_tp(void *unused)
     return unused;
 }
 
+static struct between {
+    pthread_mutex_t first, second;
+} * between;
+
 static void make_nodes(void)
 {
+    pthread_mutexattr_t attr;
+    between = mmap(NULL, sizeof *between, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&between->first, &attr);
+    pthread_mutex_init(&between->second, &attr);
     parent = calloc(1, sizeof *parent);
     child = calloc(1, sizeof *child);
     pthread_mutex_init(&parent->lock, NULL);
@@ -176,6 +189,18 @@ static void *higher_first(void *unused)
     return unused;
 }
 
+static void *shared_12(void *unused)
+{
+    nest(&between->first, &between->second);
+    return unused;
+}
+
+static void *shared_21(void *unused)
+{
+    nest(&between->second, &between->first);
+    return unused;
+}
+
 static void *nothing(void *unused)
 {
     pthread_mutex_lock(&c);
@@ -186,12 +211,12 @@ static void *nothing(void *unused)
 static const struct {
     const char *name;
     void *(*run)(void *);
-} modes[] = {{"ab", a_then_b},           {"ba", b_then_a},           {"bc", b_then_c},
-             {"ca", c_then_a},           {"gated_ab", gated_ab},     {"gated_ba", gated_ba},
-             {"try_ba", try_ba},         {"timed_ab", timed_ab},     {"timed_ba", timed_ba},
-             {"readers_tp", readers_tp}, {"readers_pt", readers_pt}, {"writer_pt", writer_pt},
-             {"writer_tp", writer_tp},   {"node_a", node_then_a},    {"a_node", a_then_node},
-             {"low_high", lower_first},  {"high_low", higher_first}, {"nothing", nothing}};
+} modes[] = {
+    {"ab", a_then_b},           {"ba", b_then_a},           {"bc", b_then_c},           {"ca", c_then_a},
+    {"gated_ab", gated_ab},     {"gated_ba", gated_ba},     {"try_ba", try_ba},         {"timed_ab", timed_ab},
+    {"timed_ba", timed_ba},     {"readers_tp", readers_tp}, {"readers_pt", readers_pt}, {"writer_pt", writer_pt},
+    {"writer_tp", writer_tp},   {"node_a", node_then_a},    {"a_node", a_then_node},    {"low_high", lower_first},
+    {"high_low", higher_first}, {"shared_12", shared_12},   {"shared_21", shared_21},   {"nothing", nothing}};
 
 static void *(*find(const char *name))(void *)
 {
@@ -230,6 +255,13 @@ int main(int argc, char **argv)
         } else if (strncmp(word, "alone:", 6) == 0) { /* in a thread that ends before anything else happens */
             pthread_create(&thread[n], NULL, find(word + 6), NULL);
             pthread_join(thread[n], NULL);
+        } else if (strncmp(word, "child:", 6) == 0) { /* in a child process */
+            pid_t pid = fork();
+            if (pid == 0) {
+                find(word + 6)(NULL);
+                _exit(0);
+            }
+            waitpid(pid, NULL, 0);
         } else {
             job[n].run = find(word);
             sem_init(&job[n].go, 0, 0);
