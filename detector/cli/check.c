@@ -154,7 +154,8 @@ int cli_check(int argc, char **argv)
         return status;
     if (!options_fit(&c) || !open_tree(&c))
         return STATUS_USAGE;
-    json_t *document = results_list(&r, argv + c.s.first, (size_t)(argc - c.s.first)) ? results_join(&r) : NULL;
+    json_t *document =
+        results_list(&r, argv + c.s.first, (size_t)(argc - c.s.first), c.s.json) ? results_join(&r) : NULL;
     status = !document ? STATUS_USAGE : output_check(&c.s) ? check(&c, document) : STATUS_TROUBLE;
     json_decref(document);
     results_free(&r);

@@ -70,7 +70,8 @@ int cli_merge(int argc, char **argv)
         fputs("`snarl merge --help` says more.\n", stderr);
         return STATUS_USAGE;
     }
-    json_t *document = results_list(&r, argv + s.first, (size_t)(argc - s.first)) ? results_merge(&r) : NULL;
+    json_t *document =
+        results_list(&r, argv + s.first, (size_t)(argc - s.first), s.own[OWN_OUT]) ? results_merge(&r) : NULL;
     status = !document ? STATUS_USAGE : output_check(&s) ? merge(&s, document) : STATUS_TROUBLE;
     json_decref(document);
     results_free(&r);

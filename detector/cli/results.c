@@ -61,6 +61,14 @@ static bool is_of_others(const char *path)
     return others;
 }
 
+/* The output of this very command, from the last time. */
+static bool is_besides(const struct results *r, const char *path)
+{
+    struct stat a, b;
+    return r->besides && stat(path, &a) == 0 && stat(r->besides, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 static int plain_order(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -81,7 +89,7 @@ static bool list_folder(struct results *r, const char *folder, int depth)
         bool json = length > 5 && strcmp(entry[i]->d_name + length - 5, ".json") == 0;
         if (asprintf(&path, "%s/%s", folder, entry[i]->d_name) < 0)
             abort();
-        if (entry[i]->d_name[0] == '.') {
+        if (entry[i]->d_name[0] == '.' || is_besides(r, path)) {
             free(path);
         } else if (is_folder(path) && !is_run_folder(path)) {
             good &= depth < MAX_DEPTH && list_folder(r, path, depth + 1);
@@ -100,9 +108,9 @@ static bool list_folder(struct results *r, const char *folder, int depth)
     return good;
 }
 
-bool results_list(struct results *r, char **arguments, size_t n)
+bool results_list(struct results *r, char **arguments, size_t n, const char *besides)
 {
-    *r = (struct results){0};
+    *r = (struct results){.besides = besides};
     for (size_t i = 0; i < n; i++) {
         size_t before = r->n;
         if (!is_folder(arguments[i]) || is_run_folder(arguments[i])) {

@@ -9,13 +9,14 @@
 struct results {
     char **path;
     size_t n;
-    size_t common; /* of every path: what results_merge leaves away of names */
-    json_t *kept;  /* of standard input, which cannot be read twice */
+    const char *besides; /* a file that is no result though it stands in a folder, or NULL */
+    size_t common;       /* of every path: what results_merge leaves away of names */
+    json_t *kept;        /* of standard input, which cannot be read twice */
 };
 
-/* Every result behind the arguments, folders in the order of names. Files in folders that are JSON, but nobody's result,
+/* Every result behind the arguments, but for `besides`, folders in the order of names. Files in folders that are JSON, but nobody's result,
  * are left out (said). False: something is not there (said). */
-bool results_list(struct results *r, char **arguments, size_t n);
+bool results_list(struct results *r, char **arguments, size_t n, const char *besides);
 /* One of them; NULL when it is broken (said). A run's own data is read with its graph, if wanted. */
 json_t *results_load(struct results *r, size_t i, bool with_graph);
 json_t *results_merge(struct results *r);

@@ -136,6 +136,10 @@ class Merge(Case):
         self.assertIn("other.json: no result of snarl, left out", p.stderr)
         self.assertEqual([r["name"] for r in document["run"]["runs"]], ["shard-0/result.json", "shard-1/result.json"])
         self.assertEqual(locks(document["findings"][0]), ["a", "b"])
+        # What it wrote there the last time is none of the results.
+        for _ in range(3):
+            snarl("merge", "-o", self.path("results/all.json"), self.path("results"))
+        self.assertEqual(len(load(self.path("results/all.json"))["run"]["runs"]), 2)
         os.makedirs(self.path("empty"))
         self.assertIn("no result in this folder", self.merge(self.path("empty"), status=2)[1].stderr)
 
