@@ -138,9 +138,9 @@ static int against(const char *text, const char *edges, int *new)
     json_t *said = orders_check(&b, d);
     int n = (int)json_integer_value(json_object_get(said, "against"));
     *new = (int)json_array_size(json_object_get(said, "new"));
-    CU_ASSERT_EQUAL(json_array_size(json_object_get(d, "findings")), n);
+    CU_ASSERT_EQUAL((int)json_array_size(json_object_get(d, "findings")), n);
     orders_forget(d);
-    CU_ASSERT_EQUAL(json_array_size(json_object_get(d, "findings")), 0);
+    CU_ASSERT_EQUAL((int)json_array_size(json_object_get(d, "findings")), 0);
     json_decref(said);
     json_decref(d);
     return n;
