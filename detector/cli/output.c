@@ -143,7 +143,7 @@ bool output_wants_graph(const struct settings *s)
         if (file_of(s, &outputs[i]) && format_find(outputs[i].format)->graph)
             return true;
     const struct format *format = s->format ? format_find(s->format) : NULL;
-    return format && format->graph;
+    return s->baseline || (format && format->graph);
 }
 
 bool output_takes_stdout(const struct settings *s)
