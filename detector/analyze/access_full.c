@@ -4,6 +4,7 @@
 #include "analyze/access_steps.h"
 #include "analyze/readers.h"
 #include "analyze/recycle.h"
+#include "analyze/shared.h"
 #include "analyze/weak.h"
 
 #define SPINS 100u
@@ -246,7 +247,7 @@ static bool crowd_begin(struct access *x, u64 addr, u64 seen, const u64 *s, u32 
     struct crowd *c = crowd_at(number);
     __builtin_memcpy(c->records, s, n * sizeof *s);
     c->n = n;
-    if (__atomic_compare_exchange_n(shadow_cell(addr), &seen, crowd_cell(number), false, __ATOMIC_RELEASE,
+    if (__atomic_compare_exchange_n(shadow_cell(addr), &seen, crowd_cell(number, s[0]), false, __ATOMIC_RELEASE,
                                     __ATOMIC_RELAXED))
         return true;
     crowd_give(&x->a->crowds, number);
@@ -310,8 +311,7 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, const struct gran
         n = hit ? 0 : records_fold(x, s, records_add(x, s, n, mask));
         if (n > 2)
             crowd_write(x, number, s, n < CROWD_MAX ? n : CROWD_MAX);
-        else if (n)
-            ended = granule_store(addr, g, s[0], n > 1 ? s[1] : 0);
+        ended = n && granule_store_crowd(addr, number, s, n);
     }
     x->crowd = 0;
     crowd_leave(number);
@@ -327,6 +327,11 @@ static void granule_step(struct access *x, u64 addr, u32 mask)
     for (;;) {
         struct granule g = granule_load(addr);
         if (snarl_unlikely(cell_is_crowd(g.seen))) {
+            if (cell_is_shared(g.seen)) {
+                access_site(x);
+                shared_access(x->t, x->a, addr, mask, x->kind | x->flags, x->stack);
+                return;
+            }
             if (crowd_access(x, addr, mask, &g))
                 return;
             continue;

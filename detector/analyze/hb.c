@@ -110,7 +110,7 @@ struct hb_entry *hb_entry_make(struct hb_bucket *b, u64 key)
 struct accesses *hb_listening(struct thread *t, u64 key)
 {
     struct accesses *a = hb_watched(t);
-    return a && snarl_unlikely(a->ignored_order) && key < HB_READERS ? NULL : a;
+    return a && snarl_unlikely(a->ignored_order) && (key & ~HB_WIDE) < HB_READERS ? NULL : a;
 }
 
 /* ---- by key ---- */
@@ -136,6 +136,11 @@ SNARL_COLD void hb_acquire_spilled(struct accesses *a)
 
 void hb_leave(struct accesses *a, u64 key, bool replace)
 {
+    key = hb_widen(key);
+    if (hb_is_wide(key)) {
+        wide_leave(a, key, replace);
+        return;
+    }
     struct hb_bucket *b = hb_bucket_enter(key);
     struct hb_entry *e = hb_entry_make(b, key);
     if (e && replace)
@@ -163,6 +168,9 @@ void hb_release_store(struct thread *t, u64 key)
 
 bool hb_take(struct accesses *a, u64 key)
 {
+    key = hb_widen(key);
+    if (hb_is_wide(key))
+        return wide_take(a, key);
     if (hb_has_nothing(key))
         return false;
     struct hb_bucket *b = hb_bucket_enter(key);
@@ -179,25 +187,28 @@ void hb_acquire(struct thread *t, u64 key)
         return;
     if (snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
         hb_acquire_spilled(a);
-    if (hb_take(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
+    if (hb_take(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_DESCRIPTOR))
         atomicity_new_task(t); /* input */
 }
 
-static void forget(struct accesses *a, u64 key)
+/* All keys in [lo, hi), which share a bucket. */
+static void forget(struct accesses *a, u64 lo, u64 hi)
 {
-    if (hb_has_nothing(key))
+    if (hb_has_nothing(lo))
         return;
-    struct hb_bucket *b = hb_bucket_enter(key);
-    for (u32 *at = &b->first; *at; at = &hb_entries[*at].next) {
-        if (hb_entries[*at].key != key)
-            continue;
+    struct hb_bucket *b = hb_bucket_enter(lo);
+    for (u32 *at = &b->first; *at;) {
         u32 i = *at;
+        u64 key = hb_entries[i].key;
+        if (key < lo || key >= hi) {
+            at = &hb_entries[i].next;
+            continue;
+        }
         *at = hb_entries[i].next;
         sync_clock_clear(&a->clock, &hb_entries[i].clock);
         sync_clock_clear(&a->clock, &hb_entries[i].weak);
         entry_give(i);
         entry_count(key, ~0u);
-        break;
     }
     hb_bucket_leave(b);
 }
@@ -205,19 +216,22 @@ static void forget(struct accesses *a, u64 key)
 void hb_forget(struct thread *t, u64 key)
 {
     struct accesses *a = hb_watched(t);
-    if (a)
-        forget(a, key);
+    key = hb_widen(key);
+    if (a && hb_is_wide(key))
+        wide_forget(a, key);
+    else if (a)
+        forget(a, key, key + 1);
 }
 
 /* ---- the end of memory ---- */
 
 static void page_ends(struct accesses *a, u64 lo, u64 hi)
 {
-    for (u64 at = lo; at < hi; at++) {
-        if (__atomic_load_n(line_of(at), __ATOMIC_RELAXED))
-            forget(a, hb_key(HB_ADDRESS, at));
-        else
-            at |= (1u << LINE_SHIFT) - 1;
+    for (u64 at = lo, next; at < hi; at = next) {
+        u32 shift = __atomic_load_n(line_of(at), __ATOMIC_RELAXED) ? HB_NEAR_SHIFT : LINE_SHIFT;
+        next = ((at >> shift) + 1) << shift;
+        if (shift == HB_NEAR_SHIFT)
+            forget(a, hb_key(HB_ADDRESS, at), hb_key(HB_ADDRESS, next < hi ? next : hi));
     }
 }
 
@@ -227,7 +241,7 @@ static void much_ends(struct accesses *a, u64 lo, u64 hi)
     for (u32 i = 1, n = __atomic_load_n(&used, __ATOMIC_RELAXED); i < n; i++) {
         u64 key = __atomic_load_n(&hb_entries[i].key, __ATOMIC_RELAXED); /* not guarded: forget looks again */
         if (key >= lo && key < hi)
-            forget(a, key);
+            forget(a, key, key + 1);
     }
 }
 
@@ -263,6 +277,10 @@ void hb_relaxed_write(struct thread *t, u64 key)
     struct accesses *a = hb_listening(t, key);
     if (!a || !a->fence.time)
         return;
+    if (hb_is_wide(hb_widen(key))) {
+        hb_leave_and_tick(a, key, false);
+        return;
+    }
     struct hb_bucket *b = hb_bucket_enter(key);
     struct hb_entry *e = hb_entry_make(b, key);
     bool fresh = e && !e->clock.time;
@@ -286,7 +304,8 @@ void hb_note_read(struct accesses *a, u64 key)
 void hb_relaxed_read(struct thread *t, u64 key)
 {
     struct accesses *a = hb_listening(t, key);
-    if (a && !hb_has_nothing(key))
+    key = hb_widen(key);
+    if (a && (hb_is_wide(key) || !hb_has_nothing(key)))
         hb_note_read(a, key);
 }
 

@@ -141,7 +141,8 @@ static void put_detect(struct buffer *b, u32 detect)
 
 static void set_environment(const struct settings *s, const char *folder, const char *library)
 {
-    static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none", "rewrite"};
+    static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none",
+                                                                                      "rewrite"};
     const char *preloaded = getenv("LD_PRELOAD");
     struct buffer options = {0}, preload = {0};
     buffer_put(&options, "detect=");
