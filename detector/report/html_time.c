@@ -117,18 +117,21 @@ static void put_cycle(struct time *t)
     }
     first_wait = hold > 0 ? hold + 2 * STEP : STEP;
     t->columns = first_wait + STEP * (double)t->n + 1.3;
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < t->n; i++)
+        lane_of(t, t->side[i].thread);
+    for (size_t i = 0; i < t->n; i++) { /* arrows first: they are not to cross words */
         size_t lane = lane_of(t, t->side[i].thread), owner = owner_of(t, i);
-        if (lane == MAX_LANES)
-            continue;
-        if (t->side[i].hold)
-            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ", label_object(t->finding, t->side[i].hold));
-        put_bar(t, lane, 1, first_wait + STEP * (double)i, t->columns, "wait", "waits for ",
-                label_object(t->finding, t->side[i].event));
         size_t to = owner < t->n ? lane_of(t, t->side[owner].thread) : MAX_LANES;
         if (to != MAX_LANES && to != lane)
             put_arrow(t, first_wait + STEP * (double)i, lane, 1, to,
                       json_object_get(t->side[i].event, "object_thread") ? 1 : 0);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        size_t lane = lane_of(t, t->side[i].thread);
+        if (t->side[i].hold)
+            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ", label_object(t->finding, t->side[i].hold));
+        put_bar(t, lane, 1, first_wait + STEP * (double)i, t->columns, "wait", "waits for ",
+                label_object(t->finding, t->side[i].event));
     }
     free(begin);
 }
@@ -163,6 +166,8 @@ static const char *caption(const struct time *t)
                    ? "What happened, from left to right: another thread wrote between the read and the write that "
                      "depends on it."
                    : "From left to right: another thread can write between the read and the write that depends on it.";
+    if (label_is(t->finding, "kind", "unprotected"))
+        return "No lock keeps the two accesses apart: that one came first was the luck of this run.";
     if (json_object_get(t->finding, "memory"))
         return "Nothing orders the two accesses: either can come first, or both at once.";
     return observed ? "What happened, from left to right: what each thread holds, and what it waits for. Arrows lead "
