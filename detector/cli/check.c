@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "gate/changed.h"
@@ -41,6 +42,7 @@ static const struct settings_verb verb = {
         "Exit status: 0; 66 when something counts; 2 when a RESULT, the baseline or the usage is wrong; 125 when "
         "something could not be written.",
     .own = own,
+    .fail_on = FAIL_ON_SCAN, /* results of scans may be among them */
     .makes_baseline = true,
     .least = 1,
     .most = 1000000,
@@ -123,9 +125,10 @@ static bool update(struct check *c, json_t *document, size_t *counting)
 
 static bool show(const struct check *c, const json_t *document)
 {
-    struct text_options o = output_text_options(&c->s, c->s.log ? -1 : 1);
+    int fd = output_takes_stdout(&c->s) ? STDERR_FILENO : STDOUT_FILENO;
+    struct text_options o = output_text_options(&c->s, c->s.log ? -1 : fd);
     char *text = text_report(document, &o);
-    bool good = output_text(&c->s, text, 1, false);
+    bool good = output_text(&c->s, text, fd, false);
     free(text);
     return good;
 }

@@ -1,13 +1,10 @@
 /* `snarl merge`: results of many runs and machines as one. Takes no locks; allocates with malloc. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
-#include "report/document.h"
 #include "results.h"
 
 enum { OWN_OUT };
@@ -31,27 +28,18 @@ static const struct settings_verb verb = {
                 "Exit status: 0; 66 when there is a finding that counts; 2 when a RESULT is broken or the usage wrong; "
                 "125 when OUT cannot be written.",
     .own = own,
+    .fail_on = FAIL_ON_SCAN, /* results of scans may be among them */
     .least = 1,
     .most = 1000000,
 };
 
-/* Beside OUT, then in its place: whoever looks sees the old one or the whole new one. What is no plain file (a pipe) is
- * written to. */
 static bool write_out(const json_t *document, const char *out)
 {
-    struct stat st;
-    char *beside = NULL;
-    bool plain = strcmp(out, "-") != 0 && (lstat(out, &st) < 0 || S_ISREG(st.st_mode));
-    if (asprintf(&beside, plain ? "%s.%ld" : "%s", out, (long)getpid()) < 0)
-        abort();
-    int bad = document_write(document, beside);
-    if (!bad && plain && rename(beside, out) < 0)
-        bad = -errno;
+    char *text = output_render("json", document);
+    int bad = write_file(out, text, strlen(text));
     if (bad)
         cli_say("cannot write %s: %s", out, strerror(-bad));
-    if (bad && plain)
-        unlink(beside);
-    free(beside);
+    free(text);
     return !bad;
 }
 
@@ -60,10 +48,11 @@ static int merge(const struct settings *s, json_t *document)
     const char *out = s->own[OWN_OUT];
     size_t counting = judge(s, document);
     bool good = write_out(document, out) && output_files(s, document, NULL, NULL);
-    if (good && !s->quiet && strcmp(out, "-") != 0) {
-        struct text_options o = output_text_options(s, s->log ? -1 : 1);
+    int fd = output_takes_stdout(s) || strcmp(out, "-") == 0 ? STDERR_FILENO : STDOUT_FILENO;
+    if (good && !s->quiet) {
+        struct text_options o = output_text_options(s, s->log ? -1 : fd);
         char *text = text_report(document, &o);
-        good = output_text(s, text, 1, false);
+        good = output_text(s, text, fd, false);
         free(text);
     }
     return good ? output_status(s, counting) : STATUS_TROUBLE;

@@ -142,6 +142,8 @@ bool output_wants_graph(const struct settings *s)
     for (size_t i = 0; i < ARRAY_LEN(outputs); i++)
         if (file_of(s, &outputs[i]) && format_find(outputs[i].format)->graph)
             return true;
+    if (s->baseline)
+        return true;
     const struct format *format = s->format ? format_find(s->format) : NULL;
     return s->baseline || (format && format->graph);
 }

@@ -70,7 +70,7 @@ static const char *trim(const char *begin, const char *end)
     return end;
 }
 
-/* A name with its \x20 made blanks again. malloc'd. */
+/* A name with its \x20 made blanks again, and harmless as those of results are. malloc'd. */
 static char *read_name(const char *p, const char *end)
 {
     char *name = view_alloc((size_t)(end - p) + 1), *out = name;
@@ -82,7 +82,9 @@ static char *read_name(const char *p, const char *end)
             *out++ = *p++;
         }
     }
-    return name;
+    char *safe = escape_text(name, (size_t)(out - name));
+    free(name);
+    return safe;
 }
 
 static void add_name(struct baseline_entry *e, char *name)
@@ -98,7 +100,7 @@ static int parse_names(struct baseline_entry *e, const struct place *place, cons
     bool patterns = false;
     for (;;) {
         const char *less = memmem(p, (size_t)(end - p), LESS, sizeof LESS - 1), *stop = trim(p, less ? less : end);
-        if (stop == p)
+        if (stop == p || (*p == '<' && (stop == p + 1 || p[1] == ' ')))
             return wrong(place, p, "a lock is missing; write order A < B");
         patterns |= memchr(p, '*', (size_t)(stop - p)) != NULL;
         add_name(e, read_name(p, stop));

@@ -19,6 +19,7 @@
 #include "tree.h"
 
 #define MAX_ANSWER (256u << 20)
+#define MAX_LINE 1000000000L
 
 extern char **environ;
 
@@ -119,6 +120,12 @@ static void add_span(struct changed *c, size_t file, long from, long to)
     c->span[c->nspans++] = (struct span){file, from, to};
 }
 
+static long line_number(const char *text, char **end)
+{
+    long n = strtol(text, end, 10);
+    return n < 0 ? 0 : n < MAX_LINE ? n : MAX_LINE;
+}
+
 /* "@@ -1,2 +3,4 @@": lines 3 to 6 are new. Of lines that went away the ones around them tell. */
 static void add_hunk(struct changed *c, const char *line)
 {
@@ -126,7 +133,7 @@ static void add_hunk(struct changed *c, const char *line)
     char *end;
     if (!plus || !c->nfiles)
         return;
-    long from = strtol(plus + 1, &end, 10), count = *end == ',' ? strtol(end + 1, NULL, 10) : 1;
+    long from = line_number(plus + 1, &end), count = *end == ',' ? line_number(end + 1, &end) : 1;
     add_span(c, c->nfiles - 1, from, count > 0 ? from + count - 1 : from + 1);
 }
 
@@ -134,11 +141,13 @@ static void add_hunk(struct changed *c, const char *line)
 static long hunk_lines(const char *line)
 {
     long n = 0;
-    for (const char *p = line + 3; *p == '-' || *p == '+'; p++) {
+    for (const char *p = line + 3; *p == '-' || *p == '+';) {
         char *end;
-        (void)strtol(p + 1, &end, 10);
-        n += *end == ',' ? strtol(end + 1, &end, 10) : 1;
-        p = end;
+        line_number(p + 1, &end);
+        n += *end == ',' ? line_number(end + 1, &end) : 1;
+        p = *end == ' ' ? end + 1 : end;
+        if (p == end)
+            break;
     }
     return n;
 }
@@ -183,7 +192,7 @@ static void add_unknown(struct changed *c)
     size_t n = 0;
     char *text = ask_git(arguments, &n);
     for (size_t at = 0; text && at < n; at += strlen(text + at) + 1)
-        add_span(c, add_file(c, text + at, strlen(text + at)), 1, 0x7fffffff);
+        add_span(c, add_file(c, text + at, strlen(text + at)), 1, MAX_LINE);
     free(text);
 }
 

@@ -76,7 +76,7 @@ static json_t *event_json(const struct order_class *c, const char *action, const
 static json_t *stack_of(const json_t *edge, const json_t *context, const char *key)
 {
     json_t *own = json_object_get(context, key), *shared = json_object_get(edge, key);
-    return json_incref(own ? own : shared ? shared : json_array());
+    return own ? json_incref(own) : shared ? json_incref(shared) : json_array();
 }
 
 static void add_events(const struct orders *o, json_t *events, const struct order_seen *s)

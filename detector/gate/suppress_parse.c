@@ -168,7 +168,7 @@ static int parse_steps(struct suppression *s, const struct place *place, const c
     while (p < end) {
         const char *arrow = memmem(p, (size_t)(end - p), CALLED_BY, sizeof CALLED_BY - 1);
         const char *step_end = trim(p, arrow ? arrow : end);
-        if (step_end == p || (step_end - p >= 2 && memcmp(p, CALLED_BY + 1, 2) == 0))
+        if (step_end == p || (step_end - p >= 2 && memcmp(p, &CALLED_BY[1], 2) == 0))
             return wrong(place, p, "a pattern is missing before \"<-\"");
         add_step(s, p, step_end);
         if (!arrow)

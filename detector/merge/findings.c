@@ -56,7 +56,7 @@ static void add_runs(json_t *to, const json_t *more)
 {
     json_t *names = json_object_get(to, "names"), *name;
     size_t i;
-    json_object_set_new(to, "count", json_integer(label_number(to, "count") + label_number(more, "count")));
+    json_object_set_new(to, "count", json_integer(merge_sum(label_number(to, "count"), label_number(more, "count"))));
     json_array_foreach (json_object_get(more, "names"), i, name) {
         if (json_array_size(names) < MAX_NAMES)
             json_array_append(names, name);
@@ -67,7 +67,7 @@ static void join(struct merge *m, size_t at, json_t *finding, const char *name)
 {
     json_t *known = json_array_get(m->findings, at - 1), *runs = json_incref(json_object_get(known, "runs")),
            *more = runs_of(finding, name);
-    json_int_t count = label_number(known, "count") + label_number(finding, "count");
+    json_int_t count = merge_sum(label_number(known, "count"), label_number(finding, "count"));
     add_runs(runs, more);
     json_decref(more);
     if (group_strength(finding) < group_strength(known)) {

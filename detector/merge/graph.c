@@ -142,7 +142,7 @@ static void add_edges(struct reading *r)
         struct merged_edge *e = edge_of(r->m, a, b);
         e->count += positive(edge, "count");
         e->threads += positive(edge, "threads");
-        if (!e->stack) {
+        if (!e->stack && !e->hold_stack) {
             e->stack = json_incref(json_object_get(edge, "stack"));
             e->hold_stack = json_incref(json_object_get(edge, "hold_stack"));
         }

@@ -63,6 +63,8 @@ struct merge {
 };
 
 void *merge_grow(void *items, size_t n, size_t size);
+/* Of counts: negative ones are none, and the sum stays in range. */
+json_int_t merge_sum(json_int_t a, json_int_t b);
 
 /* ---- read.c: what a context of a document is about ---- */
 struct reading {

@@ -17,6 +17,12 @@ void *merge_grow(void *items, size_t n, size_t size)
     return items;
 }
 
+json_int_t merge_sum(json_int_t a, json_int_t b)
+{
+    u64 sum = (u64)(a > 0 ? a : 0) + (u64)(b > 0 ? b : 0);
+    return sum < INT64_MAX ? (json_int_t)sum : INT64_MAX;
+}
+
 static bool first_pass(struct merge *m, const struct merge_source *from)
 {
     for (size_t i = 0; i < from->n; i++) {

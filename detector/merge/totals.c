@@ -15,7 +15,7 @@ static void add_number(json_t *to, const json_t *from, const char *key)
     if (!json_is_number(more))
         return;
     if (json_is_integer(more) && (!known || json_is_integer(known)))
-        json_object_set_new(to, key, json_integer(json_integer_value(known) + json_integer_value(more)));
+        json_object_set_new(to, key, json_integer(merge_sum(json_integer_value(known), json_integer_value(more))));
     else
         json_object_set_new(to, key, json_real(json_number_value(known) + json_number_value(more)));
 }
@@ -168,6 +168,5 @@ u32 totals_runs_of(const json_t *document)
 
 json_t *totals_finish(struct merge *m)
 {
-    json_object_set_new(m->totals, "exit", json_null());
     return json_incref(m->totals);
 }

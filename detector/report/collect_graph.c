@@ -25,6 +25,7 @@
 #define MAX_HELD 100000u /* locks in the held sets of all contexts together */
 #define MAX_STACKS 5000u /* of contexts that differ from their edge's */
 #define MAX_THREADS 1000u
+#define MAX_HOLD_FRAMES 8u /* of where the held lock was taken */
 
 struct class_node {
     const struct lock_name *name; /* of one of its locks */
@@ -182,6 +183,19 @@ static json_t *context_json(struct graph *g, const struct order_witness *w, cons
     return c;
 }
 
+/* The innermost frames of a stack: where a lock was taken, and on whose behalf. Steals the reference. */
+static json_t *inner_frames(json_t *stack)
+{
+    json_t *inner = json_array(), *frame;
+    size_t i;
+    json_array_foreach (stack, i, frame) {
+        if (json_array_size(inner) < MAX_HOLD_FRAMES && !json_is_true(json_object_get(frame, "system")))
+            json_array_append(inner, frame);
+    }
+    json_decref(stack);
+    return inner;
+}
+
 /* Where the lock was taken that is held at a witness's own acquire. New reference. */
 static json_t *stack_of_hold(struct graph *g, const struct order_witness *w, ref_t lock, ref_t process)
 {
@@ -189,7 +203,7 @@ static json_t *stack_of_hold(struct graph *g, const struct order_witness *w, ref
     view_get(w->hold, &hold, sizeof hold);
     for (u32 i = 0; i < MAX_PATH && hold.outer && view_get(hold.outer, &hold, sizeof hold); i++)
         if (hold.lock == lock)
-            return names_stack(g->names, hold.stack, hold.site_pc, process);
+            return inner_frames(names_stack(g->names, hold.stack, hold.site_pc, process));
     return json_array();
 }
 

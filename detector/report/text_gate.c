@@ -90,6 +90,8 @@ void text_gate(struct text *t, const json_t *document)
                  *baseline = json_object_get(gate, "baseline");
     bool check = json_is_true(json_object_get(gate, "check")), strict = json_is_true(json_object_get(gate, "strict"));
     size_t before = t->out.length;
+    if (t->o->quiet && !strict)
+        return;
     put_taken(t, findings, is_suppressed, "suppressed");
     put_taken(t, findings, is_accepted, "accepted in the baseline");
     if (check || t->o->verbose) {

@@ -46,6 +46,15 @@ def load(path):
         return json.load(f)
 
 
+def schema_problems(document):
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+    sys.path.insert(0, os.path.join(root, "tests/formats"))
+    import schema
+    with open(os.path.join(root, "docs/snarl-1.schema.json"), encoding="utf-8") as f:
+        wanted = json.load(f)
+    return schema.problems(document, wanted, wanted)
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="snarl-gate-", dir=scratch)
@@ -69,7 +78,9 @@ class Case(unittest.TestCase):
         out = self.path("out.json")
         p = snarl(args[0], "--json=" + out, *args[1:], **kw)
         self.assertEqual(p.returncode, status, f"{args}\n{p.stdout}{p.stderr}")
-        return load(out), p
+        document = load(out)
+        self.assertEqual(schema_problems(document), [])
+        return document, p
 
 
 def short(name):

@@ -50,6 +50,7 @@ class Merge(Case):
                 for r in results:
                     self.assertEqual(load(r)["findings"], [], "a single run has it")
                 document, p = self.merge(*results)
+                self.assertEqual(common.schema_problems(document), [])
                 found = [(locks(f), f["counts"]) for f in document["findings"]]
                 self.assertEqual(found, [] if want is None else [(want, counts)], p.stdout)
                 self.assertEqual(p.returncode, 66 if counts else 0, p.stdout)
