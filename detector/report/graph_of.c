@@ -72,8 +72,8 @@ static int compare(const void *a, const void *b)
 static json_t *sorted(json_t *list)
 {
     size_t n = json_array_size(list), i;
-    json_t **item = view_alloc((n + 1) * sizeof *item), *out = json_array(),
-           *one; /* NOLINT(bugprone-sizeof-expression) */
+    json_t **item = view_alloc((n + 1) * sizeof *item); /* NOLINT(bugprone-sizeof-expression): pointers */
+    json_t *out = json_array(), *one;
     json_array_foreach (list, i, one)
         item[i] = one;
     qsort(item, n, sizeof *item, compare); /* NOLINT(bugprone-sizeof-expression): pointers */
