@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "analyze/access.h"
+#include "analyze/engine.h"
 #include "base/hash.h"
 #include "base/sys.h"
 
@@ -47,9 +48,17 @@ static struct chunk {
 } * chunks[CHUNKS];
 static u64 made;
 
+/* A number that no other process of the run gives. */
+static u64 made_number(void)
+{
+    const struct process_rec *p = engine_process() ? arena_at(engine_process()) : NULL;
+    return __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED) | (u64)(p ? p->number : 0) << 40;
+}
+
 static u64 key_of(u64 space, u64 number)
 {
-    return hb_key(HB_PIPE, space << KEY_BITS | (hash_mix64(number) & ((1u << KEY_BITS) - 1)));
+    return hb_key(space == SPACE_NUMBER ? HB_DESCRIPTOR : HB_PIPE,
+                  space << KEY_BITS | (hash_mix64(number) & ((1u << KEY_BITS) - 1)));
 }
 
 bool fd_key_is_file(u64 key)
@@ -112,24 +121,24 @@ static void put(int fd, u64 key)
 
 void fd_made(int fd)
 {
-    put(fd, key_of(SPACE_MADE, __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED)));
+    put(fd, key_of(SPACE_MADE, made_number()));
 }
 
 void fd_made_pair(int a, int b)
 {
-    u64 key = key_of(SPACE_MADE, __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED));
+    u64 key = key_of(SPACE_MADE, made_number());
     put(a, key);
     put(b, key);
 }
 
-u64 fd_key_signals(void)
+u64 fd_key_signals(u32 process)
 {
-    return key_of(SPACE_SIGNALS, 0);
+    return key_of(SPACE_SIGNALS, process);
 }
 
 void fd_made_for_signals(int fd)
 {
-    put(fd, fd_key_signals());
+    put(fd, fd_key_signals(sys_getpid()));
 }
 
 void fd_copied(int from, int to)

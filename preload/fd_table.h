@@ -43,9 +43,9 @@ void fd_forget(int fd) __attribute__((visibility("hidden")));
 /* The same for those that are closed together. */
 void fd_forget_range(u32 first, u32 last) __attribute__((visibility("hidden")));
 
-/* fd is told of signals (signalfd); the key of all of that kind. */
+/* fd is told of this process's signals (signalfd); the key of all that are told of those of a process. */
 void fd_made_for_signals(int fd) __attribute__((visibility("hidden")));
-u64 fd_key_signals(void) __attribute__((visibility("hidden")));
+u64 fd_key_signals(u32 process) __attribute__((visibility("hidden")));
 /* The key belongs to a regular file or a device with blocks. */
 bool fd_key_is_file(u64 key) __attribute__((visibility("hidden")));
 /* All connections that are being made. */

@@ -45,9 +45,18 @@ void access_block_new(struct thread *t, u64 addr, u64 size, ref_t stack, const u
 void access_block_gone(struct thread *t, u64 addr, u64 size, bool call, const u64 *fp);
 /* The stack of a call made by code that tells of its entries (access_hot.h); 0: it is not known. */
 ref_t access_call_stack(struct thread *t, const u64 *fp);
-/* Memory that comes fresh from the system or goes back to it (mmap, munmap, stacks of threads): nothing that happened
- * there before counts. */
+/* Memory that comes fresh from the system or goes back to it (stacks of threads): nothing that happened there before
+ * counts. */
 void access_forget(struct thread *t, u64 addr, u64 size);
+/* The same of whole pages, before their mapping goes or after another one has come in its place. */
+void access_mapping_gone(struct thread *t, u64 addr, u64 size);
+/* After that: the new mapping is shared, with whoever has the same thing mapped. */
+void access_mapping_shared(struct thread *t, u64 addr, u64 size, bool writes);
+/* The thread has been told that some process has ended, without its number: the end of what comes through a pipe, a
+ * signal. It comes after all that have. */
+void access_others_ended(struct thread *t);
+/* Another process is about to be made, other than by a fork (engine_fork_prepare). */
+void access_relatives(struct thread *t);
 
 /* ---- what the program knows better ---- */
 /* Until taken back (nests), the thread's own reads or writes are not looked at; its atomics and annotations order
@@ -66,11 +75,18 @@ void access_thread_switched(struct thread *t);
 
 /* ---- order: what one thread did before a release happened before what follows an acquire of the same thing ---- */
 /* The thing is an address (an atomic, an annotated object, a once control) or a number in one of these spaces. */
-enum hb_space { HB_ADDRESS = 0, HB_PIPE, HB_FILE, HB_PROCESS };
+enum hb_space {
+    HB_ADDRESS = 0,
+    HB_PIPE,       /* also for other processes */
+    HB_DESCRIPTOR, /* of this process only */
+    HB_PROCESS
+};
 static inline u64 hb_key(enum hb_space space, u64 number)
 {
     return (u64)space << 60 | (number & 0x0fffffffffffffffULL);
 }
+/* In a key: it means the same in all processes of the run. */
+#define HB_WIDE (4ULL << 60)
 void hb_release(struct thread *t, u64 key);       /* joins what earlier releases left */
 void hb_release_store(struct thread *t, u64 key); /* replaces it */
 void hb_acquire(struct thread *t, u64 key);

@@ -4,6 +4,7 @@
 #include "analyze/access_steps.h"
 #include "analyze/readers.h"
 #include "analyze/recycle.h"
+#include "analyze/shared.h"
 #include "analyze/weak.h"
 
 #define SPINS 100u
@@ -326,6 +327,11 @@ static void granule_step(struct access *x, u64 addr, u32 mask)
     for (;;) {
         struct granule g = granule_load(addr);
         if (snarl_unlikely(cell_is_crowd(g.seen))) {
+            if (cell_is_shared(g.seen)) {
+                access_site(x);
+                shared_access(x->t, x->a, addr, mask, x->kind | x->flags, x->stack);
+                return;
+            }
             if (crowd_access(x, addr, mask, &g))
                 return;
             continue;

@@ -10,8 +10,10 @@
 #include "analyze/accesses.h"
 #include "analyze/atomicity.h"
 #include "analyze/cap.h"
+#include "analyze/lives.h"
 #include "analyze/recycle.h"
 #include "analyze/runs.h"
+#include "analyze/shared.h"
 #include "analyze/site.h"
 #include "analyze/weak.h"
 
@@ -54,6 +56,9 @@ static void state_reset(struct thread *t, struct accesses *a)
     a->ticked = true;
     a->owner = t;
     access_sets_forget(&a->frames);
+    a->shared_changes = 0;
+    __builtin_memset(a->shared, 0, sizeof a->shared);
+    lives_begin(a);
     recycle_notice(a);
     __atomic_store_n(&a->number, t->rec->number, __ATOMIC_SEQ_CST);
     recycle_join(a);
@@ -84,6 +89,7 @@ struct accesses *accesses_start(struct thread *t, const struct accesses *creator
 
 void accesses_end(struct accesses *a)
 {
+    lives_end(a);
     sync_clock_clear(&a->clock, &a->fence);
     if (a->weak)
         weak_end(a);
@@ -104,7 +110,9 @@ SNARL_COLD struct accesses *accesses_begin(struct thread *t)
     for (u32 i = 0; i < t->rec->nheld; i++)
         t->held[i].how |= HOW_CLOCKED;
     access_frames = &a->frames;
-    if (process()->nthreads_ever > 1)
+    if (process()->nthreads_ever == 1) /* somebody may have made the process who is not watched */
+        lives_learn(a, LIVES_ALL);
+    if (process()->nthreads_ever > 1 || shared_active)
         access_now = ACCESS_NO_EPOCH;
     return a;
 }
@@ -228,7 +236,7 @@ void crowds_end(struct accesses *a, u64 addr, u64 size)
             continue;
         }
         u64 seen = __atomic_load_n(cell, __ATOMIC_RELAXED);
-        if (!cell_is_crowd(seen) || seen == CELL_BUSY || !crowd_enter(cell, seen))
+        if (!cell_is_crowd(seen) || seen == CELL_BUSY || cell_is_shared(seen) || !crowd_enter(cell, seen))
             continue;
         __atomic_store_n(cell, 0, __ATOMIC_RELAXED);
         crowd_leave(crowd_number(seen));
@@ -245,6 +253,8 @@ void access_forget(struct thread *t, u64 addr, u64 size)
     if (crowd_exists())
         crowds_end(a, addr, size);
     intended_forget(addr, size);
+    if (snarl_unlikely(shared_active) && shared_forget(addr, size))
+        return;
     shadow_clear(addr, size);
     atomicity_forget(addr, size);
     hb_memory_gone(a, addr, size);

@@ -16,6 +16,7 @@
 #include "analyze/access_steps.h"
 #include "analyze/atomicity.h"
 #include "analyze/readers.h"
+#include "analyze/shared.h"
 #include "analyze/weak.h"
 
 struct quick {
@@ -231,6 +232,11 @@ static SNARL_COLD bool quick_else(const struct quick *q, const struct granule *g
     const struct pending *p = pending_of(q->a, q->addr);
     if (p->record && p->granule == q->addr)
         return false;
+    if (cell_is_shared(g->seen)) {
+        if (!QUICK_PLAIN)
+            shared_access(q->a->owner, q->a, q->addr, q->mask, q->kind, q->stack);
+        return !QUICK_PLAIN;
+    }
     return cell_is_crowd(g->seen) ? quick_crowd(q, g) : quick_sets(q, g);
 }
 

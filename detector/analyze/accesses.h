@@ -20,6 +20,7 @@
 #define HOLD_MEMO_BITS 8
 #define REPORTED 64u
 #define TOLD_PLACES 64u
+#define SHARED_MEMO 64u
 #define PLACES_TOLD 16u
 #define RELAXED_READS 64u
 
@@ -88,6 +89,11 @@ struct accesses {
         u64 granule, record;
     } pending[PENDING];
     struct crowd_spares crowds;
+    u32 shared_changes; /* what of them the next holds for (shared.h) */
+    struct shared_memo {
+        u64 page; /* of this process's memory; 0: none */
+        struct shared_page *records;
+    } shared[SHARED_MEMO];
     u32 locked;          /* of enum locked */
     struct weak *weak;   /* weak.h; NULL: off */
     u32 writes;          /* epochs with a write that counts for their sections */
@@ -158,10 +164,21 @@ static inline void accesses_flush(struct thread *t, struct accesses *a)
     if (snarl_unlikely(a->npending))
         accesses_flush_slow(t, a);
 }
+/* ---- lives.c ---- */
+extern bool lives_on __attribute__((visibility("hidden"))); /* there are other processes, or will be */
+/* The thread's time has moved on, or it has learned of others: for those who outlive it. */
+static inline void lives_tick(struct accesses *a)
+{
+    __atomic_store_n(&a->owner->rec->clock_now, clock_now(&a->clock), __ATOMIC_RELEASE);
+}
+void lives_told(struct accesses *a);
+
 /* The thread has learned of others' pasts. */
 static inline void accesses_learned(struct accesses *a)
 {
     a->concurrent = 0;
+    if (snarl_unlikely(lives_on))
+        lives_told(a);
 }
 /* What the thread does from now on is later than what it has let others know (ticked), or done with other locks held:
  * the next recorded access takes a new epoch. */

@@ -110,7 +110,7 @@ struct hb_entry *hb_entry_make(struct hb_bucket *b, u64 key)
 struct accesses *hb_listening(struct thread *t, u64 key)
 {
     struct accesses *a = hb_watched(t);
-    return a && snarl_unlikely(a->ignored_order) && key < HB_READERS ? NULL : a;
+    return a && snarl_unlikely(a->ignored_order) && (key & ~HB_WIDE) < HB_READERS ? NULL : a;
 }
 
 /* ---- by key ---- */
@@ -136,6 +136,11 @@ SNARL_COLD void hb_acquire_spilled(struct accesses *a)
 
 void hb_leave(struct accesses *a, u64 key, bool replace)
 {
+    key = hb_widen(key);
+    if (hb_is_wide(key)) {
+        wide_leave(a, key, replace);
+        return;
+    }
     struct hb_bucket *b = hb_bucket_enter(key);
     struct hb_entry *e = hb_entry_make(b, key);
     if (e && replace)
@@ -163,6 +168,9 @@ void hb_release_store(struct thread *t, u64 key)
 
 bool hb_take(struct accesses *a, u64 key)
 {
+    key = hb_widen(key);
+    if (hb_is_wide(key))
+        return wide_take(a, key);
     if (hb_has_nothing(key))
         return false;
     struct hb_bucket *b = hb_bucket_enter(key);
@@ -179,7 +187,7 @@ void hb_acquire(struct thread *t, u64 key)
         return;
     if (snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
         hb_acquire_spilled(a);
-    if (hb_take(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_FILE))
+    if (hb_take(a, key) && (key >> 60 == HB_PIPE || key >> 60 == HB_DESCRIPTOR))
         atomicity_new_task(t); /* input */
 }
 
@@ -208,7 +216,10 @@ static void forget(struct accesses *a, u64 lo, u64 hi)
 void hb_forget(struct thread *t, u64 key)
 {
     struct accesses *a = hb_watched(t);
-    if (a)
+    key = hb_widen(key);
+    if (a && hb_is_wide(key))
+        wide_forget(a, key);
+    else if (a)
         forget(a, key, key + 1);
 }
 
@@ -266,6 +277,10 @@ void hb_relaxed_write(struct thread *t, u64 key)
     struct accesses *a = hb_listening(t, key);
     if (!a || !a->fence.time)
         return;
+    if (hb_is_wide(hb_widen(key))) {
+        hb_leave_and_tick(a, key, false);
+        return;
+    }
     struct hb_bucket *b = hb_bucket_enter(key);
     struct hb_entry *e = hb_entry_make(b, key);
     bool fresh = e && !e->clock.time;
@@ -289,7 +304,8 @@ void hb_note_read(struct accesses *a, u64 key)
 void hb_relaxed_read(struct thread *t, u64 key)
 {
     struct accesses *a = hb_listening(t, key);
-    if (a && !hb_has_nothing(key))
+    key = hb_widen(key);
+    if (a && (hb_is_wide(key) || !hb_has_nothing(key)))
         hb_note_read(a, key);
 }
 

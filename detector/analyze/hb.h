@@ -86,7 +86,8 @@ void hb_thread_created(struct thread *creator, struct thread *child);
 void hb_thread_not_started(struct thread *child);
 void hb_thread_end(struct thread *t);
 void hb_forked_parent(struct thread *t); /* what it does from here on is not before the child's beginning */
-void hb_process_end(struct thread *t);   /* t: the thread that ends the process */
+void hb_child_ended(struct thread *t, struct process_rec *p); /* t has waited for it */
+void hb_process_end(struct thread *t);                        /* t: the thread that ends the process */
 void hb_joined(struct thread *t, const struct thread_rec *ended);
 void hb_semaphore_post(struct thread *t, const struct lock_rec *s);
 void hb_semaphore_taken(struct thread *t, const struct lock_rec *s);

@@ -41,6 +41,29 @@ void hb_bucket_take(struct hb_bucket *b)
         bucket_wait(b, &word);
 }
 
+/* ---- of memory that processes share (wide.c) ---- */
+
+static struct hb_bucket wide; /* stands for all */
+
+static SNARL_COLD void wide_tell(struct hb_hold *h, u32 what)
+{
+    struct accesses *a = h->state;
+    h->word = what & (HB_ACQUIRE | HB_READ);
+    if (!(what & HB_RELEASE) && !((what & HB_WRITE) && a->fence.time))
+        return;
+    wide_leave(a, h->key, false);
+    hb_tick(a);
+}
+
+/* After the operation. */
+static SNARL_COLD void wide_give(struct hb_hold *h)
+{
+    if (h->word & HB_ACQUIRE)
+        wide_take(h->state, h->key);
+    else if (h->word & HB_READ)
+        hb_note_read(h->state, h->key);
+}
+
 /* ---- atomic operations ---- */
 
 void hb_hold_take(struct hb_hold *h, struct thread *t, u64 key)
@@ -49,9 +72,13 @@ void hb_hold_take(struct hb_hold *h, struct thread *t, u64 key)
     h->state = hb_listening(t, key);
     if (!h->state)
         return;
-    struct hb_bucket *b = hb_bucket(key);
-    h->key = key;
+    h->key = key = hb_widen(key);
     h->overruled = false;
+    if (hb_is_wide(key)) {
+        h->bucket = &wide;
+        return;
+    }
+    struct hb_bucket *b = hb_bucket(key);
     if (snarl_unlikely(!bucket_try(b, __atomic_load_n(&b->word, __ATOMIC_RELAXED) & ~(HB_HELD | HB_OPEN), &h->word)))
         h->overruled = bucket_wait(b, &h->word);
     h->bucket = b;
@@ -87,6 +114,10 @@ void hb_hold_tell(struct hb_hold *h, u32 what)
     struct hb_bucket *b = h->bucket;
     if (!b)
         return;
+    if (snarl_unlikely(b == &wide)) {
+        wide_tell(h, what);
+        return;
+    }
     struct hb_entry *e = hb_entry_find(b, h->key);
     if ((what & HB_ACQUIRE) && snarl_unlikely(__atomic_load_n(&hb_spilled, __ATOMIC_RELAXED)))
         hb_acquire_spilled(a);
@@ -105,7 +136,9 @@ void hb_hold_tell(struct hb_hold *h, u32 what)
 void hb_hold_give(struct hb_hold *h)
 {
     struct hb_bucket *b = h->bucket;
-    if (b && snarl_likely(__atomic_load_n(&b->word, __ATOMIC_RELAXED) == h->word))
+    if (snarl_unlikely(b == &wide))
+        wide_give(h);
+    else if (b && snarl_likely(__atomic_load_n(&b->word, __ATOMIC_RELAXED) == h->word))
         __atomic_store_n(&b->word, (h->word & ~(HB_HELD | HB_OPEN)) + HB_STEP, __ATOMIC_RELEASE);
 }
 
@@ -125,7 +158,7 @@ bool hb_knew(struct thread *t, u64 key, u32 word)
     struct hb_bucket *b = hb_bucket(key);
     struct accesses *a = hb_listening(t, key);
     u32 i = __atomic_load_n(&b->first, __ATOMIC_RELAXED), n = 0;
-    if ((word & HB_HELD) || __atomic_load_n(&hb_spilled, __ATOMIC_RELAXED))
+    if ((word & HB_HELD) || hb_is_wide(hb_widen(key)) || __atomic_load_n(&hb_spilled, __ATOMIC_RELAXED))
         return false;
     for (; a && i && hb_entries[i].key != key; i = __atomic_load_n(&hb_entries[i].next, __ATOMIC_RELAXED))
         if (++n > CHAIN_MOST)

@@ -5,8 +5,23 @@
  * of a read-write lock, too, as several of them release at a time. */
 #include "analyze/atomicity.h"
 #include "analyze/hb_table.h"
+#include "analyze/lives.h"
 
 /* ---- locks ---- */
+
+static u64 readers_key(const struct lock_rec *l)
+{
+    return hb_object_key(HB_READERS, &l->head, arena_ref(l));
+}
+
+/* Its last holder was killed with it. The kernel hands on robust ones before it lets go of the process's memory. */
+static SNARL_COLD void left_by_dead(struct thread *t, struct accesses *a, const struct lock_rec *l)
+{
+    ref_t owner = l->owner;
+    if (owner && owner != t->ref &&
+        ((l->head.attrs & ATTR_ROBUST) || ilock_process_gone(PROCESS_AT(THREAD_AT(owner)->process)->pid)))
+        lives_thread_ended(a, owner);
+}
 
 void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode)
 {
@@ -16,10 +31,12 @@ void hb_lock_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode 
     if (a->weak)
         weak_prefetch(l);
     atomicity_acquired(t, a, l, mode);
+    if (snarl_unlikely(!l->head.process))
+        left_by_dead(t, a, l);
     if (clock_acquire(&a->clock, &l->clock))
         accesses_learned(a);
     if (mode == MODE_EXCLUSIVE && object_has_readers(&l->head))
-        hb_acquire(t, HB_READERS | arena_ref(l));
+        hb_acquire(t, readers_key(l));
     if (a->weak)
         weak_acquired(a, l, mode);
     accesses_new_epoch(a, false);
@@ -34,7 +51,7 @@ void hb_lock_release_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
     if (a->weak)
         weak_release(t, a, l, mode);
     if (mode == MODE_SHARED) {
-        hb_leave_and_tick(a, HB_READERS | arena_ref(l), false);
+        hb_leave_and_tick(a, readers_key(l), false);
         return;
     }
     clock_release_again(&a->clock, &l->clock);
@@ -59,7 +76,7 @@ bool hb_lock_unknown(struct thread *t, struct lock_rec *l)
         accesses_learned(a);
     if (a && a->weak)
         weak_learn_strong(a, &l->clock);
-    return (a && object_has_readers(&l->head) && hb_take(a, HB_READERS | arena_ref(l))) || learned;
+    return (a && object_has_readers(&l->head) && hb_take(a, readers_key(l))) || learned;
 }
 
 void hb_lock_gone(struct thread *t, struct lock_rec *l)
@@ -70,7 +87,7 @@ void hb_lock_gone(struct thread *t, struct lock_rec *l)
     sync_clock_clear(&a->clock, &l->clock);
     weak_lock_gone(a, l);
     if (object_has_readers(&l->head))
-        hb_forget(t, HB_READERS | arena_ref(l));
+        hb_forget(t, readers_key(l));
 }
 
 /* ---- barriers ---- */
@@ -81,7 +98,7 @@ void hb_barrier_arrive(struct thread *t, const struct sync_rec *b)
     if (!a)
         return;
     /* Two hb_entries in turn: nobody can arrive for the next round but one before all have left this one. */
-    a->barrier = HB_BARRIER | (u64)arena_ref(b) << 1 | (b->round & 1);
+    a->barrier = hb_object_key(HB_BARRIER, &b->head, (u64)arena_ref(b) << 1 | (b->round & 1));
     hb_leave_and_tick(a, a->barrier, false);
 }
 
@@ -123,7 +140,22 @@ void hb_forked_parent(struct thread *t)
     struct accesses *a = hb_watched(t);
     if (!a)
         return;
+    lives_told(a);
     hb_tick(a);
+}
+
+void hb_child_ended(struct thread *t, struct process_rec *p)
+{
+    struct accesses *a = hb_watched(t);
+    if (a)
+        lives_process_ended(a, p);
+}
+
+void access_others_ended(struct thread *t)
+{
+    struct accesses *a = lives_on ? hb_watched(t) : NULL;
+    if (a)
+        lives_learn(a, LIVES_ENDED);
 }
 
 /* The lane may serve another process; the others' stay theirs, they may still run. */
@@ -153,10 +185,10 @@ void hb_joined(struct thread *t, const struct thread_rec *ended)
 
 void hb_semaphore_post(struct thread *t, const struct lock_rec *s)
 {
-    hb_release(t, HB_SEMAPHORE | arena_ref(s));
+    hb_release(t, hb_object_key(HB_SEMAPHORE, &s->head, arena_ref(s)));
 }
 
 void hb_semaphore_taken(struct thread *t, const struct lock_rec *s)
 {
-    hb_acquire(t, HB_SEMAPHORE | arena_ref(s));
+    hb_acquire(t, hb_object_key(HB_SEMAPHORE, &s->head, arena_ref(s)));
 }

@@ -3,6 +3,7 @@
 #define SNARL_ANALYZE_HB_TABLE_H
 
 #include "analyze/accesses.h"
+#include "analyze/shared.h"
 #include "analyze/weak.h"
 
 /* Keys beside the spaces of enum hb_space. */
@@ -67,6 +68,7 @@ bool hb_take(struct accesses *a, u64 key);
 static inline void hb_tick(struct accesses *a)
 {
     clock_tick(&a->clock);
+    lives_tick(a);
     if (a->weak)
         clock_tick(&a->weak->clock);
     accesses_new_epoch(a, true);

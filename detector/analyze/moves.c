@@ -17,7 +17,9 @@
  * and store: the thread notes the variable, looks once more when it next comes here, and before it would tell of a race. */
 #include "analyze/moves.h"
 #include "analyze/hb_table.h"
+#include "analyze/lives.h"
 #include "analyze/recycle.h"
+#include "analyze/shared.h"
 #include "analyze/site.h"
 #include "base/reserve.h"
 
@@ -25,18 +27,18 @@
 static u64 *excused;
 u32 move_excuses;
 
-static bool covers(const struct hb_entry *e, const struct epoch *then)
+static bool covers(const struct hb_entry *e, const struct move_past *then)
 {
     return sync_clock_knows(&e->clock, then->lane, then->time);
 }
 
 /* A release that the thread has read, after it had looked for it. */
-static bool read_since(const struct accesses *a, const struct epoch *then)
+static bool read_since(const struct accesses *a, const struct move_past *then)
 {
     bool known = false;
     for (u32 i = 0; i < a->nread && i < RELAXED_READS && !known; i++) {
         u64 key = a->read[i];
-        if (hb_has_nothing(key))
+        if (hb_is_wide(key) || hb_has_nothing(key)) /* what reaches others is learned after the load, too */
             continue;
         struct hb_bucket *b = hb_bucket_enter(key);
         const struct hb_entry *e = hb_entry_find(b, key);
@@ -46,11 +48,24 @@ static bool read_since(const struct accesses *a, const struct epoch *then)
     return known;
 }
 
-static bool is_excused(const struct accesses *a, u64 record)
+static bool is_excused(const struct accesses *a, const struct move_past *then)
 {
     const u64 *all = __atomic_load_n(&excused, __ATOMIC_ACQUIRE);
-    const struct epoch then = epochs[slot_epoch((u32)record)];
-    return all && (__atomic_load_n(&all[then.lane], __ATOMIC_RELAXED) >= then.time || read_since(a, &then));
+    return all && (__atomic_load_n(&all[then->lane], __ATOMIC_RELAXED) >= then->time || read_since(a, then));
+}
+
+static void excuse_lane(u64 *all, u32 lane, u64 now)
+{
+    u64 had = __atomic_load_n(&all[lane], __ATOMIC_RELAXED);
+    while (had < now && !__atomic_compare_exchange_n(&all[lane], &had, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+static void excuse_thread(const struct thread_rec *r, void *all)
+{
+    u32 lane = __atomic_load_n(&r->clock_lane, __ATOMIC_RELAXED);
+    if (lane && lane <= CLOCK_LANES)
+        excuse_lane(all, lane - 1, __atomic_load_n(&r->clock_now, __ATOMIC_RELAXED));
 }
 
 static void excuse_all(void)
@@ -61,12 +76,10 @@ static void excuse_all(void)
         sys_unmap(all, CLOCK_LANES * sizeof *all);
         all = none;
     }
-    for (const struct accesses *a = recycle_states(); all && a; a = a->next_state) {
-        u64 now = a->clock.times ? clock_now(&a->clock) : 0, *to = &all[a->clock.lane];
-        u64 had = __atomic_load_n(to, __ATOMIC_RELAXED);
-        while (had < now && !__atomic_compare_exchange_n(to, &had, now, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-            ;
-    }
+    for (const struct accesses *a = recycle_states(); all && a; a = a->next_state)
+        excuse_lane(all, a->clock.lane, a->clock.times ? clock_now(&a->clock) : 0);
+    if (all && shared_active)
+        lives_each(excuse_thread, all);
     __atomic_fetch_add(&move_excuses, 1, __ATOMIC_RELEASE);
 }
 
@@ -107,6 +120,9 @@ static bool is_same(u32 here, u32 there, u32 mask)
 
 static bool has_release(u64 key)
 {
+    key = hb_widen(key);
+    if (hb_is_wide(key))
+        return wide_has(key);
     if (hb_has_nothing(key))
         return false;
     struct hb_bucket *b = hb_bucket_enter(key);
@@ -118,11 +134,23 @@ static bool has_release(u64 key)
 enum move_meeting move_meets(const struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack, u64 record)
 {
     const struct site *other = record_site(record) ? site_at(record_site(record), (u32)__builtin_ctz(mask)) : NULL;
-    u32 flags = (other ? other->flags : 0) | (kind & ACCESS_FLAGS);
-    bool excused = is_excused(a, record);
+    const struct epoch *then = &epochs[slot_epoch((u32)record)];
+    const struct move_past past = {.stack = other ? other->stack : 0,
+                                   .flags = other ? other->flags : 0,
+                                   .kind = slot_kind((u32)record),
+                                   .lane = then->lane,
+                                   .time = then->time};
+    return move_meets_past(a, addr, mask, kind, stack, &past);
+}
+
+enum move_meeting move_meets_past(const struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack,
+                                  const struct move_past *past)
+{
+    u32 flags = past->flags | (kind & ACCESS_FLAGS);
+    bool excused = is_excused(a, past);
     if (!engine_hooks.instruction || !is_whole(mask) || flags)
         return excused ? MOVES_ATOMIC : MOVES_NOT;
-    u32 here = side(stack, kind), there = side(other ? other->stack : 0, slot_kind((u32)record));
+    u32 here = side(stack, kind), there = side(past->stack, past->kind);
     bool atomic = (here | there) & INSTRUCTION_ATOMIC, updates = (here | there) & INSTRUCTION_UPDATE;
     if (excused) { /* the other may read this value at once, and be past its check */
         if ((kind & ACCESS_ATOMIC) && (kind & ACCESS_WRITE) && there)
@@ -133,7 +161,7 @@ enum move_meeting move_meets(const struct accesses *a, u64 addr, u32 mask, u32 k
         return MOVES_NOT;
     bool known = (atomic && !updates) || has_release(hb_key(HB_ADDRESS, addr + (u32)__builtin_ctz(mask)));
     instruction_of(stack, true);
-    instruction_of(other ? other->stack : 0, true);
+    instruction_of(past->stack, true);
     excuse_all();
     return known ? MOVES_ATOMIC : MOVES_MAYBE;
 }

@@ -1,6 +1,7 @@
 /* Processes of the run: start, fork, exec, end. Called by the start code and the process interceptors. Takes RANK_TABLE
  * and RANK_THREADS across the real fork (after all of the program's own prepare handlers), RANK_GRAPH for segments. */
 #include "analyze/internal.h"
+#include "analyze/shared.h"
 
 /* Locks that threads other than the forking one held at the fork; the child keeps it. Grows by replacement, private
  * memory. */
@@ -134,11 +135,13 @@ int engine_start(const struct engine_hooks *hooks, ref_t parent_process, const c
         return -12; /* ENOMEM */
     if (before) {
         PROCESS_AT(before)->state = PROCESS_EXECED;
+        PROCESS_AT(r)->flags |= PROCESS_AT(before)->flags & PROCESS_ALARM;
         u64 mask = ilock_acquire(&rs->graph_lock);
         PROCESS_AT(r)->end_segment = all_segments(PROCESS_AT(before));
         ilock_release(&rs->graph_lock, mask);
     }
     engine_process_ref = objects_process = r;
+    lives_on = PROCESS_AT(r)->next_process != 0;
     return 0;
 }
 
@@ -146,6 +149,8 @@ void engine_process_end(struct thread *t)
 {
     if (t)
         hb_process_end(t);
+    if (engine_process_ref && process()->nthreads_live <= 1)
+        shared_process_end();
     if (engine_process_ref)
         process()->state = PROCESS_ENDED;
 }
@@ -155,6 +160,8 @@ void engine_fork_prepare(struct thread *t, const u64 *fp)
     struct run_state *rs = run();
     ref_t stack = t ? capture(t, fp) : 0;
     u64 mask;
+    lives_on = true;
+    shared_fork_prepare(t);
     objects_lock_for_fork(&mask); /* also keeps other forking threads out */
     at_fork.table_mask = mask;
     at_fork.threads_mask = ilock_acquire(&rs->threads_lock);
@@ -177,6 +184,7 @@ void engine_fork_parent(struct thread *t, u32 child_pid)
     u64 mask = at_fork.table_mask;
     ilock_release(&run()->threads_lock, at_fork.threads_mask);
     objects_unlock_after_fork(mask);
+    shared_fork_parent(t);
     if (t)
         hb_forked_parent(t);
 }
@@ -214,6 +222,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     ilock_disown(&rs->threads_lock);
     objects_after_fork();
     objects_unlock_after_fork(at_fork.table_mask);
+    shared_fork_child();
     threads_after_fork();
     ref_t r = process_new(at_fork.parent, NULL);
     if (!r) {
@@ -224,6 +233,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     p->handlers = parent->handlers;
     p->python = parent->python;
     engine_process_ref = objects_process = r;
+    shared_fork_uses();
     if (!t)
         return;
     const struct thread_rec *old = t->rec;
@@ -248,6 +258,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     ilock_release(&rs->graph_lock, mask);
     sys_unmap(fresh, sizeof *fresh);
     accesses_forked(t);
+    shared_fork_watch(t);
     inherit_holds(t);
 }
 
@@ -265,8 +276,11 @@ void engine_child_waited(struct thread *t, u32 pid)
         if (t && seg)
             t->rec->segment = segment_new(t->ref, t->rec->segment, seg);
         ilock_release(&rs->graph_lock, mask);
-        return;
+        break;
     }
+    for (ref_t r = t ? rs->processes : 0; r; r = PROCESS_AT(r)->next_process)
+        if (PROCESS_AT(r)->pid == pid) /* what it was before an exec, too */
+            hb_child_ended(t, PROCESS_AT(r));
 }
 
 void engine_exec(struct thread *t)

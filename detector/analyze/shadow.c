@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "analyze/cell.h"
 #include "base/reserve.h"
@@ -20,6 +21,7 @@
 #define BLOCK_BYTES (1ULL << BLOCK_SHIFT)
 #define USER_END (BLOCKS * BLOCK_BYTES)
 #define GROWTH (BLOCK_BYTES / 2)
+#define PAGE_AFTER_ERRORS 4096
 
 static bool watched[BLOCKS]; /* in the planes */
 u64 shadow_cells, shadow_olders;
@@ -219,6 +221,87 @@ void shadow_clear(u64 addr, u64 size)
             olders_give_back(lo ^ shadow_olders, ((end - 1) ^ shadow_olders) + 1);
         }
         lo = end;
+    }
+}
+
+/* ---- cells that say one thing only ---- */
+
+/* One piece of a file with such cells, mapped again and again. Private, so that a store that was on its way when the
+ * cells changed harms one page of this process at most. */
+#define STENCIL_BYTES (2u << 20)
+#define STENCIL_MOST 4096u /* pieces */
+
+static int stencil_file(u64 cell, u64 bytes)
+{
+    u64 limit[2] = {0, 0};
+    if (sys_call6(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)limit, 0, 0) < 0 || limit[0] < bytes)
+        return -EFBIG; /* a larger file would be a signal to the program */
+    int fd = (int)sys_call3(SYS_memfd_create, "", MFD_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    long at = sys_call3(SYS_ftruncate, fd, bytes, 0)
+                  ? -ENOSPC
+                  : sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at < 0 && at > -PAGE_AFTER_ERRORS) {
+        sys_close(fd);
+        return (int)at;
+    }
+    if (sys_call3(SYS_madvise, at, bytes, MADV_POPULATE_WRITE) == -EFAULT) { /* no memory for it */
+        sys_call3(SYS_munmap, at, bytes, 0);
+        sys_close(fd);
+        return -ENOMEM;
+    }
+    for (u64 *to = (u64 *)at, *end = to + bytes / sizeof *to; to < end; to++)
+        *to = cell;
+    sys_call3(SYS_munmap, at, bytes, 0);
+    return fd;
+}
+
+/* Block by block: neighbours need not be neighbours in a plane. */
+static u64 stencil_next(u64 lo, u64 hi, u64 most)
+{
+    u64 end = (lo | (BLOCK_BYTES - 1)) + 1;
+    end = end < hi ? end : hi;
+    return end - lo < most ? end : lo + most;
+}
+
+static bool stencil_map(u64 lo, u64 hi, int fd)
+{
+    for (u64 next; lo < hi; lo = next) {
+        next = stencil_next(lo, hi, STENCIL_BYTES);
+        u64 cells = lo ^ shadow_cells;
+        if (sys_call6(SYS_mmap, (long)cells, (long)(next - lo), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0) != (long)cells)
+            return false;
+        sys_call3(SYS_madvise, cells, next - lo, MADV_DONTDUMP);
+        shadow_touch(lo);
+    }
+    return true;
+}
+
+bool shadow_stencil(u64 addr, u64 size, u64 cell)
+{
+    if (size / STENCIL_BYTES > STENCIL_MOST || !shadow_covers(addr, size))
+        return false;
+    int fd = stencil_file(cell, size < STENCIL_BYTES ? size : STENCIL_BYTES);
+    bool ok = fd >= 0 && stencil_map(addr, addr + size, fd);
+    if (fd >= 0)
+        sys_close(fd);
+    if (fd >= 0 && !ok)
+        shadow_plain(addr, size);
+    return ok;
+}
+
+void shadow_plain(u64 addr, u64 size)
+{
+    for (u64 lo = addr, hi = addr + size, next; lo < hi; lo = next) {
+        next = stencil_next(lo, hi, BLOCK_BYTES);
+        u64 cells = lo ^ shadow_cells;
+        sys_call6(SYS_mmap, (long)cells, (long)(next - lo), PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+        sys_call3(SYS_madvise, cells, next - lo, MADV_DONTDUMP);
+        sys_call3(SYS_madvise, cells, next - lo, MADV_NOHUGEPAGE);
+        sys_call3(SYS_madvise, cells, next - lo, MADV_WIPEONFORK);
     }
 }
 

@@ -42,6 +42,10 @@ static inline bool shadow_surely_covers(u64 addr, u64 size)
 }
 /* As if nothing had ever been accessed there. */
 void shadow_clear(u64 addr, u64 size);
+/* All cells behind [addr, addr + size), whole pages, read `cell` from now on, whatever is done to them; a forked child's,
+ * too. False: there is no room. shadow_plain: they are like any other again, empty. */
+bool shadow_stencil(u64 addr, u64 size, u64 cell);
+void shadow_plain(u64 addr, u64 size);
 /* Everywhere. For a forked child. */
 void shadow_clear_all(void);
 /* Every page of cells that may have something. `addr`: of the memory of the first of n granules. */

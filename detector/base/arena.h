@@ -37,7 +37,12 @@
     X(CLOCK_SMALL)                                                                                                     \
     X(CLOCK_MIDDLE)                                                                                                    \
     X(CLOCK_LARGE)                                                                                                     \
-    X(CLOCK_HUGE)
+    X(CLOCK_HUGE)                                                                                                      \
+    X(SHARED_OBJECT)                                                                                                   \
+    X(SHARED_USER)                                                                                                     \
+    X(SHARED_PAGE)                                                                                                     \
+    X(SHARED_RECORD)                                                                                                   \
+    X(RELEASE)
 enum arena_pool {
 #define X(name) POOL_##name,
     ARENA_POOLS(X)

@@ -35,12 +35,17 @@ static bool has_no_memory(u32 tid)
     return sys_call6(SYS_process_vm_readv, tid, (long)&here, 1, (long)&here, 1, 0) == -ESRCH;
 }
 
+bool ilock_process_gone(u32 pid)
+{
+    return sys_call3(SYS_kill, pid, 0, 0) == -ESRCH || has_no_memory(pid);
+}
+
 static bool owner_is_gone(u32 word)
 {
     u32 tid = word & ~ILOCK_WAITERS;
     if (!tid || sys_call3(SYS_tgkill, sys_getpid(), tid, 0) == 0) /* a thread of this process leaves its sections */
         return false;
-    return sys_call3(SYS_kill, tid, 0, 0) == -ESRCH || has_no_memory(tid);
+    return ilock_process_gone(tid);
 }
 
 static SNARL_COLD void acquire_slow(struct ilock *l, u32 me)

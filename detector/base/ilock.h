@@ -13,11 +13,13 @@
 /* Taken in this order, lowest first. */
 enum ilock_rank {
     RANK_PRELOAD = 0, /* the preload's map of thread handles */
-    RANK_TABLE = 1,   /* the process's address table and allocation notes */
+    RANK_MAPPINGS,    /* the process's table of shared mappings */
+    RANK_TABLE,       /* the process's address table and allocation notes */
     RANK_THREADS,     /* thread and process records */
     RANK_GRAPH,       /* lock-order graph, must-order segments */
     RANK_STACKS,      /* interned stacks, strings, modules */
     RANK_FINDINGS,    /* findings */
+    RANK_SHARED,      /* accesses to memory that processes share, releases that reach other processes */
     RANK_ARENA,       /* arena chunks and free lists */
     RANK_MAX,
 };
@@ -36,6 +38,8 @@ struct ilock {
  * Steals the lock of an owner that no longer exists. */
 u64 ilock_acquire(struct ilock *l);
 void ilock_release(struct ilock *l, u64 saved_mask);
+/* No process of that number is left, or it has ended and nobody has waited for it yet. */
+bool ilock_process_gone(u32 pid);
 /* In a forked child: a lock of the arena that was held across the fork is the parent's to release, not ours. */
 void ilock_disown(const struct ilock *l);
 /* In a forked child, before any other call here: its thread has another kernel id. */

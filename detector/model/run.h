@@ -50,6 +50,8 @@ struct run_options {
     X(threads_unwatched, "threads whose accesses were not watched")                                                    \
     X(python_unknown, "Python frames not read: unknown interpreter layout")                                            \
     X(accesses_unwatched, "processes without room to watch memory accesses")                                           \
+    X(shared_unwatched, "shared mappings whose accesses were not compared between processes")                          \
+    X(shared_forgotten, "accesses to shared memory forgotten: too many of the same bytes")                             \
     X(modules_unwatched, "modules whose code could not be rewritten: their accesses were not watched")                 \
     X(heap_blocks, "heap blocks not noted: where they were allocated is not known")                                    \
     X(slots_closed, "calls that could not be intercepted: their module is closed to changes")
@@ -89,6 +91,7 @@ struct run_state {
     u64 objects_seen[16]; /* per enum object_kind */
     /* Lanes (model/lanes.c), guarded by threads_lock. Lists: lane + 1 of the first, 0 when empty. */
     u32 next_lane, ended_lanes, passed_lanes, lanes_reserved;
+    ref_t shared; /* struct shared_run (analyze/shared.h), made when processes first share something */
     ref_t lane_pages[CLOCK_LANES / LANE_PAGE];
     u64 lost[LOSS_COUNT];
 };

@@ -6,6 +6,7 @@
 #define SNARL_MODEL_THREAD_H
 
 #include "base/types.h"
+#include "model/clock.h"
 #include "object.h"
 
 enum thread_state { THREAD_FREE = 0, THREAD_NEW, THREAD_RUNNING, THREAD_ENDED, THREAD_JOINED };
@@ -73,6 +74,12 @@ struct thread_rec {
     u64 stack_lo, stack_hi;
     char name[16];
     u64 start_pc; /* entry function (absolute address in its process), 0 for main */
+    /* While accesses are watched (analyze/lives.c): what the thread's clock is, for those who outlive it. */
+    u64 clock_now;                   /* its own time */
+    struct sync_clock clock_told[2]; /* what it knows of others */
+    u32 clock_which;                 /* of the two */
+    u32 clock_lane;                  /* lane + 1; 0: it has none */
+    u64 python_state; /* CPython's state of this thread, once it was seen; 0: none */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 
@@ -100,11 +107,13 @@ struct process_rec {
     ref_t free_threads; /* records of this process to be used again; they stay in its list */
     ref_t end_segment;  /* must order: joins the last segments of all its threads (set when its end was waited for) */
     u32 reserved;
+    struct sync_clock ended; /* all that its ended threads knew; threads lock */
 };
 
 enum process_flag {
     PROCESS_FUTEX_UNSEEN = 1u << 0, /* waits on futexes through libraries we do not intercept */
     PROCESS_VFORKED = 1u << 1,
+    PROCESS_ALARM = 1u << 2, /* a timer has been set that sends it a signal */
 };
 
 /* Module loaded in a process at some time. Absolute pc - bias = address in the ELF file. */

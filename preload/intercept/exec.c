@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "analyze/access.h"
 #include "base/arena.h"
 #include "child_env.h"
 #include "exec_target.h"
@@ -37,6 +38,16 @@ static char *const *prepare(struct child_env *env, char *const *envp, enum exec_
     return child_env_make(env, envp, joins);
 }
 
+/* Another process is about to be there. What has been done by now comes before what it does. */
+static void relatives(const u64 *fp)
+{
+    struct thread *t = access_on ? interceptor_enter(fp) : NULL;
+    if (!t)
+        return;
+    access_relatives(t);
+    interceptor_leave(t);
+}
+
 /* Before this process becomes another program. */
 static char *const *exec_begin(struct exec_call *c, char *const *envp, enum exec_target target, const u64 *fp)
 {
@@ -45,8 +56,10 @@ static char *const *exec_begin(struct exec_call *c, char *const *envp, enum exec
     if (!snarl_on)
         return envp;
     char *const *use = prepare(&c->env, envp, target);
-    if (!start_same_process())
+    if (!start_same_process()) { /* of a vfork: the thread that waits for it is told */
+        relatives(fp);
         return use;
+    }
     if (standalone_owned() && (target >= TARGET_STATIC || !run()->options.follow))
         standalone_report_and_keep(); /* nobody after us would */
     struct thread *t = interceptor_enter(fp);
@@ -215,6 +228,7 @@ static int spawn(spawn_fn *real, enum exec_target target, pid_t *pid, const char
     if (!snarl_on)
         return real(pid, path, actions, attr, argv, envp);
     env.mapped = NULL;
+    relatives(INTERCEPTOR_FP());
     char *const *use = prepare(&env, envp, target);
     int r = real(pid, path, actions, attr, argv, use);
     child_env_end(&env);
@@ -257,6 +271,7 @@ EXPORT int system(const char *command)
         return REAL(system)(command);
     u32 first = __atomic_load_n(&run()->next_process, __ATOMIC_RELAXED) + 1;
     child_env_own();
+    relatives(INTERCEPTOR_FP());
     int r = REAL(system)(command);
     int saved = errno;
     children_gone(first, INTERCEPTOR_FP());
@@ -276,6 +291,7 @@ EXPORT FILE *popen(const char *command, const char *mode)
     if (__atomic_fetch_add(&streams_open, 1, __ATOMIC_RELAXED) == 0)
         streams_first = next;
     child_env_own();
+    relatives(INTERCEPTOR_FP());
     FILE *f = REAL(popen)(command, mode);
     if (!f)
         __atomic_fetch_sub(&streams_open, 1, __ATOMIC_RELAXED);

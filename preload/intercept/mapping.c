@@ -118,26 +118,40 @@ static SNARL_HOT void mapped_over(void *addr, size_t n, int flags, const u64 *fp
         memory_ends((u64)addr, whole_pages(n), fp);
 }
 
+/* What a mapping is, for access_mapping_shared. */
+enum { OWN = 0, SHARED = 1, WRITES = 2 };
+static u32 sort_of(int protection, int flags)
+{
+    return (flags & MAP_TYPE) == MAP_PRIVATE ? OWN : SHARED | (protection & PROT_WRITE ? WRITES : 0);
+}
+
 /* Nothing that happened at these addresses before counts for what is there now. */
-static SNARL_COLD void *fresh_slow(void *addr, size_t n, const u64 *fp)
+static SNARL_COLD void *fresh_slow(void *addr, size_t n, u32 sort, const u64 *fp)
 {
     struct thread *t = addr == MAP_FAILED ? NULL : interceptor_enter(fp);
     if (!t)
         return addr;
-    access_forget(t, (u64)addr, whole_pages(n));
+    access_mapping_gone(t, (u64)addr, whole_pages(n));
+    if (sort & SHARED)
+        access_mapping_shared(t, (u64)addr, whole_pages(n), sort & WRITES);
     interceptor_leave(t);
     return addr;
 }
 
-static SNARL_HOT void *mapped(void *addr, size_t n, const u64 *fp)
+static SNARL_HOT void *mapped(void *addr, size_t n, u32 sort, const u64 *fp)
 {
-    return snarl_likely(!access_on) ? addr : fresh_slow(addr, n, fp);
+    return snarl_likely(!access_on) ? addr : fresh_slow(addr, n, sort, fp);
+}
+
+void mapping_segment(void *addr, size_t n, bool writes, const u64 *fp)
+{
+    mapped(addr, n, SHARED | (writes ? WRITES : 0), fp);
 }
 
 EXPORT void *mmap(void *addr, size_t n, int protection, int flags, int fd, off_t offset)
 {
     mapped_over(addr, n, flags, INTERCEPTOR_FP());
-    return mapped(REAL(mmap)(addr, n, protection, flags, fd, offset), n, INTERCEPTOR_FP());
+    return mapped(REAL(mmap)(addr, n, protection, flags, fd, offset), n, sort_of(protection, flags), INTERCEPTOR_FP());
 }
 
 EXPORT void *mmap64(void *addr, size_t n, int protection, int flags, int fd, off64_t offset)
@@ -145,7 +159,7 @@ EXPORT void *mmap64(void *addr, size_t n, int protection, int flags, int fd, off
     mapped_over(addr, n, flags, INTERCEPTOR_FP());
     addr = REAL(mmap64) ? REAL(mmap64)(addr, n, protection, flags, fd, offset)
                         : REAL(mmap)(addr, n, protection, flags, fd, offset);
-    return mapped(addr, n, INTERCEPTOR_FP());
+    return mapped(addr, n, sort_of(protection, flags), INTERCEPTOR_FP());
 }
 
 EXPORT int munmap(void *addr, size_t n)
@@ -154,8 +168,22 @@ EXPORT int munmap(void *addr, size_t n)
         memory_ends((u64)addr, whole_pages(n), INTERCEPTOR_FP());
     /* Before the real call: afterwards the addresses may be somebody else's. */
     if (snarl_unlikely(access_on))
-        fresh_slow(addr, n, INTERCEPTOR_FP());
+        fresh_slow(addr, n, OWN, INTERCEPTOR_FP());
     return REAL(munmap)(addr, n);
+}
+
+static SNARL_COLD void moved(void *addr, u64 before, void *now, u64 after, const u64 *fp)
+{
+    struct maps_entry m;
+    bool shared = maps_find((u64)now, &m) && m.shared;
+    if (now == addr && !shared) {
+        if (after > before)
+            mapped((char *)addr + before, after - before, OWN, fp);
+        return;
+    }
+    mapped(now, after, shared ? SHARED | (m.writable ? WRITES : 0) : OWN, fp);
+    if (now != addr)
+        mapped(addr, before, OWN, fp);
 }
 
 /* Where it goes is known only afterwards: until then nobody else gets the old place but by luck, and an object born
@@ -175,17 +203,17 @@ EXPORT void *mremap(void *addr, size_t old_size, size_t n, int flags, ...)
     void *now = REAL(mremap)(addr, old_size, n, flags, place);
     if (now != MAP_FAILED && now != addr)
         memory_ends((u64)addr, after < before ? after : before, fp);
-    if (now != addr)
-        mapped(now, n, fp);
-    else if (after > before)
-        mapped((char *)addr + before, after - before, fp);
+    if (access_on && now != MAP_FAILED)
+        moved(addr, before, now, after, fp);
     return now;
 }
 
 EXPORT int shmdt(const void *addr)
 {
     struct maps_entry m;
-    if (snarl_on && maps_find((u64)addr, &m) && m.lo == (u64)addr)
+    if (snarl_on && maps_find((u64)addr, &m) && m.lo == (u64)addr) {
         memory_ends(m.lo, m.hi - m.lo, INTERCEPTOR_FP());
+        mapped((void *)(uintptr_t)m.lo, m.hi - m.lo, OWN, INTERCEPTOR_FP());
+    }
     return REAL(shmdt)(addr);
 }

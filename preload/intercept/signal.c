@@ -110,8 +110,7 @@ static void alternate_stack(struct handler_frame *f, const ucontext_t *context)
 static void sent(struct thread *t, int sig, u64 fp)
 {
     t->inside = fp;
-    hb_acquire(t, notice_key(sig));
-    hb_acquire(t, NOTICE_ANY);
+    notice_taken(t, sig);
     interceptor_leave(t);
 }
 

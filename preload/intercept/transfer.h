@@ -13,6 +13,13 @@
 #define RELEASE(key) ((key) ? hb_release(t, key) : (void)0)
 #define ACQUIRE(key) ((key) ? hb_acquire(t, key) : (void)0)
 
+/* Nothing more will come through it: who held the other end may have ended without a close. */
+static inline void ended_there(struct thread *t, u64 key)
+{
+    if (key && !fd_key_is_file(key))
+        access_others_ended(t);
+}
+
 /* Something goes into a descriptor (before the real call), or has come out of it. */
 #define SENDING(type, name, parameters, arguments, fd, ...)                                                            \
     type hook_##name parameters                                                                                        \
@@ -28,7 +35,7 @@
         TOUCH(COUNTED(USES(fd)));                                                                                      \
         type r = HOOKED(name) arguments;                                                                               \
         if (r >= 0)                                                                                                    \
-            TOUCH(ACQUIRE(key), COUNTED(__VA_ARGS__));                                                                 \
+            TOUCH(ACQUIRE(key), r ? (void)0 : ended_there(t, key), COUNTED(__VA_ARGS__));                              \
         return r;                                                                                                      \
     }
 
