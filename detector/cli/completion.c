@@ -25,13 +25,11 @@ static const struct settings_verb verb = {
     .most = 1,
 };
 
-/* The verbs whose options are known; the others pass on what follows them. */
 static const struct {
     const char *name, *text;
     int (*run)(int argc, char **argv);
-    bool parses;
 } verbs[] = {
-#define X(name, function, arguments, text) {name, text, function, function != cli_cc && function != cli_cxx},
+#define X(name, function, arguments, text) {name, text, function},
     CLI_VERBS(X)
 #undef X
 };
@@ -144,6 +142,12 @@ static bool offered(size_t i)
     return options_unfinished || verbs[i].run != cli_scan;
 }
 
+/* The others pass on what follows them. */
+static bool parses(size_t i)
+{
+    return verbs[i].run != cli_cc && verbs[i].run != cli_cxx;
+}
+
 static void hear(size_t i)
 {
     char name[16], *argv[] = {name, NULL};
@@ -201,7 +205,7 @@ static void bash_script(void)
     struct buffer verbs_with = {0};
     buffer_put(&script.out, bash_begin);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (!offered(i) || !verbs[i].parses)
+        if (!offered(i) || !parses(i))
             continue;
         script.names = (struct buffer){0};
         hear(i);
@@ -244,7 +248,7 @@ static void zsh_script(void)
         const char *name = verbs[i].name;
         if (!offered(i))
             continue;
-        if (!verbs[i].parses) {
+        if (!parses(i)) {
             buffer_print(&script.out, "    %s) _files ;;\n", name);
             continue;
         }

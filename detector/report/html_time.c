@@ -85,9 +85,22 @@ static void put_arrow(struct time *t, double column, size_t from, int from_row, 
                  x + 10, y0, x, y1 + s * 7, x, y1, x - 4, y1 + s * 8, x + 4, y1 + s * 8);
 }
 
-static bool same_lock(const json_t *a, const json_t *b)
+/* What a side holds and another one wants: an event, or an entry of "held_at"; NULL. */
+static const json_t *held_by(const struct time *t, size_t i)
 {
-    return label_is(a, "object", label_text(b, "object")) && label_number(a, "instance") == label_number(b, "instance");
+    return t->side[i].hold ? t->side[i].hold : sides_wanted(t->finding, t->side[i].event);
+}
+
+static const char *class_of(const json_t *held)
+{
+    return label_text(held, json_object_get(held, "action") ? "object" : "class");
+}
+
+static bool has(const struct time *t, size_t i, const json_t *ask)
+{
+    const json_t *held = held_by(t, i);
+    return held && label_is(ask, "object", class_of(held)) &&
+           label_number(ask, "instance") == label_number(held, "instance");
 }
 
 /* The side that has what this one asks for, or n. */
@@ -100,7 +113,7 @@ static size_t owner_of(const struct time *t, size_t i)
             ;
         return k;
     }
-    for (k = 0; k < t->n && !(k != i && t->side[k].hold && same_lock(t->side[k].hold, ask)); k++)
+    for (k = 0; k < t->n && !(k != i && has(t, k, ask)); k++)
         ;
     return k;
 }
@@ -113,7 +126,7 @@ static void put_cycle(struct time *t)
         abort();
     for (size_t i = 0; i < t->n; i++) {
         begin[i] = hold;
-        hold += t->side[i].hold ? STEP : 0;
+        hold += held_by(t, i) ? STEP : 0;
     }
     first_wait = hold > 0 ? hold + 2 * STEP : STEP;
     t->columns = first_wait + STEP * (double)t->n + 1.3;
@@ -128,8 +141,10 @@ static void put_cycle(struct time *t)
     }
     for (size_t i = 0; i < t->n; i++) {
         size_t lane = lane_of(t, t->side[i].thread);
-        if (t->side[i].hold)
-            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ", label_object(t->finding, t->side[i].hold));
+        const json_t *held = held_by(t, i);
+        if (held)
+            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ",
+                    label_lock(t->finding, class_of(held), label_number(held, "instance")));
         put_bar(t, lane, 1, first_wait + STEP * (double)i, t->columns, "wait", "waits for ",
                 label_object(t->finding, t->side[i].event));
     }
