@@ -415,6 +415,14 @@ class Page(Case):
         for word in ("pthread_mutex_lock(&index->lock);", "index_add", "cache_count", "One thread takes B while it holds A", "was taken"):
             self.assertIn(word, words)
 
+    def test_what_a_team_knows(self):
+        f = cycle(1, owners=["@locks", "<b>"], suppressions=["deadlock:f", "id:1"], runs={"count": 5, "names": ["shard 1", "shard 2"]})
+        words = "".join(extract.Page(self.report("html", self.write(document(f)))).words)
+        for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "To suppress it, one of: deadlock:f, id:1\n"):
+            self.assertIn(said, words)
+        run, = json.loads(self.report("sarif", self.write(document(f))))["runs"]
+        self.assertEqual(run["results"][0]["properties"]["owners"], ["@locks", "<b>"])
+
     def test_many_findings(self):
         """5,000 findings within seconds, and no more than some kilobytes each."""
         doc = document(*(cycle(i, f"app:lock{i}", f"app:lock{i + 1}") for i in range(5000)))
