@@ -484,6 +484,21 @@ class Files(Case):
             self.assertIn(b"--json and --html both want", p.stderr)
         self.assertEqual(sorted(os.listdir(self.folder)), ["old", "result.json"])
 
+    def test_text_that_cannot_be_written(self):
+        result = self.write(document(cycle(1)))
+        for form in FORMATS:
+            with open("/dev/full", "w") as full:
+                p = subprocess.run([SNARL, "report", "--format=" + form, result], stdout=full, stderr=subprocess.PIPE, env=environment())
+            self.assertEqual((p.returncode, p.stderr), (125, b"snarl: cannot write standard output: No space left on device\n"), form)
+        with open("/dev/full", "w") as full:
+            p = subprocess.run([SNARL, "graph", result], stdout=full, stderr=subprocess.PIPE, env=environment())
+        self.assertEqual(p.returncode, 125)
+        self.assertIn(b"No space left", p.stderr)
+        for command in (["report", "--log=/dev/full", result], ["run", "--log=/dev/full", "--", os.path.join(SAMPLES, RESULTS["order"])]):
+            p = snarl(*command)
+            self.assertEqual(p.returncode, 125)
+            self.assertIn(b"--log: cannot write /dev/full: No space left on device", p.stderr)
+
     def test_no_room(self):
         """The limit of file sizes stands for a full disk."""
         with open(self.path("out"), "w") as f:
