@@ -171,7 +171,7 @@ json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, co
         return descriptor(n, b, size);
     struct data_name d = {0};
     json_t *j = json_object();
-    bool pointed = b->region == REGION_SHARED && b->module;
+    bool pointed = b->region == REGION_SHARED && b->module && b->alloc_size;
     ref_t frame_stack = b->alloc_stack ? b->alloc_stack : b->init_stack ? b->init_stack : nuse ? use[0] : 0;
     struct module_rec m;
     if (b->region == REGION_GLOBAL)

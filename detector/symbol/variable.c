@@ -252,8 +252,8 @@ static void name_pointed(struct symbol_module *m, const struct target *want, con
     Dwarf_Die type = to->object;
     bool typed = type.addr && type_path_pointed(m, &type, want->behind, want->size, &p);
     const char *pointer = pool_string(&m->owner->pool, t->at + start), *star = *path ? "" : "*";
-    *want->data = (struct data_name){.name = want->data->name};
-    want->data->shown = pool_format(&m->owner->pool, "%s%s%s", star, pointer, path);
+    const char *shown = pool_format(&m->owner->pool, "%s%s%s", star, want->data->shown, path);
+    *want->data = (struct data_name){.name = want->data->name, .shown = shown};
     if (typed)
         data_describe(m, &p, want->data);
     data_strip_indexes(path);
