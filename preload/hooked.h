@@ -63,7 +63,7 @@
     E(mq_receive) E(mq_timedreceive) E(msgsnd) E(msgrcv) E(semop) E(semtimedop)                                        \
     /* intercept/notice.c */                                                                                           \
     E(kill) E(killpg) E(tgkill) E(pthread_kill) E(pthread_sigqueue) E(sigqueue) E(sigwait) E(sigwaitinfo)              \
-    E(sigtimedwait) E(timer_settime) E(setitimer) E(alarm) E(mq_notify) E(getaddrinfo_a) E(aio_read) E(aio_read64)     \
+    E(sigtimedwait) E(timer_settime) E(mq_notify) E(getaddrinfo_a) E(aio_read) E(aio_read64)     \
     E(aio_write) E(aio_write64) E(lio_listio) E(lio_listio64) E(aio_return) E(aio_return64) E(sbrk) E(shmat)           \
     /* intercept/openmp_order.c */                                                                                     \
     E(GOMP_parallel) E(GOMP_parallel_sections) E(GOMP_parallel_reductions) E(GOMP_teams_reg)                           \

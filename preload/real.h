@@ -48,7 +48,7 @@
     R(wait) R(waitpid) R(waitid) R(wait3) R(wait4) R(_exit)                                                            \
     R(setrlimit) R(getrlimit) R(prlimit) R(mlockall)                                                                   \
     /* signals and timers */                                                                                           \
-    R(sigaction) R(signal) O(sysv_signal) O(sigset) R(timer_create)                                                            \
+    R(sigaction) R(signal) O(sysv_signal) O(sigset) R(timer_create) R(setitimer) R(alarm)                                                            \
     /* jumps */                                                                                                        \
     R(longjmp) R(_longjmp) R(siglongjmp) O(__longjmp_chk)                                                              \
     /* file locks */                                                                                                   \

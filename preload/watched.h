@@ -14,6 +14,9 @@ enum code { CODE_FOREIGN = 0, CODE_RUNTIME, CODE_WATCHED };
  * all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
 void watched_module(u64 pc) __attribute__((visibility("hidden")));
 
+/* What is to be done before a second thread is made; NULL: nothing. */
+extern void (*watched_before_thread)(void) __attribute__((visibility("hidden")));
+
 struct module;
 /* Built for being watched. */
 bool watched_is_compiled(const struct module *m) __attribute__((visibility("hidden")));

@@ -122,9 +122,11 @@ enum { HB_HELD = 1, HB_OPEN = 2, HB_STEP = 4 };
 #define HB_BUCKETS (1u << 20)
 extern struct hb_bucket *hb_buckets __attribute__((visibility("hidden")));
 extern bool hb_spilled __attribute__((visibility("hidden")));
+/* Addresses of eight bytes share one: their memory ends together. */
+#define HB_NEAR_SHIFT 3
 static inline struct hb_bucket *hb_bucket(u64 key)
 {
-    return &hb_buckets[key * 0x9e3779b97f4a7c15ULL >> 44];
+    return &hb_buckets[(key >> HB_NEAR_SHIFT) * 0x9e3779b97f4a7c15ULL >> 44];
 }
 /* Nothing was left there: an acquire has nothing to learn, as long as nothing is spilled. */
 static inline bool hb_has_nothing(u64 key)

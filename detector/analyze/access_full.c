@@ -247,7 +247,7 @@ static bool crowd_begin(struct access *x, u64 addr, u64 seen, const u64 *s, u32 
     struct crowd *c = crowd_at(number);
     __builtin_memcpy(c->records, s, n * sizeof *s);
     c->n = n;
-    if (__atomic_compare_exchange_n(shadow_cell(addr), &seen, crowd_cell(number), false, __ATOMIC_RELEASE,
+    if (__atomic_compare_exchange_n(shadow_cell(addr), &seen, crowd_cell(number, s[0]), false, __ATOMIC_RELEASE,
                                     __ATOMIC_RELAXED))
         return true;
     crowd_give(&x->a->crowds, number);
@@ -311,8 +311,7 @@ static bool crowd_access(struct access *x, u64 addr, u32 mask, const struct gran
         n = hit ? 0 : records_fold(x, s, records_add(x, s, n, mask));
         if (n > 2)
             crowd_write(x, number, s, n < CROWD_MAX ? n : CROWD_MAX);
-        else if (n)
-            ended = granule_store(addr, g, s[0], n > 1 ? s[1] : 0);
+        ended = n && granule_store_crowd(addr, number, s, n);
     }
     x->crowd = 0;
     crowd_leave(number);

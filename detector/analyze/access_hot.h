@@ -43,6 +43,7 @@ struct access_frames {
     bool fenced; /* there was a release fence: relaxed writes leave what it has seen */
     u64 stamp, last, context;
     u32 depth;
+    u32 turns;                                     /* crowd.c */
     u64 outer[FRAMES_KEPT], contexts[FRAMES_KEPT]; /* stamps and contexts of the callers */
     /* Of rewritten code (preload/access/rewrite_slow.c): the atomic instruction that the thread is at; loads that may have
      * seen what came after their checks; the last of move_excuses that it knows. */
@@ -127,6 +128,9 @@ static SNARL_HOT void access_function_exit(void)
     f->stamp = f->outer[i];
     f->context = f->contexts[i];
 }
+
+/* The rest of access_is_known, for one that it denies: among more records of the granule than two. */
+bool access_is_in_crowd(u64 addr, u32 mask, u32 kind);
 
 /* Records an access inside one granule that the thread's tables answer for, by an instruction (fp as in engine.h) whose
  * function tells of its entries: this thread's own past there, or what is known to be before. False: nothing was done.

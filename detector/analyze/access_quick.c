@@ -93,19 +93,6 @@ static SNARL_HOT bool quick_store(const struct quick *q, const struct granule *g
 
 /* ---- crowds ---- */
 
-/* The thread has made this access before, in this epoch. Without the guard: only this thread can have written such an
- * entry, and while the cell refers to the crowd it is this granule's. */
-static bool quick_crowd_has(const struct quick *q, const struct crowd *c, const struct granule *g)
-{
-    bool has = false;
-    u32 n = __atomic_load_n(&c->n, __ATOMIC_RELAXED);
-    for (u32 i = 0; i < n && i < CROWD_RECORDS && !has; i++) {
-        u32 slot = (u32)__atomic_load_n(&c->records[i], __ATOMIC_RELAXED);
-        has = slot_epoch(slot) == slot_epoch((u32)q->record) && slot_covers(slot, q->kind, q->mask);
-    }
-    return has && __atomic_load_n(shadow_cell(q->addr), __ATOMIC_ACQUIRE) == g->seen;
-}
-
 /* In the place of the present entries: what is left of them, and the access. Under the guard. 0: it takes more than
  * that, nothing was done. */
 static u32 quick_crowd_write(const struct quick *q, struct crowd *c)
@@ -130,14 +117,12 @@ static bool quick_crowd(const struct quick *q, const struct granule *g)
 {
     u32 number = crowd_number(g->seen);
     struct crowd *c = crowd_at(number);
-    if (quick_crowd_has(q, c, g))
+    if (crowd_knows(shadow_cell(q->addr), g->seen, (u32)q->record, q->mask, q->kind))
         return true;
     if (!crowd_enter(shadow_cell(q->addr), g->seen))
         return false;
     u32 n = c->next ? 0 : quick_crowd_write(q, c);
-    bool ends = n == 1 || n == 2; /* fits into the granule again; the guard makes us the only one to change it */
-    if (ends)
-        granule_store_own(q->addr, c->records[0], n > 1 ? c->records[1] : 0);
+    bool ends = n && granule_store_crowd(q->addr, number, c->records, n);
     crowd_leave(number);
     if (ends)
         crowd_give(&q->a->crowds, number);
@@ -259,8 +244,10 @@ static __attribute__((noinline)) bool quick_granule(const struct quick *q)
 {
     struct accesses *a = q->a;
     struct granule g = granule_load(q->addr);
+    if (snarl_unlikely(cell_is_crowd(g.seen)))
+        return quick_else(q, &g);
     u64 newer = quick_meet(q, g.newer), older = g.older ? quick_meet(q, g.older) : 0, fresh = q->record;
-    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK || cell_is_crowd(g.seen)))
+    if (snarl_unlikely(newer == NOT_QUICK || older == NOT_QUICK))
         return quick_else(q, &g);
     struct pending *p = pending_of(a, q->addr);
     if (snarl_unlikely(p->record) && p->granule == q->addr)
@@ -312,10 +299,10 @@ static __attribute__((noinline)) u32 quick_epoch(struct thread *t)
 }
 
 /* The older record is this thread's own, and says something else than the access. */
-static SNARL_HOT bool older_stays(const struct accesses *a, u64 addr, u64 record, u32 mask, u32 kind)
+static SNARL_HOT bool older_stays(const struct accesses *a, u64 seen, u64 addr, u64 record, u32 mask, u32 kind)
 {
     u32 slot = (u32)__atomic_load_n(shadow_older(addr), __ATOMIC_RELAXED);
-    return epoch_is_own(a, slot_epoch(slot)) && !slots_join(slot, (u32)record) &&
+    return !cell_is_crowd(seen) && epoch_is_own(a, slot_epoch(slot)) && !slots_join(slot, (u32)record) &&
            (!(slot & mask) || !slot_outdone(slot, kind));
 }
 
@@ -352,7 +339,7 @@ bool QUICK_NAME(struct thread *t, u64 addr, u32 mask, u32 kind, const u64 *fp)
         if (!seen)
             return __atomic_compare_exchange_n(cell, &seen, record, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         if (!(had & SLOT_MASK & ~mask) && slot_outdone(had, kind) && epoch_is_own(a, slot_epoch(had)) &&
-            (!(seen & CELL_MORE) || older_stays(a, addr, record, mask, kind))) {
+            (!(seen & (CELL_MORE | CELL_CROWD)) || older_stays(a, seen, addr, record, mask, kind))) {
             __atomic_store_n(cell, record | (seen & CELL_MORE), __ATOMIC_RELAXED);
             return true;
         }

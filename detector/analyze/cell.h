@@ -2,16 +2,16 @@
  *
  * A record is one access that still matters: 64 bits, 0 = none.
  *
- *     63   57   56   55      32 31             10 9      8     7       0
- *    |   0    | more | site     | epoch (epoch.h) | atomic write | byte mask |
- *                               |<-------------- the slot ------------------>|
+ *     63  58  57      56     55   32 31             10 9      8     7       0
+ *    |  0   | crowd | more | site   | epoch (epoch.h) | atomic write | byte mask |
+ *                                   |<-------------- the slot ------------------>|
  *
  * The slot says who, when and what; the site (site.h) where in the program.
  *
  * A granule has up to two records. Its cell is the newer one; with the flag `more` there is an older one, in another
- * plane of the shadow (shadow.h). What needs more than two goes to a record of its own (crowd.h); the cell then has
- * CELL_CROWD in the place of a slot, which no slot can be (its mask is empty), and the crowd's number in that of a site.
- * Crowd 0 stands for: another thread is writing both records (granule.h).
+ * plane of the shadow (shadow.h). What needs more than two goes to a record of its own (crowd.h); the cell then has the
+ * flag `crowd`, the crowd's number in the place of a site, and the slot of the newest access in there, so that who comes
+ * again need not look further; or no slot. Crowd 0 stands for: another thread is writing both records (granule.h).
  *
  * FastTrack (Flanagan & Freund 2009) keeps the last write and the last reads of a variable; here that is done for bytes:
  * a new access drops from older records the bytes for which it says more than they do. */
@@ -33,8 +33,8 @@
 #define SITE_BITS 24
 #define SITES (1u << SITE_BITS)
 #define CELL_MORE (1ULL << 56)
-#define CELL_CROWD SLOT_WRITE
-#define CELL_BUSY ((u64)CELL_CROWD)
+#define CELL_CROWD (1ULL << 57)
+#define CELL_BUSY CELL_CROWD
 
 static inline u32 slot_make(u32 epoch, u32 kind, u32 mask)
 {
@@ -58,7 +58,7 @@ static inline u32 record_site(u64 record)
 }
 static inline bool cell_is_crowd(u64 cell)
 {
-    return (u32)cell == CELL_CROWD;
+    return cell & CELL_CROWD;
 }
 /* By the same thread, in the same epoch, of the same kind: one record can stand for both. */
 static inline bool slots_join(u32 slot, u32 other)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "analyze/access_hot.h"
 #include "base/reserve.h"
 #include "base/sys.h"
 
@@ -76,21 +77,70 @@ void crowd_give(struct crowd_spares *s, u32 number)
     }
 }
 
+static bool refers(const u64 *cell, u64 seen)
+{
+    return !((__atomic_load_n(cell, __ATOMIC_RELAXED) ^ seen) >> SITE_SHIFT);
+}
+
 bool crowd_enter(const u64 *cell, u64 seen)
 {
     u32 *guard = &crowd_at(crowd_number(seen))->guard;
     for (u32 i = 0; __atomic_exchange_n(guard, 1, __ATOMIC_ACQUIRE); i++) {
-        if (__atomic_load_n(cell, __ATOMIC_RELAXED) != seen)
+        if (!refers(cell, seen))
             return false;
         if (i < SPINS)
             __builtin_ia32_pause();
         else
             sys_call3(SYS_sched_yield, 0, 0, 0);
     }
-    if (__atomic_load_n(cell, __ATOMIC_RELAXED) == seen)
+    if (refers(cell, seen))
         return true;
     __atomic_store_n(guard, 0, __ATOMIC_RELEASE);
     return false;
+}
+
+/* The slot of the calling thread's record with this access; 0: there is none. */
+static u32 own_slot(const struct crowd *c, u32 now, u32 mask, u32 kind)
+{
+    u32 n = __atomic_load_n(&c->n, __ATOMIC_RELAXED);
+    for (u32 i = 0; i < n && i < CROWD_RECORDS; i++) {
+        u32 slot = (u32)__atomic_load_n(&c->records[i], __ATOMIC_RELAXED);
+        if (!((slot ^ now) & SLOT_SAME_EPOCH) && slot_covers(slot, kind, mask))
+            return slot;
+    }
+    return 0;
+}
+
+#define TURNS 8u
+
+static void show(u64 *cell, u64 seen, u32 slot)
+{
+    struct crowd *c = crowd_at(crowd_number(seen));
+    u64 fresh = crowd_cell(crowd_number(seen), slot);
+    if (++access_frames->turns % TURNS ||
+        !__atomic_compare_exchange_n(cell, &seen, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    if (own_slot(c, slot, slot & SLOT_MASK, slot_kind(slot)) != slot) /* another crowd by now, of the same number */
+        __atomic_compare_exchange_n(cell, &fresh, crowd_cell(crowd_number(seen), 0), false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
+}
+
+bool crowd_knows(u64 *cell, u64 seen, u32 now, u32 mask, u32 kind)
+{
+    u32 slot = own_slot(crowd_at(crowd_number(seen)), now, mask, kind);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!slot || !refers(cell, seen))
+        return false;
+    if (access_frames)
+        show(cell, seen, slot);
+    return true;
+}
+
+bool access_is_in_crowd(u64 addr, u32 mask, u32 kind)
+{
+    u64 *cell = shadow_cell(addr);
+    u64 seen = __atomic_load_n(cell, __ATOMIC_ACQUIRE);
+    return cell_is_crowd(seen) && (access_now & SLOT_SAME_EPOCH) && crowd_knows(cell, seen, access_now, mask, kind);
 }
 
 void crowd_leave(u32 number)

@@ -33,17 +33,22 @@ struct crowd *crowd_at(u32 number);
 u32 crowd_take(struct crowd_spares *s);
 /* The record and those chained to it. */
 void crowd_give(struct crowd_spares *s, u32 number);
-static inline u64 crowd_cell(u32 number)
+/* newest: the record that comes first in there; 0: unknown */
+static inline u64 crowd_cell(u32 number, u64 newest)
 {
-    return CELL_CROWD | (u64)number << SITE_SHIFT;
+    return CELL_CROWD | (u64)number << SITE_SHIFT | (u32)newest;
 }
 static inline u32 crowd_number(u64 cell)
 {
     return record_site(cell);
 }
-/* Takes the guard. False: the cell refers to something else by now (nothing is held). */
+/* Takes the guard; the cell is its holder's then. False: the cell refers to something else by now (nothing is held). */
 bool crowd_enter(const u64 *cell, u64 seen);
 void crowd_leave(u32 number);
+/* Has the calling thread made this access before, in the epoch of `now`, a slot of its own? Takes no guard: only this
+ * thread can have written such a record, and while the cell refers to the crowd it is this granule's. Now and then the
+ * cell tells of this record from now on: of what is asked for often, most often. */
+bool crowd_knows(u64 *cell, u64 seen, u32 now, u32 mask, u32 kind);
 /* Any in use? Then cells have to be looked at before they are cleared. */
 bool crowd_exists(void);
 /* Records from here on have never been used. */

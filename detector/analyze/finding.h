@@ -77,6 +77,18 @@ struct held_snapshot {
 
 /* For accesses: no object, but the bytes touched. A finding about memory has two: first the access that found it, then
  * the earlier one; a lost update has three: the read, another thread's write, the write that it is lost to. A block that was freed: action FREE, any size but 0. */
+/* What is waited for at a thing that is no lock. X(enumerator, name in results) */
+#define FINDING_AWAITS(X)                                                                                              \
+    X(NOTHING, "")                                                                                                     \
+    X(DATA, "data")                                                                                                    \
+    X(ROOM, "room") X(EVENT, "event") X(WAKE, "wake-up") X(END, "end") /* of process `address`, 0: any */
+enum finding_awaits {
+#define X(e, s) AWAITS_##e,
+    FINDING_AWAITS(X)
+#undef X
+        AWAITS_COUNT
+};
+
 struct finding_event {
     ref_t thread;
     ref_t object; /* lock_rec, sync_rec, or thread_rec for a join; see object_kind */
@@ -86,8 +98,8 @@ struct finding_event {
     u8 action, mode, how, object_kind;
     u64 site_pc; /* when stack is 0 */
     u64 address;
-    u32 size; /* 0: not an access */
-    u32 reserved;
+    u32 size;   /* 0: not an access */
+    u32 awaits; /* enum finding_awaits: of the thing that is no lock */
 };
 
 enum finding_flag {

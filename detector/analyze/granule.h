@@ -4,7 +4,7 @@
 #ifndef SNARL_ANALYZE_GRANULE_H
 #define SNARL_ANALYZE_GRANULE_H
 
-#include "analyze/cell.h"
+#include "analyze/crowd.h"
 #include "analyze/shadow.h"
 
 struct granule {
@@ -53,6 +53,18 @@ static SNARL_HOT void granule_store_own(u64 addr, u64 newer, u64 older)
     if (older)
         __atomic_store_n(shadow_older(addr), older, __ATOMIC_RELAXED);
     __atomic_store_n(shadow_cell(addr), older ? newer | CELL_MORE : newer, __ATOMIC_RELEASE);
+}
+
+/* What the holder of a crowd's guard makes of its n records: one or two fit into the granule again, else the cell tells
+ * of the newest. True: the crowd is to be given back. */
+static inline bool granule_store_crowd(u64 addr, u32 number, const u64 *s, u32 n)
+{
+    bool ends = n <= 2;
+    if (ends)
+        granule_store_own(addr, s[0], n > 1 ? s[1] : 0);
+    else
+        __atomic_store_n(shadow_cell(addr), crowd_cell(number, s[0]), __ATOMIC_RELEASE);
+    return ends;
 }
 
 #endif

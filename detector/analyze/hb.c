@@ -191,26 +191,24 @@ void hb_acquire(struct thread *t, u64 key)
         atomicity_new_task(t); /* input */
 }
 
-static void forget(struct accesses *a, u64 key)
+/* All keys in [lo, hi), which share a bucket. */
+static void forget(struct accesses *a, u64 lo, u64 hi)
 {
-    key = hb_widen(key);
-    if (hb_is_wide(key)) {
-        wide_forget(a, key);
+    if (hb_has_nothing(lo))
         return;
-    }
-    if (hb_has_nothing(key))
-        return;
-    struct hb_bucket *b = hb_bucket_enter(key);
-    for (u32 *at = &b->first; *at; at = &hb_entries[*at].next) {
-        if (hb_entries[*at].key != key)
-            continue;
+    struct hb_bucket *b = hb_bucket_enter(lo);
+    for (u32 *at = &b->first; *at;) {
         u32 i = *at;
+        u64 key = hb_entries[i].key;
+        if (key < lo || key >= hi) {
+            at = &hb_entries[i].next;
+            continue;
+        }
         *at = hb_entries[i].next;
         sync_clock_clear(&a->clock, &hb_entries[i].clock);
         sync_clock_clear(&a->clock, &hb_entries[i].weak);
         entry_give(i);
         entry_count(key, ~0u);
-        break;
     }
     hb_bucket_leave(b);
 }
@@ -218,19 +216,22 @@ static void forget(struct accesses *a, u64 key)
 void hb_forget(struct thread *t, u64 key)
 {
     struct accesses *a = hb_watched(t);
-    if (a)
-        forget(a, key);
+    key = hb_widen(key);
+    if (a && hb_is_wide(key))
+        wide_forget(a, key);
+    else if (a)
+        forget(a, key, key + 1);
 }
 
 /* ---- the end of memory ---- */
 
 static void page_ends(struct accesses *a, u64 lo, u64 hi)
 {
-    for (u64 at = lo; at < hi; at++) {
-        if (__atomic_load_n(line_of(at), __ATOMIC_RELAXED))
-            forget(a, hb_key(HB_ADDRESS, at));
-        else
-            at |= (1u << LINE_SHIFT) - 1;
+    for (u64 at = lo, next; at < hi; at = next) {
+        u32 shift = __atomic_load_n(line_of(at), __ATOMIC_RELAXED) ? HB_NEAR_SHIFT : LINE_SHIFT;
+        next = ((at >> shift) + 1) << shift;
+        if (shift == HB_NEAR_SHIFT)
+            forget(a, hb_key(HB_ADDRESS, at), hb_key(HB_ADDRESS, next < hi ? next : hi));
     }
 }
 
@@ -240,7 +241,7 @@ static void much_ends(struct accesses *a, u64 lo, u64 hi)
     for (u32 i = 1, n = __atomic_load_n(&used, __ATOMIC_RELAXED); i < n; i++) {
         u64 key = __atomic_load_n(&hb_entries[i].key, __ATOMIC_RELAXED); /* not guarded: forget looks again */
         if (key >= lo && key < hi)
-            forget(a, key);
+            forget(a, key, key + 1);
     }
 }
 

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 
 #define NODE_BUCKETS_FIRST 4096u
-#define HOLD_BUCKETS 16384u
+#define HOLD_BUCKETS 65536u
 #define ORDER_TABLE_FIRST 2048u
 #define ORDER_TABLE_MOST (1u << 18)
 #define WITNESSES_PER_NODE 8u

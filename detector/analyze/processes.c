@@ -135,6 +135,7 @@ int engine_start(const struct engine_hooks *hooks, ref_t parent_process, const c
         return -12; /* ENOMEM */
     if (before) {
         PROCESS_AT(before)->state = PROCESS_EXECED;
+        PROCESS_AT(r)->flags |= PROCESS_AT(before)->flags & PROCESS_ALARM;
         u64 mask = ilock_acquire(&rs->graph_lock);
         PROCESS_AT(r)->end_segment = all_segments(PROCESS_AT(before));
         ilock_release(&rs->graph_lock, mask);

@@ -269,12 +269,21 @@ static void crowd_record_move(struct accesses *a, u64 *place)
              !__atomic_compare_exchange_n(place, &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
+/* Else a newer one is there by now. */
+static void crowd_forget_newest(u64 addr, u64 seen)
+{
+    u64 fresh = crowd_cell(crowd_number(seen), 0);
+    __atomic_compare_exchange_n(shadow_cell(addr), &seen, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 static void granule_move(struct accesses *a, u64 addr)
 {
     for (;;) {
         struct granule g = granule_load(addr);
-        if (cell_is_crowd(g.seen))
+        if (cell_is_crowd(g.seen)) {
+            crowd_forget_newest(addr, g.seen);
             return;
+        }
         u64 newer = recycle_record(a, g.newer), older = g.older ? recycle_record(a, g.older) : 0;
         if (newer == g.newer && older == g.older)
             return;
@@ -298,7 +307,7 @@ static void page_move(u64 addr, u32 n, void *a)
         u64 cell = __atomic_load_n(&cells[i], __ATOMIC_RELAXED);
         if (cell & CELL_MORE || cell == CELL_BUSY) {
             granule_move(a, addr + i * GRANULE);
-        } else if ((u32)cell == clean || cell_is_crowd(cell)) {
+        } else if ((u32)cell == clean) {
             continue;
         } else if (is_condemned((u32)cell)) {
             granule_move(a, addr + i * GRANULE);

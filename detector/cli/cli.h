@@ -47,12 +47,12 @@ struct settings_option {
 /* ---- settings.c: options of a verb, from SNARL_OPTIONS and the command line ---- */
 struct settings {
     struct run_options run;
-    const char *json, *dot, *log, *format;
+    const char *json, *sarif, *junit, *html, *dot, *svg, *log, *format;
     const char *own[SETTINGS_OWN]; /* values of the verb's own options, as the verb lists them; NULL: not given */
     struct fail_on fail_on;
     bool fail_on_given;
     int color; /* 0 auto, 1 always, 2 never */
-    bool quiet, verbose, force;
+    bool quiet, verbose, force, github;
     bool at_exit; /* report: asked for by the library at the end of a program: silent without findings */
     int first;    /* index in argv of the first argument that is no option */
 };
@@ -74,15 +74,30 @@ bool output_color(const struct settings *s, int fd);
 bool output_check(const struct settings *s);
 /* Anything but text is asked for. Text shows no lock graph, and naming its locks is what costs a report its time. */
 bool output_wants_graph(const struct settings *s);
-/* json and dot files, and per-process ones ("%p"): the document is the whole run's. False when something could not be
+/* A further output goes to standard output: then the text report goes to standard error. */
+bool output_takes_stdout(const struct settings *s);
+/* All further outputs, and per-process ones ("%p"): the document is the whole run's. False when something could not be
  * written (said). */
 bool output_files(const struct settings *s, const json_t *document, json_t *(*of_process)(unsigned number, void *arg),
                   void *arg);
+/* A document in a form of report/format.h, or graphviz's drawing where there is graphviz. malloc'd. */
+char *output_render(const char *format, const json_t *document);
 /* Text to --log or to a descriptor. */
 bool output_text(const struct settings *s, const char *text, int fd, bool append);
 struct text_options output_text_options(const struct settings *s, int fd);
 /* 66 or 0, as the findings say. */
 int output_status(const struct settings *s, size_t counting);
+
+/* ---- graphviz.c ---- */
+/* What `dot -Tsvg` makes of a graph, malloc'd; NULL when there is no dot, or when it fails or takes too long. */
+char *graphviz_svg(const char *dot);
+
+/* ---- write.c ---- */
+/* Puts a text where `name` says, standard output for "-". The file is there whole or not at all: what it had before stays
+ * when the text cannot be written. 0 or -errno. */
+int write_file(const char *name, const char *text, size_t n);
+/* Whether write_file could. Nothing is changed. 0 or -errno. */
+int write_check(const char *name);
 
 /* ---- program.c ---- */
 /* Finds PROGRAM as execvp does. malloc'd path; NULL with *status 126 or 127 (said). */

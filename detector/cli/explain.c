@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cli.h"
-#include "pages.h"
 #include "report/buffer.h"
+#include "report/pages.h"
 
 static const struct settings_verb verb = {
     .name = "explain",

@@ -18,8 +18,9 @@ static const struct settings_verb verb = {
             "finding are marked.",
     .examples = "Examples:\n"
                 "  snarl graph result.json\n"
-                "  snarl graph --format=dot result.json | dot -Tsvg > locks.svg\n",
-    .formats = "text or dot (default: text)",
+                "  snarl graph --format=svg result.json > locks.svg\n"
+                "  snarl graph --format=dot result.json | dot -Tpdf > locks.pdf\n",
+    .formats = "text, svg or dot (default: text)",
     .plain = true,
     .least = 1,
     .most = 1,
@@ -27,20 +28,16 @@ static const struct settings_verb verb = {
 
 int cli_graph(int argc, char **argv)
 {
-    static const char *const formats[] = {"text", "dot"};
+    static const char *const formats[] = {"text", "svg", "dot"};
     struct settings s;
     char err[600], *text;
     int status;
     if (settings_parse(&s, &verb, argc, argv, &status))
         return status;
-    bool dot = s.format && strcmp(s.format, "dot") == 0;
-    if (s.format && strcmp(s.format, "svg") == 0) {
-        cli_say("format 'svg' is not part of this version; graphviz makes one: snarl graph --format=dot %s | dot -Tsvg",
-                argv[s.first]);
-        return STATUS_USAGE;
-    }
-    if (s.format && !dot && strcmp(s.format, "text") != 0) {
+    bool plain = !s.format || strcmp(s.format, "text") == 0;
+    if (!plain && strcmp(s.format, "svg") != 0 && strcmp(s.format, "dot") != 0) {
         cli_unknown("format", s.format, formats, ARRAY_LEN(formats));
+        fputs("Known: text, svg or dot.\n", stderr);
         return STATUS_USAGE;
     }
     json_t *d = NULL;
@@ -54,7 +51,7 @@ int cli_graph(int argc, char **argv)
         return STATUS_USAGE;
     }
     struct text_options o = output_text_options(&s, 1);
-    text = dot ? graph_dot(d) : graph_text(d, &o);
+    text = plain ? graph_text(d, &o) : output_render(s.format, d);
     bool good = output_text(&s, text, 1, false);
     free(text);
     json_decref(d);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "cli.h"
@@ -128,7 +129,8 @@ static bool check(const json_t *seen)
 
 static bool show(const struct settings *s, const json_t *document, const json_t *seen)
 {
-    struct text_options o = output_text_options(s, s->log ? -1 : 1);
+    int fd = output_takes_stdout(s) ? STDERR_FILENO : STDOUT_FILENO;
+    struct text_options o = output_text_options(s, s->log ? -1 : fd);
     struct buffer b = {0};
     const json_t *subject;
     size_t i;
@@ -139,7 +141,7 @@ static bool show(const struct settings *s, const json_t *document, const json_t 
     buffer_put(&b, text);
     free(text);
     text = buffer_take(&b);
-    bool good = output_text(s, text, 1, false);
+    bool good = output_text(s, text, fd, false);
     free(text);
     return good;
 }

@@ -2,13 +2,14 @@
  * malloc. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
-#include "report/document.h"
+#include "report/format.h"
 #include "report/graph.h"
 #include "report/label.h"
 
@@ -52,44 +53,73 @@ static bool per_process(const char *pattern)
     return false;
 }
 
-/* Opened and closed again: better to hear of it now than after an hour. */
+/* The further outputs: a format each, and the file it goes to. */
+static const struct output {
+    const char *format;
+    size_t file; /* offset in struct settings */
+} outputs[] = {
+    {"json", offsetof(struct settings, json)},   {"sarif", offsetof(struct settings, sarif)},
+    {"junit", offsetof(struct settings, junit)}, {"html", offsetof(struct settings, html)},
+    {"dot", offsetof(struct settings, dot)},     {"svg", offsetof(struct settings, svg)},
+};
+
+static const char *file_of(const struct settings *s, const struct output *o)
+{
+    return *(const char *const *)((const char *)s + o->file);
+}
+
+/* Tried now: better to hear of it than after an hour. */
 static bool check_file(const char *option, const char *pattern)
 {
     if (!pattern || strcmp(pattern, "-") == 0 || per_process(pattern))
         return true;
     char *name = file_name(pattern, 0);
-    int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0)
-        cli_say("--%s: cannot write %s: %s", option, name, strerror(errno));
-    else
-        close(fd);
-    free(name);
-    return fd >= 0;
-}
-
-bool output_check(const struct settings *s)
-{
-    return check_file("json", s->json) && check_file("dot", s->dot) && check_file("log", s->log);
-}
-
-static bool write_one(const char *option, const char *pattern, const json_t *document, json_int_t pid, bool dot)
-{
-    char *name = file_name(pattern, pid);
-    int err;
-    if (dot) {
-        char *text = graph_dot(document);
-        err = document_write_text(text, strlen(text), name);
-        free(text);
-    } else {
-        err = document_write(document, name);
-    }
+    int err = write_check(name);
     if (err)
         cli_say("--%s: cannot write %s: %s", option, name, strerror(-err));
     free(name);
     return !err;
 }
 
-static bool write_all(const char *option, const char *pattern, const json_t *document, bool dot,
+bool output_check(const struct settings *s)
+{
+    bool good = true;
+    for (size_t i = 0; i < ARRAY_LEN(outputs); i++) {
+        const char *file = file_of(s, &outputs[i]);
+        good = check_file(outputs[i].format, file) && good;
+        for (size_t k = 0; file && k < i; k++)
+            if (file_of(s, &outputs[k]) && strcmp(file_of(s, &outputs[k]), file) == 0) {
+                cli_say("--%s and --%s both want %s", outputs[k].format, outputs[i].format,
+                        strcmp(file, "-") == 0 ? "standard output" : file);
+                good = false;
+            }
+    }
+    return check_file("log", s->log) && good;
+}
+
+char *output_render(const char *format, const json_t *document)
+{
+    if (strcmp(format, "svg") == 0) {
+        char *dot = graph_dot(document), *svg = graphviz_svg(dot);
+        free(dot);
+        if (svg)
+            return svg;
+    }
+    return format_find(format)->render(document);
+}
+
+static bool write_one(const char *format, const char *pattern, const json_t *document, json_int_t pid)
+{
+    char *name = file_name(pattern, pid), *text = output_render(format, document);
+    int err = write_file(name, text, strlen(text));
+    if (err)
+        cli_say("--%s: cannot write %s: %s", format, strcmp(name, "-") == 0 ? "standard output" : name, strerror(-err));
+    free(text);
+    free(name);
+    return !err;
+}
+
+static bool write_all(const char *format, const char *pattern, const json_t *document,
                       json_t *(*of_process)(unsigned, void *), void *arg)
 {
     const json_t *processes = json_object_get(json_object_get(document, "run"), "process_list"), *p;
@@ -98,10 +128,10 @@ static bool write_all(const char *option, const char *pattern, const json_t *doc
     if (!pattern)
         return true;
     if (!per_process(pattern) || !of_process)
-        return write_one(option, pattern, document, label_number(json_object_get(document, "run"), "pid"), dot);
+        return write_one(format, pattern, document, label_number(json_object_get(document, "run"), "pid"));
     json_array_foreach (processes, i, p) {
         json_t *part = of_process((unsigned)label_number(p, "process"), arg);
-        good &= write_one(option, pattern, part, label_number(p, "pid"), dot);
+        good &= write_one(format, pattern, part, label_number(p, "pid"));
         json_decref(part);
     }
     return good;
@@ -109,13 +139,41 @@ static bool write_all(const char *option, const char *pattern, const json_t *doc
 
 bool output_wants_graph(const struct settings *s)
 {
-    return s->json || s->dot || (s->format && strcmp(s->format, "text") != 0);
+    for (size_t i = 0; i < ARRAY_LEN(outputs); i++)
+        if (file_of(s, &outputs[i]) && format_find(outputs[i].format)->graph)
+            return true;
+    const struct format *format = s->format ? format_find(s->format) : NULL;
+    return format && format->graph;
+}
+
+bool output_takes_stdout(const struct settings *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(outputs); i++)
+        if (file_of(s, &outputs[i]) && strcmp(file_of(s, &outputs[i]), "-") == 0)
+            return true;
+    return false;
+}
+
+/* Commands begin a line, whatever the program's last words were. */
+static bool write_remarks(const json_t *document)
+{
+    struct buffer b = {0};
+    char *text = output_render("github", document);
+    buffer_print(&b, "%s%s", *text ? "\n" : "", text);
+    int err = write_file("-", b.text, b.length);
+    if (err)
+        cli_say("--github: cannot write standard output: %s", strerror(-err));
+    free(text);
+    free(buffer_take(&b));
+    return !err;
 }
 
 bool output_files(const struct settings *s, const json_t *document, json_t *(*of_process)(unsigned, void *), void *arg)
 {
-    bool json = write_all("json", s->json, document, false, of_process, arg);
-    return write_all("dot", s->dot, document, true, of_process, arg) && json;
+    bool good = true;
+    for (size_t i = 0; i < ARRAY_LEN(outputs); i++)
+        good &= write_all(outputs[i].format, file_of(s, &outputs[i]), document, of_process, arg);
+    return (!s->github || write_remarks(document)) && good;
 }
 
 bool output_text(const struct settings *s, const char *text, int fd, bool append)

@@ -3,13 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "cli.h"
 #include "folder.h"
 #include "report/collect.h"
 #include "report/document.h"
-#include "report/graph.h"
+#include "report/format.h"
+
+#define FORMATS "text, json, sarif, junit, html, dot, svg, github or gitlab"
 
 static const struct settings_verb verb = {
     .name = "report",
@@ -20,9 +23,11 @@ static const struct settings_verb verb = {
     .examples = "Examples:\n"
                 "  snarl report result.json\n"
                 "  snarl report --verbose --color=always result.json | less -R\n"
-                "  snarl report --format=json --fail-on=all result.json\n\n"
-                "Exit status: 0, or 66 when there is a finding that counts; 2 when RESULT is no result of snarl.",
-    .formats = "text, json or dot (default: text)",
+                "  snarl report --format=html result.json > report.html\n"
+                "  snarl report --sarif=snarl.sarif --junit=snarl.xml result.json\n\n"
+                "Exit status: 0, or 66 when there is a finding that counts; 2 when RESULT is no result of snarl; 125 "
+                "when something could not be written.",
+    .formats = FORMATS " (default: text)",
     .least = 1,
     .most = 1,
 };
@@ -63,37 +68,28 @@ static struct source load(const char *path, bool with_graph)
 
 static bool known_format(const char *format)
 {
-    static const char *const formats[] = {"text", "json", "dot"}, *const later[] = {"sarif", "junit", "html", "svg",
-                                                                                    "github"};
-    for (size_t i = 0; format && i < ARRAY_LEN(formats); i++)
-        if (strcmp(format, formats[i]) == 0)
-            return true;
-    for (size_t i = 0; format && i < ARRAY_LEN(later); i++)
-        if (strcmp(format, later[i]) == 0) {
-            cli_say("format '%s' is not part of this version; known: text, json, dot", format);
-            return false;
-        }
-    if (format)
-        cli_unknown("format", format, formats, ARRAY_LEN(formats));
-    return !format;
+    const char *names[32] = {"text"};
+    size_t n = 1;
+    if (!format || strcmp(format, "text") == 0 || format_find(format))
+        return true;
+    for (size_t i = 0; i < format_count && n < ARRAY_LEN(names); i++)
+        names[n++] = format_table[i].name;
+    cli_unknown("format", format, names, n);
+    fputs("Known: " FORMATS ".\n", stderr);
+    return false;
 }
 
 /* The main output. At the end of a program that has nothing to report, silence. */
 static bool show(const struct settings *s, const json_t *document)
 {
     char *text;
-    bool good;
-    if (s->format && strcmp(s->format, "json") == 0)
-        return document_write(document, "-") == 0;
-    if (s->at_exit && !json_array_size(json_object_get(document, "findings")) && !s->verbose)
+    bool good, plain = !s->format || strcmp(s->format, "text") == 0;
+    int fd = output_takes_stdout(s) ? STDERR_FILENO : STDOUT_FILENO;
+    if (plain && s->at_exit && !json_array_size(json_object_get(document, "findings")) && !s->verbose)
         return true;
-    if (s->format && strcmp(s->format, "dot") == 0) {
-        text = graph_dot(document);
-    } else {
-        struct text_options o = output_text_options(s, s->log ? -1 : 1);
-        text = text_report(document, &o);
-    }
-    good = output_text(s, text, 1, false);
+    struct text_options o = output_text_options(s, s->log ? -1 : fd);
+    text = plain ? text_report(document, &o) : output_render(s->format, document);
+    good = output_text(s, text, fd, false);
     free(text);
     return good;
 }
@@ -107,6 +103,8 @@ int cli_report(int argc, char **argv)
         return status;
     if (!known_format(s.format))
         return STATUS_USAGE;
+    if (!output_check(&s))
+        return STATUS_TROUBLE;
     struct source from = load(argv[s.first], output_wants_graph(&s));
     if (!from.document)
         return STATUS_USAGE;

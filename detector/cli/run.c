@@ -16,6 +16,7 @@
 #include "base/sys.h"
 #include "cli.h"
 #include "folder.h"
+#include "hang/hang.h"
 #include "launch.h"
 #include "report/collect.h"
 #include "report/escape.h"
@@ -54,6 +55,7 @@ struct run_context {
     u64 begin;
     int status;
     bool ended;
+    struct hang *hang;
 };
 
 static json_t *document_of(struct run_context *c, unsigned process, bool without_graph)
@@ -94,6 +96,7 @@ static void tell_urgent(struct run_context *c)
 static void tick(void *arg)
 {
     struct run_context *c = arg;
+    hang_look(c->hang);
     u32 urgent = __atomic_load_n(&run()->urgent, __ATOMIC_ACQUIRE);
     if (urgent == c->urgent_seen)
         return;
@@ -138,7 +141,8 @@ static void put_detect(struct buffer *b, u32 detect)
 
 static void set_environment(const struct settings *s, const char *folder, const char *library)
 {
-    static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none", "rewrite"};
+    static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none",
+                                                                                      "rewrite"};
     const char *preloaded = getenv("LD_PRELOAD");
     struct buffer options = {0}, preload = {0};
     buffer_put(&options, "detect=");
@@ -216,7 +220,7 @@ static int failed_to_start(const char *path, int err)
 
 static int run_watched(struct settings *s, const char *path, char **argv, const char *library)
 {
-    struct run_context c = {.s = s, .shown = json_object()};
+    struct run_context c = {.s = s, .shown = json_object(), .hang = hang_new()};
     char *folder = folder_create(&s->run);
     int result;
     if (!folder)
@@ -238,6 +242,7 @@ static int run_watched(struct settings *s, const char *path, char **argv, const 
         cli_say("the run's data is kept in %s; snarl report %s shows it", folder, folder);
     else
         folder_remove(folder);
+    hang_free(c.hang);
     arena_close();
     json_decref(c.command);
     json_decref(c.shown);

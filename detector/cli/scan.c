@@ -122,8 +122,7 @@ static void add_files(struct words *w, char **files, char **flags)
 /* Shows the document and writes the files that were asked for; the exit status. */
 static int show(const struct settings *s, json_t *document)
 {
-    bool to_error = (s->json && strcmp(s->json, "-") == 0) || (s->dot && strcmp(s->dot, "-") == 0);
-    int fd = to_error ? STDERR_FILENO : STDOUT_FILENO;
+    int fd = output_takes_stdout(s) ? STDERR_FILENO : STDOUT_FILENO;
     size_t counting = fail_on_apply(&s->fail_on, document);
     bool good = output_files(s, document, NULL, NULL);
     struct text_options o = output_text_options(s, s->log ? -1 : fd);

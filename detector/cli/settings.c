@@ -41,8 +41,23 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
     case OPTION_ID_JSON:
         s->json = value;
         break;
+    case OPTION_ID_SARIF:
+        s->sarif = value;
+        break;
+    case OPTION_ID_JUNIT:
+        s->junit = value;
+        break;
+    case OPTION_ID_HTML:
+        s->html = value;
+        break;
     case OPTION_ID_DOT:
         s->dot = value;
+        break;
+    case OPTION_ID_SVG:
+        s->svg = value;
+        break;
+    case OPTION_ID_GITHUB:
+        s->github = yes;
         break;
     case OPTION_ID_LOG:
         s->log = value;

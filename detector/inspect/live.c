@@ -39,6 +39,8 @@ static bool is_socket(u32 pid, u64 fd)
     return is;
 }
 
+enum subject_may_end subject_may_end;
+
 /* Ended by a stop. */
 static bool is_delicate(u32 pid, const struct subject_thread *t)
 {
@@ -52,7 +54,7 @@ static bool is_delicate(u32 pid, const struct subject_thread *t)
     case SYS_io_getevents:
     case SYS_io_pgetevents:
     case SYS_io_uring_enter:
-        return true;
+        return subject_may_end != SUBJECT_ANY_CALL;
     case SYS_accept: /* if the socket has a time limit */
     case SYS_accept4:
     case SYS_connect:
@@ -66,7 +68,7 @@ static bool is_delicate(u32 pid, const struct subject_thread *t)
     case SYS_write:
     case SYS_readv:
     case SYS_writev:
-        return is_socket(pid, t->argument[0]);
+        return subject_may_end == SUBJECT_NO_CALL && is_socket(pid, t->argument[0]);
     default:
         return false;
     }

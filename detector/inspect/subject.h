@@ -71,6 +71,8 @@ struct subject {
 /* Everything is read before they return; a live process was stopped for that moment, but for threads in system calls
  * that a stop would end (they have only the innermost frames). False with a sentence in err: no such process, no right
  * to look at it, no core. */
+/* Calls of a thread that a stop ends may be ended: none, those on sockets that have no time limits (they go on), or all. */
+extern enum subject_may_end { SUBJECT_NO_CALL, SUBJECT_SOCKET_CALLS, SUBJECT_ANY_CALL } subject_may_end;
 bool subject_live(struct subject *s, u32 pid, char *err, size_t errlen);
 bool subject_core(struct subject *s, const char *path, char *err, size_t errlen);
 void subject_free(struct subject *s);

@@ -22,6 +22,12 @@
     X(CUSTOM, "custom") /* once, static guards, FILE locks, the interpreter lock, annotated locks */                   \
     X(COND, "condition")                                                                                               \
     X(BARRIER, "barrier")                                                                                              \
+    /* waited for outside of locks: seen by the kernel's eyes only (detector/hang) */                                  \
+    X(PIPE, "pipe")                                                                                                    \
+    X(SOCKET, "socket")                                                                                                \
+    X(EVENTS, "events")                                                                                                \
+    X(CHILD, "child")                                                                                                  \
+    X(WORD, "futex")                                                                                                   \
     X(THREAD, "thread") /* only as what a join waits for */
 enum object_kind {
 #define X(e, s) OBJ_##e,

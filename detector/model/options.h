@@ -37,7 +37,14 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
       "fail so that the rest goes on")                                                                                 \
     X(JSON, "json", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
       "result file; - is standard output, %p in the name asks for one per process")                                    \
+    X(SARIF, "sarif", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings for code scanning (SARIF 2.1.0)")     \
+    X(JUNIT, "junit", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings as failed tests (JUnit's XML)")       \
+    X(HTML, "html", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
+      "a report to look at, in one file: findings, source lines, lock-order graph")                                    \
     X(DOT, "dot", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "lock-order graph for graphviz")                    \
+    X(SVG, "svg", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "lock-order graph, drawn")                          \
+    X(GITHUB, "github", FLAG, TOOL, OUTPUT, "", "no", "", "", 0, 0, 1,                                                 \
+      "remarks beside the source on GitHub, as commands on standard output")                                           \
     X(LOG, "log", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "text report there instead of standard error")      \
     X(COLOR, "color", CHOICE, TOOL, OUTPUT, "WHEN", "auto", "auto,always,never", "", 0, 0, 0,                          \
       "colour: auto is only on a terminal and without NO_COLOR")                                                       \

@@ -79,6 +79,7 @@ struct thread_rec {
     struct sync_clock clock_told[2]; /* what it knows of others */
     u32 clock_which;                 /* of the two */
     u32 clock_lane;                  /* lane + 1; 0: it has none */
+    u64 python_state; /* CPython's state of this thread, once it was seen; 0: none */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 
@@ -112,6 +113,7 @@ struct process_rec {
 enum process_flag {
     PROCESS_FUTEX_UNSEEN = 1u << 0, /* waits on futexes through libraries we do not intercept */
     PROCESS_VFORKED = 1u << 1,
+    PROCESS_ALARM = 1u << 2, /* a timer has been set that sends it a signal */
 };
 
 /* Module loaded in a process at some time. Absolute pc - bias = address in the ELF file. */

@@ -1,4 +1,4 @@
-/* Title, why and fix of deadlocks, lock-order cycles and stuck programs; lock misuse is in advice_misuse.c,
+/* Title, why and fix of deadlocks and lock-order cycles; stuck programs are in advice_stuck.c, lock misuse in advice_misuse.c,
  * data races in advice_race.c, unprotected data in advice_unprotected.c. Called by
  * collect_finding.c. Takes no locks; allocates with malloc. */
 #include "advice.h"
@@ -9,7 +9,7 @@
 #include "label.h"
 #include "view.h"
 
-#define MAX_NAMED 6 /* locks listed by name in a sentence */
+#define MAX_NAMED ADVICE_MAX_NAMED
 
 struct advice_step *advice_steps(const json_t *finding, size_t *n)
 {
@@ -73,7 +73,7 @@ static void put_locks(struct buffer *b, const json_t *finding, const struct advi
     free(named);
 }
 
-static bool is_join(const json_t *event)
+bool advice_is_join(const json_t *event)
 {
     return json_object_get(event, "object_thread") != NULL;
 }
@@ -81,7 +81,7 @@ static bool is_join(const json_t *event)
 static bool any_join(const struct advice_step *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (is_join(s[i].ask))
+        if (advice_is_join(s[i].ask))
             return true;
     return false;
 }
@@ -143,7 +143,7 @@ static void put_step(const json_t *finding, struct buffer *b, const struct advic
         put_label(b, label_object(finding, s->hold));
         buffer_put(b, " and");
     }
-    buffer_put(b, !struck ? " takes " : is_join(s->ask) ? " waits for the end of " : " waits for ");
+    buffer_put(b, !struck ? " takes " : advice_is_join(s->ask) ? " waits for the end of " : " waits for ");
     put_label(b, label_object(finding, s->ask));
     if (s->hold && !struck) {
         buffer_put(b, " while it holds ");
@@ -151,7 +151,7 @@ static void put_step(const json_t *finding, struct buffer *b, const struct advic
     }
 }
 
-static void order_notes(const json_t *finding, struct buffer *b, bool struck)
+void advice_order_notes(const json_t *finding, struct buffer *b, bool struck)
 {
     if (label_flag(finding, "timed"))
         buffer_put(b, " One of the waits gives up by itself after its time-out, so the threads stall and may go on, "
@@ -163,7 +163,7 @@ static void order_notes(const json_t *finding, struct buffer *b, bool struck)
     if (label_flag(finding, "readers-queue"))
         buffer_put(b, " Two readers do block each other here: this read-write lock prefers writers, so a reader queues "
                       "behind a writer that waits.");
-    if (label_flag(finding, "cross-process"))
+    if (label_flag(finding, "cross-process") && !label_is(finding, "kind", "stuck"))
         buffer_put(b, " The locks are shared between processes.");
     if (label_flag(finding, "python-try") && !struck)
         buffer_put(b,
@@ -196,7 +196,7 @@ static void order_why(const json_t *finding, struct buffer *b, const struct advi
                      "the next one. This "
                      "run got away with it by its timing.",
                      n == 2 ? "Two" : "As many");
-    order_notes(finding, b, struck);
+    advice_order_notes(finding, b, struck);
 }
 
 static void fix_gone(const json_t *finding, struct buffer *b, const struct advice_step *s, size_t n)
@@ -214,7 +214,7 @@ static void fix_gone(const json_t *finding, struct buffer *b, const struct advic
 static void fix_join(const json_t *finding, struct buffer *b, const struct advice_step *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!is_join(s[i].ask))
+        if (!advice_is_join(s[i].ask))
             continue;
         buffer_put(b, "Before the join in ");
         put_place(b, s[i].ask);
@@ -288,92 +288,6 @@ void advice_order(const json_t *finding, struct advice *a)
         fix_order(finding, &a->fix, s, n);
     else
         buffer_put(&a->fix, "Take the locks in the same order everywhere.");
-    free(s);
-}
-
-static const struct {
-    const char *kind, *what, *fix;
-} stuck_waits[] = {
-    {"condition", "a signal on condition ",
-     "Change the shared state and signal while holding the mutex, and wait in a loop that tests that state before it "
-     "waits: a signal that "
-     "comes before the wait is not remembered (a lost wake-up). See that every path that changes the state signals, "
-     "and wakes all waiters "
-     "where more than one may go on."},
-    {"sem", "a post of ",
-     "See that every path posts the semaphore exactly once for each wait, error paths too, and that nobody waits for a "
-     "post that only "
-     "the waiting thread itself (or one that waits for it) could make: a pool whose task waits for another task of the "
-     "same pool needs more threads, or no nesting."},
-    {"barrier", "enough threads at barrier ",
-     "The barrier asks for more threads than will ever come: make its count the number of threads that really wait "
-     "there, and let no thread leave "
-     "before its last round."},
-    {"thread", "the end of ",
-     "A thread can only be joined by another one that it does not wait for in turn: detach it, or let somebody else "
-     "join."},
-};
-
-static int stuck_wait(const json_t *event)
-{
-    const char *kind = is_join(event) ? "thread" : label_text(event, "object_kind");
-    for (size_t i = 0; i < sizeof stuck_waits / sizeof *stuck_waits; i++)
-        if (strcmp(kind, stuck_waits[i].kind) == 0)
-            return (int)i;
-    return -1;
-}
-
-/* A thread that joins itself is refused: nobody waits. */
-static void advice_self_join(const json_t *finding, const json_t *join, struct advice *a)
-{
-    buffer_put(&a->title, "stuck: a thread joins itself");
-    put_label(&a->why, label_thread(finding, label_number(join, "thread")));
-    buffer_put(&a->why, " asks for its own end in ");
-    put_place(&a->why, join);
-    buffer_put(&a->why,
-               ", which would be waiting for ever. The call returned an error and did not wait: what it should "
-               "have waited for may still run.");
-    buffer_put(&a->fix, stuck_waits[stuck_wait(join)].fix);
-}
-
-void advice_stuck(const json_t *finding, struct advice *a)
-{
-    size_t n, shown;
-    bool told[4] = {false};
-    struct advice_step *s = advice_steps(finding, &n);
-    if (n == 1 && label_flag(finding, "unlock-failed") && is_join(s[0].ask)) {
-        advice_self_join(finding, s[0].ask, a);
-        free(s);
-        return;
-    }
-    if (n == 1)
-        buffer_put(&a->title, "stuck: the only thread waits, and nobody is left to wake it");
-    else
-        buffer_print(&a->title, "stuck: all %zu threads wait, and nobody is left to wake one of them", n);
-    shown = n > MAX_NAMED ? MAX_NAMED : n;
-    for (size_t i = 0; i < shown; i++) {
-        int w = stuck_wait(s[i].ask);
-        buffer_put(&a->why, i ? "; " : "");
-        put_label(&a->why, label_thread(finding, label_number(s[i].ask, "thread")));
-        buffer_print(&a->why, " waits for %s", w >= 0 ? stuck_waits[w].what : "");
-        put_label(&a->why, label_object(finding, s[i].ask));
-        buffer_put(&a->why, " in ");
-        put_place(&a->why, s[i].ask);
-    }
-    if (n > shown)
-        buffer_print(&a->why, "; and %zu more", n - shown);
-    buffer_put(&a->why,
-               ". Every thread of the process waits, and everybody who could wake one of them is among the waiting.");
-    order_notes(finding, &a->why, true);
-    for (size_t i = 0; i < n; i++) {
-        int w = stuck_wait(s[i].ask);
-        if (w < 0 || told[w] || (w == 3 && n > 1 && i + 1 < n))
-            continue;
-        told[w] = true;
-        buffer_print(&a->fix, "%s%s", a->fix.length ? " " : "", stuck_waits[w].fix);
-    }
-    if (!a->fix.length)
-        buffer_put(&a->fix, "See who should have woken these threads, and why it waits itself.");
     free(s);
 }
 

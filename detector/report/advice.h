@@ -52,6 +52,11 @@ struct advice_step {
     const json_t *hold; /* NULL when it holds none that the others want (a join's target) */
     const json_t *ask;
 };
+/* Is what it waits for a thread's end? */
+bool advice_is_join(const json_t *event);
+/* What has been done about it, and other remarks. */
+void advice_order_notes(const json_t *finding, struct buffer *b, bool struck);
+#define ADVICE_MAX_NAMED 6 /* locks listed by name in a sentence */
 /* malloc'd array. */
 struct advice_step *advice_steps(const json_t *finding, size_t *n);
 

@@ -38,6 +38,12 @@ static const char *const action_names[] = {
 #undef X
 };
 
+static const char *const awaits_names[] = {
+#define X(e, s) s,
+    FINDING_AWAITS(X)
+#undef X
+};
+
 static const struct {
     u32 bit;
     const char *name;
@@ -200,6 +206,10 @@ static void add_object(struct names *n, json_t *event, const struct finding_even
         json_object_set_new(event, "object_kind", json_string(l->kind));
         json_object_set_new(event, "instance", json_integer(l->instance));
     }
+    if (e->awaits && e->awaits < AWAITS_COUNT)
+        json_object_set_new(event, "awaits", json_string(awaits_names[e->awaits]));
+    if (e->awaits == AWAITS_END && e->address)
+        json_object_set_new(event, "object_pid", json_integer((json_int_t)e->address));
 }
 
 static json_t *event_json(struct names *n, const struct finding_rec *f, const struct finding_event *e,

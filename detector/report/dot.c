@@ -4,41 +4,56 @@
 
 #include "graph.h"
 #include "label.h"
+#include "markup.h"
 
-/* A quoted string: nothing inside ends it or is taken for an escape. */
-static void put_quoted(struct buffer *b, const char *s)
+#define MAX_LABEL 1000
+
+/* A quoted string: nothing inside ends it or is taken for an escape. In labels graphviz also reads entities. */
+static void put_quoted(struct buffer *b, const char *s, bool label)
 {
     buffer_put(b, "\"");
     for (; *s; s++) {
         if (*s == '"' || *s == '\\')
             buffer_put(b, "\\");
         buffer_add(b, s, 1);
+        if (*s == '&' && label)
+            buffer_put(b, "amp;");
     }
     buffer_put(b, "\"");
 }
 
-static void put_node(struct buffer *b, const json_t *node)
+static void put_label(struct buffer *b, const char *s)
 {
-    buffer_put(b, "  ");
-    put_quoted(b, label_text(node, "class"));
-    if (label_number(node, "locks") > 1)
-        buffer_print(b, " [peripheries=2, tooltip=\"%lld locks\"]", (long long)label_number(node, "locks"));
-    buffer_put(b, ";\n");
+    char *clipped = markup_clip(s, MAX_LABEL);
+    put_quoted(b, clipped, true);
+    free(clipped);
 }
 
-static void put_edge(struct buffer *b, const json_t *marks, const json_t *edge)
+static void put_node(struct buffer *b, const json_t *node)
 {
-    const char *finding = graph_mark(marks, edge);
+    const char *class = label_text(node, "class");
+    buffer_put(b, "  ");
+    put_quoted(b, class, false);
+    buffer_put(b, " [label=");
+    put_label(b, class);
+    if (label_number(node, "locks") > 1)
+        buffer_print(b, ", peripheries=2, tooltip=\"%lld locks\"", (long long)label_number(node, "locks"));
+    buffer_put(b, "];\n");
+}
+
+static void put_edge(struct buffer *b, const json_t *edge)
+{
+    const char *finding = label_text(edge, "finding");
     char *place = label_place(edge);
     buffer_put(b, "  ");
-    put_quoted(b, label_text(edge, "from"));
+    put_quoted(b, label_text(edge, "from"), false);
     buffer_put(b, " -> ");
-    put_quoted(b, label_text(edge, "to"));
+    put_quoted(b, label_text(edge, "to"), false);
     buffer_put(b, " [label=");
-    put_quoted(b, place);
-    if (finding) {
+    put_label(b, place);
+    if (*finding) {
         buffer_put(b, ", color=red, fontcolor=red, penwidth=2, tooltip=");
-        put_quoted(b, finding);
+        put_quoted(b, finding, true);
     }
     buffer_put(b, "];\n");
     free(place);
@@ -47,8 +62,8 @@ static void put_edge(struct buffer *b, const json_t *marks, const json_t *edge)
 char *graph_dot(const json_t *document)
 {
     struct buffer b = {0};
-    json_t *marks = graph_marks(document);
-    const json_t *graph = json_object_get(document, "lock_graph"), *item;
+    json_t *graph = graph_of(document);
+    const json_t *item;
     size_t i;
     buffer_put(
         &b,
@@ -58,8 +73,8 @@ char *graph_dot(const json_t *document)
     json_array_foreach (json_object_get(graph, "nodes"), i, item)
         put_node(&b, item);
     json_array_foreach (json_object_get(graph, "edges"), i, item)
-        put_edge(&b, marks, item);
+        put_edge(&b, item);
     buffer_put(&b, "}\n");
-    json_decref(marks);
+    json_decref(graph);
     return buffer_take(&b);
 }

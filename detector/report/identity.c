@@ -222,7 +222,8 @@ static void add_classes(struct words *classes, const json_t *finding)
     }
     json_array_foreach (json_object_get(finding, "events"), i, item) {
         const char *object = text_at(item, "object");
-        char *word = json_object_get(item, "object_thread") ? strdup(object) : NULL;
+        bool is_class = json_object_get(item, "object_thread") || json_object_get(item, "awaits");
+        char *word = is_class ? strdup(object) : NULL;
         if (word)
             add_word(classes, word);
     }

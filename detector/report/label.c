@@ -137,8 +137,34 @@ char *label_thread(const json_t *finding, json_int_t number)
     return buffer_take(&b);
 }
 
+/* "room in a pipe" */
+static char *awaited(const json_t *event)
+{
+    static const char *const kinds[][2] = {{"pipe", "a pipe"}, {"socket", "a socket"}};
+    const char *what = label_text(event, "awaits"), *thing = label_text(event, "object");
+    struct buffer b = {0};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (label_is(event, "object_kind", kinds[i][0]))
+            thing = kinds[i][1];
+    if (strcmp(what, "end") == 0 && label_number(event, "object_pid"))
+        buffer_print(&b, "the end of process %lld", (long long)label_number(event, "object_pid"));
+    else if (strcmp(what, "end") == 0)
+        buffer_put(&b, "the end of a child");
+    else if (strcmp(what, "data") == 0)
+        buffer_print(&b, "data from %s", thing);
+    else if (strcmp(what, "room") == 0)
+        buffer_print(&b, "room in %s", thing);
+    else if (strcmp(what, "event") == 0 && strcmp(thing, "events") == 0)
+        buffer_put(&b, "what it polls for");
+    else
+        buffer_print(&b, "%s %s", strcmp(what, "event") == 0 ? "an event at" : "a wake-up at a", thing);
+    return buffer_take(&b);
+}
+
 char *label_object(const json_t *finding, const json_t *event)
 {
+    if (json_object_get(event, "awaits"))
+        return awaited(event);
     if (json_object_get(event, "object_thread"))
         return label_thread(finding, label_number(event, "object_thread"));
     return label_lock(finding, label_text(event, "object"), label_number(event, "instance"));

@@ -118,7 +118,7 @@ static void put_mode(struct text *t, const json_t *event)
         buffer_put(&t->out, " (in a signal handler)");
 }
 
-static void put_event(struct text *t, const json_t *f, const json_t *event)
+void text_event(struct text *t, const json_t *f, const json_t *event)
 {
     buffer_put(&t->out, "  ");
     text_label(t, STYLE_STRONG, label_thread(f, label_number(event, "thread")));
@@ -151,15 +151,20 @@ static void put_held(struct text *t, const json_t *f, const json_t *event, const
         buffer_print(&t->out, "    and %lld more\n", (long long)label_number(event, "held_more"));
 }
 
-/* One thread of a cycle: what it asks for and where, what it holds and where that was taken. */
-static void put_step(struct text *t, const json_t *f, const struct advice_step *s)
+void text_step(struct text *t, const json_t *f, const struct advice_step *s)
 {
-    put_event(t, f, s->ask);
+    text_event(t, f, s->ask);
     if (s->hold) {
         buffer_put(&t->out, label_is(s->ask, "action", "wait") ? " and holds " : " while it holds ");
         text_label(t, STYLE_STRONG, label_object(f, s->hold));
     }
     buffer_put(&t->out, "\n");
+}
+
+/* One thread of a cycle: what it asks for and where, what it holds and where that was taken. */
+static void put_step(struct text *t, const json_t *f, const struct advice_step *s)
+{
+    text_step(t, f, s);
     text_stack(t, json_object_get(s->ask, "stack"), 6);
     if (s->hold) {
         buffer_put(&t->out, "    ");
@@ -172,7 +177,7 @@ static void put_step(struct text *t, const json_t *f, const struct advice_step *
     buffer_put(&t->out, "\n");
 }
 
-static bool is_cycle(const json_t *f)
+bool text_is_cycle(const json_t *f)
 {
     return label_is(f, "kind", "deadlock") || label_is(f, "kind", "lock-order") || label_is(f, "kind", "stuck");
 }
@@ -185,14 +190,14 @@ static void put_sides(struct text *t, const json_t *f)
     size_t shown = n > MAX_SIDES && !t->o->verbose ? MAX_SIDES : n;
     if (json_object_get(f, "memory")) {
         text_accesses(t, f);
-    } else if (is_cycle(f) && n) {
+    } else if (text_is_cycle(f) && n) {
         for (i = 0; i < shown; i++)
             put_step(t, f, &s[i]);
         if (n > shown)
             buffer_print(&t->out, "  … and %zu more like these (--verbose shows all)\n\n", n - shown);
     } else {
         json_array_foreach (json_object_get(f, "events"), i, event) {
-            put_event(t, f, event);
+            text_event(t, f, event);
             buffer_put(&t->out, "\n");
             text_stack(t, json_object_get(event, "stack"), 6);
             if (!label_is(event, "action", "hold"))
@@ -250,7 +255,7 @@ static void put_thread_line(struct text *t, const json_t *f, const json_t *threa
     buffer_put(&t->out, "\n");
 }
 
-static void put_facts(struct text *t, const json_t *f)
+void text_facts(struct text *t, const json_t *f)
 {
     const json_t *item;
     size_t i, most = t->o->verbose ? 1000 : MAX_SIDES, before = t->out.length;
@@ -272,7 +277,7 @@ static void put_finding(struct text *t, const json_t *f)
 {
     put_title(t, f);
     put_sides(t, f);
-    put_facts(t, f);
+    text_facts(t, f);
     text_put(t, STYLE_STRONG, "  why ");
     text_wrap(t, label_text(f, "why"), 6);
     text_put(t, STYLE_STRONG, "  fix ");
@@ -307,11 +312,30 @@ static void put_short(struct text *t, const json_t *findings)
         buffer_put(&t->out, "\n");
 }
 
+char *text_take(struct text *t)
+{
+    char *text = buffer_take(&t->out), *line = text;
+    struct buffer safe = {0};
+    if (!strstr(text, "::"))
+        return text;
+    while (*line) {
+        size_t blank = strspn(line, " "), n = blank + strcspn(line + blank, "\n");
+        n += line[n] == '\n';
+        buffer_add(&safe, line, blank);
+        if (strncmp(line + blank, "::", 2) == 0)
+            buffer_put(&safe, "|");
+        buffer_add(&safe, line + blank, n - blank);
+        line += n;
+    }
+    free(text);
+    return buffer_take(&safe);
+}
+
 char *text_finding(const json_t *finding, const struct text_options *o)
 {
     struct text t = {{0}, o};
     put_finding(&t, finding);
-    return buffer_take(&t.out);
+    return text_take(&t);
 }
 
 char *text_report(const json_t *document, const struct text_options *o)
@@ -326,5 +350,5 @@ char *text_report(const json_t *document, const struct text_options *o)
     put_short(&t, findings);
     if (!o->quiet)
         text_summary(&t, document);
-    return buffer_take(&t.out);
+    return text_take(&t);
 }

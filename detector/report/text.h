@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "advice.h"
 #include "buffer.h"
 
 struct text_options {
@@ -26,6 +27,9 @@ struct text {
     struct buffer out;
     const struct text_options *o;
 };
+/* What was put, malloc'd. A line that begins with "::" is an order to the runner of GitHub's workflows, so a name that begins
+ * so gets a bar before it. */
+char *text_take(struct text *t);
 void text_put(struct text *t, enum style style, const char *s);
 /* Wraps at the width; the first line goes on where the cursor is (at column `indent`). */
 void text_wrap(struct text *t, const char *s, unsigned indent);
@@ -35,6 +39,16 @@ void text_stack(struct text *t, const json_t *stack, unsigned indent);
 const char *text_path(const char *path);
 /* Puts what a malloc'd label says and frees it. */
 void text_label(struct text *t, enum style style, char *label);
+/* One line: what an event, a step of a cycle, an access tells. */
+void text_event(struct text *t, const json_t *f, const json_t *event);
+void text_step(struct text *t, const json_t *f, const struct advice_step *s);
+void text_access(struct text *t, const json_t *f, const struct advice_access *a, const char *verb);
+/* The accesses of a finding about memory in the order of telling, and the words for what each does. */
+#define TEXT_ACCESSES 3
+size_t text_access_list(const json_t *f, struct advice_access a[TEXT_ACCESSES], const char *verbs[TEXT_ACCESSES]);
+/* Its memory, locks and threads, a line each, and an empty line behind. */
+void text_facts(struct text *t, const json_t *f);
+bool text_is_cycle(const json_t *f);
 /* The two sides of a finding about memory, and where that memory is (text_memory.c). */
 void text_accesses(struct text *t, const json_t *f);
 void text_memory(struct text *t, const json_t *f);

@@ -49,7 +49,7 @@ static void put_held_places(struct text *t, const json_t *f, const json_t *event
     }
 }
 
-static void put_access(struct text *t, const json_t *f, const struct advice_access *a, const char *verb)
+void text_access(struct text *t, const json_t *f, const struct advice_access *a, const char *verb)
 {
     json_int_t size = label_number(a->event, "size");
     buffer_put(&t->out, "  ");
@@ -64,6 +64,11 @@ static void put_access(struct text *t, const json_t *f, const struct advice_acce
         buffer_put(&t->out, ", in a signal handler");
     put_held_names(t, f, a->event);
     buffer_put(&t->out, "\n");
+}
+
+static void put_access(struct text *t, const json_t *f, const struct advice_access *a, const char *verb)
+{
+    text_access(t, f, a, verb);
     const json_t *stack = json_object_get(a->event, "stack");
     bool lost = json_is_true(json_object_get(a->event, "stack_lost"));
     if (json_array_size(stack))
@@ -76,36 +81,51 @@ static void put_access(struct text *t, const json_t *f, const struct advice_acce
     buffer_put(&t->out, "\n");
 }
 
-static void put_pair(struct text *t, const json_t *f)
+/* A read, the write that came between, and the write that depends on the read. */
+static size_t pair_list(const json_t *f, struct advice_access *a, const char **verbs)
 {
     bool seen = label_is(f, "verdict", "observed"), ran = !label_is(f, "verdict", "static");
-    const char *const verbs[3] = {ran ? " read " : " reads ", seen ? " meanwhile wrote " : " also writes ",
-                                  ran ? " wrote back " : " writes back "};
+    const char *const words[TEXT_ACCESSES] = {ran ? " read " : " reads ", seen ? " meanwhile wrote " : " also writes ",
+                                              ran ? " wrote back " : " writes back "};
     const json_t *event;
-    size_t i;
+    size_t i, n = 0;
     json_array_foreach (json_object_get(f, "events"), i, event) {
-        struct advice_access a = {.event = event, .verb = i > 0 ? VERB_WRITE : VERB_READ, .write = i > 0};
-        put_access(t, f, &a, verbs[i < 3 ? i : 2]);
+        if (n == TEXT_ACCESSES)
+            break;
+        a[n] = (struct advice_access){.event = event, .verb = n > 0 ? VERB_WRITE : VERB_READ, .write = n > 0};
+        verbs[n] = words[n];
+        n++;
     }
+    return n;
 }
 
-void text_accesses(struct text *t, const json_t *f)
+size_t text_access_list(const json_t *f, struct advice_access a[TEXT_ACCESSES], const char *verbs[TEXT_ACCESSES])
 {
-    static const char *const verbs[ADVICE_VERBS][2] = {
+    static const char *const words[ADVICE_VERBS][2] = {
         {" reads ", " earlier read "},    {" writes ", " earlier wrote "},
         {" frees ", " earlier freed "},   {" allocates ", " earlier allocated "},
         {" uses ", " earlier used "},     {" initialises ", " earlier initialised "},
         {" closes ", " earlier closed "}, {" destroys ", " earlier destroyed "},
     };
-    if (label_is(f, "kind", "atomicity")) {
-        put_pair(t, f);
-        return;
-    }
-    struct advice_access a[2];
-    size_t n = advice_accesses(f, a);
+    if (label_is(f, "kind", "atomicity"))
+        return pair_list(f, a, verbs);
+    struct advice_access both[2];
+    size_t n = advice_accesses(f, both);
     bool ran = !label_is(f, "verdict", "static"); /* in source code none comes first */
-    for (size_t i = n; i-- > 0;)                  /* the later one first: that is where it was noticed */
-        put_access(t, f, &a[i], verbs[a[i].verb][ran && i + 1 < n]);
+    for (size_t i = 0; i < n; i++) {              /* the later one first: that is where it was noticed */
+        a[i] = both[n - 1 - i];
+        verbs[i] = words[a[i].verb][ran && i > 0];
+    }
+    return n;
+}
+
+void text_accesses(struct text *t, const json_t *f)
+{
+    struct advice_access a[TEXT_ACCESSES];
+    const char *verbs[TEXT_ACCESSES];
+    size_t n = text_access_list(f, a, verbs);
+    for (size_t i = 0; i < n; i++)
+        put_access(t, f, &a[i], verbs[i]);
 }
 
 static void put_bytes(struct text *t, json_int_t n, const char *before)

@@ -84,7 +84,7 @@ bool view_object(ref_t r, struct view_object *out)
     memset(out, 0, sizeof *out);
     if (!view_get(r, &out->head, sizeof out->head) || out->head.kind == OBJ_NONE || out->head.kind >= OBJ_THREAD)
         return false;
-    if (out->head.kind == OBJ_COND || out->head.kind == OBJ_BARRIER) {
+    if (out->head.kind >= OBJ_COND) {
         struct sync_rec s;
         if (!view_get(r, &s, sizeof s))
             return false;

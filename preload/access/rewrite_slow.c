@@ -273,10 +273,29 @@ static SNARL_HOT const struct access_site *site_of(const struct slow_frame *f)
     return &rewrite_sites[number >> REWRITE_CHECKS_SHIFT][number & ((1u << REWRITE_CHECKS_SHIFT) - 1)];
 }
 
+static SNARL_HOT u32 kind_of(const struct access_site *site)
+{
+    return site->how & SITE_WRITE ? ACCESS_WRITE | (site->how & SITE_READ ? ACCESS_READ_TOO : 0) : ACCESS_READ;
+}
+
+/* The inlined check looks at the granule's newest record only. */
+static SNARL_HOT bool is_known(const struct access_site *site)
+{
+    u32 kind = kind_of(site) & ACCESS_WRITE;
+    for (u64 at = rewrite_words[3], end = at + site->size, next; at < end; at = next) {
+        next = (at | (GRANULE - 1)) + 1;
+        next = next < end ? next : end;
+        u32 mask = granule_mask(at, (u32)(next - at));
+        if (!access_is_known(at, mask, kind) && !access_is_in_crowd(at, mask, kind))
+            return false;
+    }
+    return true;
+}
+
 /* In general registers alone; false: not all of it is done. */
 static SNARL_HOT bool quickly(struct thread *t, const struct access_site *site, const u64 *fp)
 {
-    u32 kind = site->how & SITE_WRITE ? ACCESS_WRITE | (site->how & SITE_READ ? ACCESS_READ_TOO : 0) : ACCESS_READ;
+    u32 kind = kind_of(site);
     ref_t stack = unwind_remembered(t, fp);
     if (!stack)
         return false;
@@ -301,6 +320,8 @@ bool rewrite_slow(struct slow_frame *f)
     if (!access_now)
         return false;
     const struct access_site *site = site_of(f);
+    if ((site->how & (SITE_INLINE | SITE_TAKEN)) == SITE_INLINE && is_known(site))
+        return false;
     if ((site->how & (SITE_INLINE | SITE_TAKEN)) != SITE_INLINE || (uintptr_t)t <= 1 || t->inside || t->signals_wait ||
         !access_frames || access_now == ACCESS_NO_EPOCH || in_operation() || is_old(access_frames))
         return true;

@@ -1,6 +1,10 @@
-/* Which modules are rewritten, and when: at the start the program and its libraries, later what dlopen brings, before
- * its constructors run. Called by the start code, and on the loader's thread after each change of its list. Takes no lock;
- * memory from the system.
+/* Which modules are rewritten, and when: the program and its libraries when a second thread is about to be made, later
+ * what dlopen brings, before its constructors run. Called by the start code, before threads are made, and on the loader's
+ * thread after each change of its list. Takes no lock; memory from the system.
+ *
+ * Until there are two threads no access can be part of a race, and most processes never have two. Those that do are
+ * inside a call then: it returns to an entry (rewrite_entries.c). Where a signal's handler makes the thread, what it has
+ * interrupted goes on at an instruction's start, which is as it was or leads to the copy (rewrite_patch.c).
  *
  * Left as they are: the C library and the loader (their functions are intercepted instead), snarl itself, and what was
  * built by `snarl cc`, which tells of its accesses already. */
@@ -14,6 +18,7 @@
 #include "model/run.h"
 #include "model/stack.h"
 #include "modules_internal.h"
+#include "rewrite_arena.h"
 #include "rewrite_watch.h"
 #include "start.h"
 #include "watched.h"
@@ -58,10 +63,19 @@ static void rewrite_new(void)
 
 static void loaded(void)
 {
-    if (!access_on || !start_same_process())
+    if (!access_on || watched_before_thread || !start_same_process())
         return;
     rewrite_forget_gone();
     rewrite_new();
+}
+
+static void begin(void)
+{
+    u64 mask = sys_signals_block(); /* a handler may run what is half patched */
+    watched_before_thread = NULL;
+    arena_give_room();
+    rewrite_new();
+    sys_signals_restore(mask);
 }
 
 void rewrite_start(void)
@@ -79,6 +93,6 @@ void rewrite_start(void)
     }
     __atomic_store_n(&run()->accesses, ACCESSES_REWRITE, __ATOMIC_RELAXED);
     fault_watch();
-    rewrite_new();
     modules_on_loaded = loaded;
+    watched_before_thread = begin;
 }

@@ -1,4 +1,4 @@
-/* Accesses of programs as they are: rewriting from the start of the process on. */
+/* Accesses of programs as they are: when they begin to be watched. */
 #ifndef SNARL_ACCESS_REWRITE_START_H
 #define SNARL_ACCESS_REWRITE_START_H
 

@@ -221,7 +221,6 @@ static void hide(const struct copies_shown *s, ucontext_t *c)
 bool rewrite_watch_start(void)
 {
     static const struct copies ours = {fault, show, hide};
-    arena_give_room();
     target = (struct check_target){.now = tls_offset(&access_now), .address = tls_offset(&rewrite_words[3])};
     for (u32 i = 0; i < 3; i++) {
         target.saved[i] = tls_offset(&rewrite_words[i]);

@@ -91,10 +91,6 @@ WAITS(sigtimedwait, (const sigset_t *restrict set, siginfo_t *restrict info, con
 ANNOUNCES(int, timer_settime,
           (timer_t timer, int flags, const struct itimerspec *restrict new, struct itimerspec *restrict old),
           (timer, flags, new, old), READS(new, sizeof *new))
-ANNOUNCES(int, setitimer,
-          (__itimer_which_t which, const struct itimerval *restrict new, struct itimerval *restrict old),
-          (which, new, old), new ? READS(new, sizeof *new) : (void)0)
-ANNOUNCES(unsigned, alarm, (unsigned seconds), (seconds), (void)0)
 ANNOUNCES(int, mq_notify, (mqd_t queue, const struct sigevent *event), (queue, event), (void)0)
 ANNOUNCES(int, getaddrinfo_a, (int mode, struct gaicb **list, int n, struct sigevent *event), (mode, list, n, event),
           (void)0)
@@ -108,6 +104,30 @@ ANNOUNCES(int, lio_listio, (int mode, struct aiocb *const *list, int n, struct s
           (mode, list, n, event), (void)0)
 ANNOUNCES(int, lio_listio64, (int mode, struct aiocb64 *const *list, int n, struct sigevent *restrict event),
           (mode, list, n, event), (void)0)
+
+/* Exported, since also where no access is watched who looks from outside has to know: a wait may end by the signal, and be
+ * it by killing. It stays so after the signal; an exec keeps the alarm. */
+static void armed(bool on)
+{
+    struct process_rec *p = snarl_on && start_same_process() ? arena_at(engine_process()) : NULL;
+    if (p && on)
+        __atomic_fetch_or(&p->flags, PROCESS_ALARM, __ATOMIC_SEQ_CST);
+}
+
+EXPORT int setitimer(__itimer_which_t which, const struct itimerval *restrict new, struct itimerval *restrict old)
+{
+    armed(new && (new->it_value.tv_sec || new->it_value.tv_usec));
+    TOUCH(hb_release(t, NOTICE_ANY), hb_release(t, fd_key_signals(snarl_pid)),
+          COUNTED(new ? READS(new, sizeof *new) : (void)0));
+    return REAL(setitimer)(which, new, old);
+}
+
+EXPORT unsigned alarm(unsigned seconds)
+{
+    armed(seconds);
+    TOUCH(hb_release(t, NOTICE_ANY), hb_release(t, fd_key_signals(snarl_pid)));
+    return REAL(alarm)(seconds);
+}
 
 /* A read's buffer was written by the time its result is asked for. */
 #define RESULTS(name, request_type)                                                                                    \

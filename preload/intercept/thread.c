@@ -25,6 +25,7 @@
 #include "ready.h"
 #include "start.h"
 #include "thread_map.h"
+#include "watched.h"
 
 #define SMALL_STACK (256u << 10)
 #define STACK_EXTRA (64u << 10)
@@ -309,6 +310,8 @@ static struct birth *birth_begin(struct thread *t, u64 start_pc, const u64 *fp)
     struct birth *b = birth_new();
     if (!b)
         return NULL;
+    if (snarl_unlikely(watched_before_thread != NULL))
+        watched_before_thread();
     *b = (struct birth){.child = engine_thread_create(t, start_pc, fp)};
     if (b->child) {
         locate_thread_created(b->child, fp);

@@ -4,7 +4,7 @@
 #define SNARL_UNWIND_PYTHON_INTERNAL_H
 
 #include "modules.h"
-#include "python_layout.h"
+#include "model/python_layout.h"
 #include "sem_interpreter.h"
 
 /* What is known of this process's interpreter. Set once at start. */

@@ -273,29 +273,36 @@ static __attribute__((noinline)) ref_t capture_slow(struct thread *t, const u64 
     return e ? e->stack : capture_new(t, t->memo, fp, false, &n);
 }
 
-/* The memo's first level, in registers alone. */
-static SNARL_HOT ref_t first_level(const struct thread *t, const u64 *fp)
+/* The memo in registers alone, where the stack is surely there. */
+static SNARL_HOT ref_t find_surely(const struct thread *t, const u64 *fp)
 {
     struct unwind_memo *m = t->memo;
+    u64 pc = fp[1], sp = (u64)(fp + 2), hash = memo_hash(pc, sp);
     if (snarl_unlikely(!m) || snarl_unlikely(m->epoch != __atomic_load_n(&modules_epoch, __ATOMIC_RELAXED)))
         return 0;
-    u64 pc = fp[1], sp = (u64)(fp + 2);
-    u16 slot = *memo_slot(m, memo_hash(pc, sp));
-    const struct memo_entry *e = memo_at(m, slot);
-    bool is_it = snarl_likely(slot && e->pc == pc && e->sp == sp && span_surely_readable(t, sp, e->span)) &&
-                 snarl_likely(entry_holds(e) && (!e->bp_used || e->bp == fp[0]));
-    return is_it ? e->stack : 0;
+    for (u32 level = 0; level < MEMO_LEVELS; level++) {
+        u16 slot = *memo_slot(m, hash);
+        const struct memo_entry *e = memo_at(m, slot);
+        if (snarl_unlikely(!slot || e->pc != pc || e->sp != sp || !span_surely_readable(t, sp, e->span)))
+            return 0;
+        if (snarl_likely(entry_holds(e) && (!e->bp_used || e->bp == fp[0])))
+            return e->stack;
+        if (level >= e->n)
+            return 0;
+        hash = memo_hash_more(hash, word_now(e, level));
+    }
+    return 0;
 }
 
 ref_t unwind_capture(struct thread *t, const u64 *fp)
 {
-    ref_t r = snarl_likely(fp && (!unwind_interpreter || unwind_native)) ? first_level(t, fp) : 0;
+    ref_t r = snarl_likely(fp && (!unwind_interpreter || unwind_native)) ? find_surely(t, fp) : 0;
     return snarl_likely(r) ? r : capture_slow(t, fp);
 }
 
 ref_t unwind_remembered(const struct thread *t, const u64 *fp)
 {
-    return first_level(t, fp);
+    return find_surely(t, fp);
 }
 
 u32 unwind_frames(const u64 *fp, struct unwind_frame *out, u32 max)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../preload/unwind/python_lines.c"
+#include "../../detector/model/python_lines.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 /* Every kind of finding and every rule has its page, and every page is one of these. */
 #include "analyze/finding.h"
-#include "cli/pages.h"
+#include "report/pages.h"
 #include "unit.h"
 
 static const char *const names[] = {

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../preload/unwind/python_lines.c"
+#include "../../detector/model/python_lines.c"
 #include "unit.h"
 
 struct line_run {

@@ -248,8 +248,9 @@ static void graphs(void)
     expect(graph_text(d, &wide),
            "app:bug.c:lock_a  (mutex)\n"
            "    before app:bug.c:lock_b   in first() at bug.c:12, by 2 threads   finding f7bf9f47e81cb683\n"
-           "app:bug.c:lock_b  (mutex, 3 locks)\n"
-           "\n2 classes of locks, 1 orders. \"before\" means: taken while the lock above is held.\n");
+           "app:bug.c:lock_b  (mutex, 3 locks)\n" /* the run has only the first; the finding knows both */
+           "    before app:bug.c:lock_a   in second() at bug.c:22, by 1 thread   finding f7bf9f47e81cb683\n"
+           "\n2 classes of locks, 2 orders. \"before\" means: taken while the lock above is held.\n");
     char *dot = graph_dot(d);
     CU_ASSERT_PTR_NOT_NULL(
         strstr(dot, "  \"app:bug.c:lock_a\" -> \"app:bug.c:lock_b\" [label=\"first() at bug.c:12\", color=red"));

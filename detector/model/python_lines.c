@@ -1,6 +1,6 @@
 /* CPython's three forms of line tables (Objects/lnotab_notes.txt and Objects/locations.md of its sources describe
- * them). Called by python.c and its tests. Pure functions: no lock, no allocation. */
-#include "python_layout.h"
+ * them). Called by what reads Python's frames (preload/unwind/python.c inside, detector/hang/python.c outside). Pure functions: no lock, no allocation. */
+#include "model/python_layout.h"
 
 /* 3.9: pairs (instruction delta, signed line delta). */
 static u32 line_lnotab(const u8 *p, u64 size, u32 line, u64 at)

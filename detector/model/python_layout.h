@@ -1,8 +1,8 @@
 /* Where things lie in CPython's structures, per version. The layouts are those of release builds on 64-bit; they do not
  * change within a minor version (the ABI of frames is internal, but offsets were compared over the micro releases by
  * compiling offsetof against their headers). Units: bytes. */
-#ifndef SNARL_UNWIND_PYTHON_LAYOUT_H
-#define SNARL_UNWIND_PYTHON_LAYOUT_H
+#ifndef SNARL_MODEL_PYTHON_LAYOUT_H
+#define SNARL_MODEL_PYTHON_LAYOUT_H
 
 #include "base/types.h"
 

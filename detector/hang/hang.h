@@ -1,0 +1,14 @@
+/* Does the run hang, as a whole or in part? Looked at from outside, while it runs: what the program does costs no more for
+ * it. */
+#ifndef SNARL_HANG_HANG_H
+#define SNARL_HANG_HANG_H
+
+struct hang;
+
+struct hang *hang_new(void);
+/* To be called every now and then; mostly returns at once. The run's arena is mapped for writing. A set of threads that
+ * wait only for one another becomes a finding, and --on-deadlock is done. */
+void hang_look(struct hang *h);
+void hang_free(struct hang *h);
+
+#endif
