@@ -26,7 +26,8 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
     X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched, with gcc or clang")        \
     X("c++", cli_cxx, "[COMPILER] ARG...", "the same for C++")                                                         \
-    X("samples", cli_samples, "[OPTION...] [NAME]", "list or run the bundled samples")
+    X("samples", cli_samples, "[OPTION...] [NAME]", "list or run the bundled samples")                                 \
+    X("completion", cli_completion, "bash|zsh", "a script with which the shell completes command lines")
 #define X(name, function, arguments, text) int function(int argc, char **argv);
 CLI_VERBS(X)
 #undef X
@@ -75,6 +76,10 @@ struct settings_verb {
 };
 /* Returns 0, or -1 when the verb is to end with *status (help was asked for, or the usage is wrong). */
 int settings_parse(struct settings *s, const struct settings_verb *verb, int argc, char **argv, int *status);
+
+/* While set, settings_parse only tells it the verb's options (argp's, ended by zeroes), and the verb ends. */
+struct argp_option;
+extern void (*settings_listener)(const struct settings_verb *verb, const struct argp_option *options);
 
 /* ---- output.c ---- */
 bool output_color(const struct settings *s, int fd);

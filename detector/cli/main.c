@@ -30,7 +30,7 @@ static void help(FILE *out)
           out);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (is_offered(i))
-            fprintf(out, "  %-8s  %s\n", verbs[i].name, verbs[i].text);
+            fprintf(out, "  %-10s  %s\n", verbs[i].name, verbs[i].text);
     fputs(
         "\n`snarl COMMAND --help` explains one. `snarl --version` tells the version.\n\n"
         "Examples:\n"

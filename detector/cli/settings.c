@@ -53,6 +53,12 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
     case OPTION_ID_DOT:
         s->dot = value;
         break;
+    case OPTION_ID_SVG:
+        s->svg = value;
+        break;
+    case OPTION_ID_GITHUB:
+        s->github = yes;
+        break;
     case OPTION_ID_SUPPRESSIONS:
         if (s->nsuppressions == ARRAY_LEN(s->suppressions)) {
             snprintf(err, errlen, "suppressions: at most %u files", SETTINGS_FILES);
@@ -62,12 +68,6 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
         break;
     case OPTION_ID_BASELINE:
         s->baseline = value;
-        break;
-    case OPTION_ID_SVG:
-        s->svg = value;
-        break;
-    case OPTION_ID_GITHUB:
-        s->github = yes;
         break;
     case OPTION_ID_LOG:
         s->log = value;
@@ -304,6 +304,8 @@ static int usage_error(const struct settings_verb *verb, int *status)
     return -1;
 }
 
+void (*settings_listener)(const struct settings_verb *verb, const struct argp_option *options);
+
 int settings_parse(struct settings *s, const struct settings_verb *verb, int argc, char **argv, int *status)
 {
     char *doc = NULL, name[32], format[64], none[1];
@@ -318,6 +320,11 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
     fail_on_parse(&s->fail_on, verb->fail_on ? verb->fail_on : option_table[OPTION_ID_FAIL_ON].initial, none, 0);
     if (!verb->plain && getenv("SNARL_OPTIONS"))
         options_split(getenv("SNARL_OPTIONS"), set_from_environment, s);
+    if (settings_listener) {
+        settings_listener(verb, options);
+        *status = 0;
+        return -1;
+    }
     if (wants_help(verb, argc, argv)) {
         snprintf(format, sizeof format, "rmargin=%u,opt-doc-col=26,header-col=0", cli_width(1) - 1);
         setenv("ARGP_HELP_FMT", format, 0);

@@ -36,7 +36,7 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
       "abort: report, then end the processes that take part; report: leave them hanging; break: make one acquisition " \
       "fail so that the rest goes on")                                                                                 \
     X(JSON, "json", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
-      "result file; - is standard output, %p in the name asks for one per process")                                    \
+      "result file; - is standard output, %p in a name asks for one per process")                                      \
     X(SARIF, "sarif", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings for code scanning (SARIF 2.1.0)")     \
     X(JUNIT, "junit", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings as failed tests (JUnit's XML)")       \
     X(HTML, "html", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \

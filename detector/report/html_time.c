@@ -15,7 +15,6 @@
 #define COLUMN 128.0
 #define STEP 0.35 /* columns from one start to the next */
 #define ROW 24.0
-#define LANE (2 * ROW + 14)
 #define LEFT 12.0
 #define TOP 24.0
 #define NAME_ROW 16.0
@@ -29,6 +28,7 @@ struct time {
     json_int_t thread[MAX_LANES];
     size_t lanes;
     double columns;
+    int rows; /* of a lane */
 };
 
 static size_t lane_of(struct time *t, json_int_t thread)
@@ -47,9 +47,14 @@ static double x_of(double column)
     return LEFT + column * COLUMN;
 }
 
-static double y_of(size_t lane, int row)
+static double lane_height(const struct time *t)
 {
-    return TOP + (double)lane * (LANE + NAME_ROW) + NAME_ROW + row * ROW;
+    return t->rows * ROW + 14 + NAME_ROW;
+}
+
+static double y_of(const struct time *t, size_t lane, int row)
+{
+    return TOP + (double)lane * lane_height(t) + NAME_ROW + row * ROW;
 }
 
 static void put_clipped(struct time *t, const char *before, char *name)
@@ -65,7 +70,7 @@ static void put_clipped(struct time *t, const char *before, char *name)
 static void put_bar(struct time *t, size_t lane, int row, double from, double to, const char *class, const char *before,
                     char *name)
 {
-    double x = x_of(from), y = y_of(lane, row);
+    double x = x_of(from), y = y_of(t, lane, row);
     buffer_print(&t->h->out,
                  "<g class=\"bar %s\"><rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\" rx=\"3\"/>"
                  "<text x=\"%.0f\" y=\"%.0f\">",
@@ -77,17 +82,30 @@ static void put_bar(struct time *t, size_t lane, int row, double from, double to
 static void put_arrow(struct time *t, double column, size_t from, int from_row, size_t to, int to_row)
 {
     bool down = to > from;
-    double x = x_of(column) - 10, y0 = y_of(from, from_row) + (ROW - 4) / 2,
-           y1 = y_of(to, to_row) + (down ? 0 : ROW - 4), s = down ? -1 : 1;
+    double x = x_of(column) - 10, y0 = y_of(t, from, from_row) + (ROW - 4) / 2,
+           y1 = y_of(t, to, to_row) + (down ? 0 : ROW - 4), s = down ? -1 : 1;
     buffer_print(&t->h->out,
                  "<g class=\"arrow\"><path d=\"M%.0f,%.0fH%.0fV%.0f\"/><polygon points=\"%.0f,%.0f %.0f,%.0f "
                  "%.0f,%.0f\"/></g>\n",
                  x + 10, y0, x, y1 + s * 7, x, y1, x - 4, y1 + s * 8, x + 4, y1 + s * 8);
 }
 
-static bool same_lock(const json_t *a, const json_t *b)
+/* What a side holds and another one wants: an event, or an entry of "held_at"; NULL. */
+static const json_t *held_by(const struct time *t, size_t i)
 {
-    return label_is(a, "object", label_text(b, "object")) && label_number(a, "instance") == label_number(b, "instance");
+    return t->side[i].hold ? t->side[i].hold : sides_wanted(t->finding, t->side[i].event);
+}
+
+static const char *class_of(const json_t *held)
+{
+    return label_text(held, json_object_get(held, "action") ? "object" : "class");
+}
+
+static bool has(const struct time *t, size_t i, const json_t *ask)
+{
+    const json_t *held = held_by(t, i);
+    return held && label_is(ask, "object", class_of(held)) &&
+           label_number(ask, "instance") == label_number(held, "instance");
 }
 
 /* The side that has what this one asks for, or n. */
@@ -100,7 +118,7 @@ static size_t owner_of(const struct time *t, size_t i)
             ;
         return k;
     }
-    for (k = 0; k < t->n && !(k != i && t->side[k].hold && same_lock(t->side[k].hold, ask)); k++)
+    for (k = 0; k < t->n && !(k != i && has(t, k, ask)); k++)
         ;
     return k;
 }
@@ -108,27 +126,33 @@ static size_t owner_of(const struct time *t, size_t i)
 static void put_cycle(struct time *t)
 {
     double hold = 0, first_wait;
+    t->rows = 2;
     double *begin = calloc(t->n + 1, sizeof *begin);
     if (!begin)
         abort();
     for (size_t i = 0; i < t->n; i++) {
         begin[i] = hold;
-        hold += t->side[i].hold ? STEP : 0;
+        hold += held_by(t, i) ? STEP : 0;
     }
     first_wait = hold > 0 ? hold + 2 * STEP : STEP;
     t->columns = first_wait + STEP * (double)t->n + 1.3;
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < t->n; i++)
+        lane_of(t, t->side[i].thread);
+    for (size_t i = 0; i < t->n; i++) { /* arrows first: they are not to cross words */
         size_t lane = lane_of(t, t->side[i].thread), owner = owner_of(t, i);
-        if (lane == MAX_LANES)
-            continue;
-        if (t->side[i].hold)
-            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ", label_object(t->finding, t->side[i].hold));
-        put_bar(t, lane, 1, first_wait + STEP * (double)i, t->columns, "wait", "waits for ",
-                label_object(t->finding, t->side[i].event));
         size_t to = owner < t->n ? lane_of(t, t->side[owner].thread) : MAX_LANES;
         if (to != MAX_LANES && to != lane)
             put_arrow(t, first_wait + STEP * (double)i, lane, 1, to,
                       json_object_get(t->side[i].event, "object_thread") ? 1 : 0);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        size_t lane = lane_of(t, t->side[i].thread);
+        const json_t *held = held_by(t, i);
+        if (held)
+            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ",
+                    label_lock(t->finding, class_of(held), label_number(held, "instance")));
+        put_bar(t, lane, 1, first_wait + STEP * (double)i, t->columns, "wait", "waits for ",
+                label_object(t->finding, t->side[i].event));
     }
     free(begin);
 }
@@ -137,6 +161,10 @@ static void put_accesses(struct time *t)
 {
     bool pair = label_is(t->finding, "kind", "atomicity");
     t->columns = (double)t->n * 1.5;
+    t->rows = 1;
+    for (size_t i = 0; i < t->n; i++)
+        if (json_array_size(json_object_get(t->side[i].event, "held_at")))
+            t->rows = 2;
     for (size_t i = 0; i < t->n; i++) {
         const json_t *event = t->side[i].event, *held = json_array_get(json_object_get(event, "held_at"), 0);
         size_t lane = lane_of(t, t->side[i].thread);
@@ -149,8 +177,8 @@ static void put_accesses(struct time *t)
             put_bar(t, lane, 0, from, from + 1.45, "hold", "holds ",
                     label_lock(t->finding, label_text(held, "class"), label_number(held, "instance")));
         buffer_print(&before, "%s ", action);
-        put_bar(t, lane, 1, from + 0.1, from + 1.35, label_is(event, "action", "read") ? "read" : "write", before.text,
-                label_memory(t->finding));
+        put_bar(t, lane, t->rows - 1, from + 0.1, from + 1.35, label_is(event, "action", "read") ? "read" : "write",
+                before.text, label_memory(t->finding));
         free(buffer_take(&before));
     }
 }
@@ -163,6 +191,8 @@ static const char *caption(const struct time *t)
                    ? "What happened, from left to right: another thread wrote between the read and the write that "
                      "depends on it."
                    : "From left to right: another thread can write between the read and the write that depends on it.";
+    if (label_is(t->finding, "kind", "unprotected"))
+        return "No lock keeps the two accesses apart: that one came first was the luck of this run.";
     if (json_object_get(t->finding, "memory"))
         return "Nothing orders the two accesses: either can come first, or both at once.";
     return observed ? "What happened, from left to right: what each thread holds, and what it waits for. Arrows lead "
@@ -185,23 +215,21 @@ void html_timeline(struct html *h, const json_t *f, const struct side *s, size_t
         put_cycle(&t);
     char *drawing = buffer_take(&h->out);
     h->out = page;
-    double width = x_of(t.columns) + LEFT, height = y_of(t.lanes - 1, 2) + 8;
+    double width = x_of(t.columns) + LEFT, height = y_of(&t, t.lanes - 1, t.rows) + 8;
     buffer_print(
         &h->out,
         "<figure class=\"time\"><div class=\"scroll\"><svg role=\"img\" aria-label=\"Timeline\" viewBox=\"0 0 %.0f "
         "%.0f\" width=\"%.0f\" height=\"%.0f\">\n",
         width, height, width, height);
-    for (size_t i = 0; i < t.lanes; i++) {
-        double y = y_of(i, 0);
-        buffer_print(
-            &h->out,
-            "<rect class=\"lane\" x=\"0\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/><text class=\"who\" x=\"%.0f\" "
-            "y=\"%.0f\">",
-            y - NAME_ROW - 4, width, LANE + NAME_ROW - 8, LEFT, y - 5);
+    for (size_t i = 0; i < t.lanes; i++)
+        buffer_print(&h->out, "<rect class=\"lane\" x=\"0\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/>",
+                     y_of(&t, i, 0) - NAME_ROW - 4, width, lane_height(&t) - 8);
+    buffer_put(&h->out, drawing);
+    for (size_t i = 0; i < t.lanes; i++) { /* over the arrows */
+        buffer_print(&h->out, "<text class=\"who\" x=\"%.0f\" y=\"%.0f\">", LEFT, y_of(&t, i, 0) - 5);
         html_label(h, label_thread(f, t.thread[i]));
         buffer_put(&h->out, "</text>\n");
     }
-    buffer_put(&h->out, drawing);
     buffer_put(&h->out, "</svg></div><figcaption>");
     markup_put(&h->out, caption(&t));
     if (n > t.n)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
@@ -118,6 +119,40 @@ class Same(Case):
                     self.assertEqual(self.report(form, again).replace("not counted (--fail-on)", ""),
                                      self.read(f"{name}.{form}").replace("not counted (--fail-on)", ""))
                 check_sarif(self, json.loads(self.read(name + ".sarif")))
+
+    def outputs(self, *command, env=None):
+        """Of another verb: what each format says."""
+        options = [f"--{o}={self.path('x.' + o)}" for o in ("json", "sarif", "junit", "html", "dot", "svg")]
+        p = snarl(command[0], *options, "--github", *command[1:], env=env or environment())
+        self.assertIn(p.returncode, (0, 66), p.stderr)
+        said = extract.of_json(self.read("x.json"))
+        self.assertEqual(extract.of_sarif(self.read("x.sarif")), said)
+        check_sarif(self, json.loads(self.read("x.sarif")))
+        self.assertEqual(extract.of_junit(self.read("x.junit")), said)
+        self.assertEqual(extract.of_html(self.read("x.html")), said)
+        remarks = "\n".join(line for line in p.stdout.decode().splitlines() if line.startswith("::"))
+        self.assertEqual(extract.of_github(remarks), said)
+        ElementTree.fromstring(self.read("x.svg"))
+        return said
+
+    def test_inspect(self):
+        hung = subprocess.Popen([os.path.join(SAMPLES, RESULTS["deadlock"])], stdout=subprocess.DEVNULL)
+        self.addCleanup(hung.wait)
+        self.addCleanup(hung.kill)
+        end = time.monotonic() + 60
+        while not (said := self.outputs("inspect", str(hung.pid))):
+            self.assertLess(time.monotonic(), end)
+        self.assertEqual([s[1] for s in said], ["deadlock"])
+        self.assertIn("waiting for mutex lock_b", "".join(extract.Page(self.read("x.html")).words))
+        self.assertIn('-> "', self.read("x.dot"))
+
+    @unittest.skipUnless(shutil.which("clang"), "there is no clang")
+    def test_scan(self):
+        source = os.path.join(SOURCE, "samples", RESULTS["order"] + ".c")
+        said = self.outputs("scan", "--cache=none", "--fail-on=all", source, env=environment(SNARL_UNFINISHED="1"))
+        self.assertEqual([s[1] for s in said], ["lock-order"])
+        words = "".join(extract.Page(self.read("x.html")).words)
+        self.assertIn("pthread_mutex_lock(&index->lock);", words)
 
     def test_graphs(self):
         """The same orders as text, for graphviz, drawn by it, drawn by ourselves, and in the page."""
@@ -380,6 +415,14 @@ class Page(Case):
         for word in ("pthread_mutex_lock(&index->lock);", "index_add", "cache_count", "One thread takes B while it holds A", "was taken"):
             self.assertIn(word, words)
 
+    def test_what_a_team_knows(self):
+        f = cycle(1, owners=["@locks", "<b>"], suppressions=["deadlock:f", "id:1"], runs={"count": 5, "names": ["shard 1", "shard 2"]})
+        words = "".join(extract.Page(self.report("html", self.write(document(f)))).words)
+        for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "To suppress it, one of: deadlock:f, id:1\n"):
+            self.assertIn(said, words)
+        run, = json.loads(self.report("sarif", self.write(document(f))))["runs"]
+        self.assertEqual(run["results"][0]["properties"]["owners"], ["@locks", "<b>"])
+
     def test_many_findings(self):
         """5,000 findings within seconds, and no more than some kilobytes each."""
         doc = document(*(cycle(i, f"app:lock{i}", f"app:lock{i + 1}") for i in range(5000)))
@@ -440,6 +483,21 @@ class Files(Case):
             self.assertEqual(p.returncode, 125)
             self.assertIn(b"--json and --html both want", p.stderr)
         self.assertEqual(sorted(os.listdir(self.folder)), ["old", "result.json"])
+
+    def test_text_that_cannot_be_written(self):
+        result = self.write(document(cycle(1)))
+        for form in FORMATS:
+            with open("/dev/full", "w") as full:
+                p = subprocess.run([SNARL, "report", "--format=" + form, result], stdout=full, stderr=subprocess.PIPE, env=environment())
+            self.assertEqual((p.returncode, p.stderr), (125, b"snarl: cannot write standard output: No space left on device\n"), form)
+        with open("/dev/full", "w") as full:
+            p = subprocess.run([SNARL, "graph", result], stdout=full, stderr=subprocess.PIPE, env=environment())
+        self.assertEqual(p.returncode, 125)
+        self.assertIn(b"No space left", p.stderr)
+        for command in (["report", "--log=/dev/full", result], ["run", "--log=/dev/full", "--", os.path.join(SAMPLES, RESULTS["order"])]):
+            p = snarl(*command)
+            self.assertEqual(p.returncode, 125)
+            self.assertIn(b"--log: cannot write /dev/full: No space left on device", p.stderr)
 
     def test_no_room(self):
         """The limit of file sizes stands for a full disk."""
