@@ -159,7 +159,8 @@ static void apply_to(struct gate *g, json_t *finding)
         e->seen = true;
     if (g->has_baseline)
         json_object_set_new(finding, "in_baseline", json_boolean(e != NULL));
-    json_object_set_new(finding, "suppressions", suppress_offer(finding));
+    if (!json_object_get(finding, "suppressions"))
+        json_object_set_new(finding, "suppressions", suppress_offer(finding));
     if (g->owners)
         json_object_set_new(finding, "owners", owners_of(g->owners, finding));
 }
