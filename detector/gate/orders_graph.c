@@ -84,7 +84,7 @@ size_t orders_resolve(struct orders *o, const char *name)
             c = SIZE_MAX; /* that one is not of a main program */
     }
     if (c == SIZE_MAX)
-        c = known(o->by_short, name);
+        c = known(o->by_short, bare);
     return c != SIZE_MAX ? c : add_class(o, name, bare, NULL);
 }
 

@@ -82,7 +82,7 @@ void together_solitude(struct reading *r, const json_t *context, bool *alone, bo
     size_t i, others = 0, apart = 0;
     *alone = json_is_true(json_object_get(context, "alone")); /* a merged result has worked that out */
     *single = json_is_true(json_object_get(context, "single"));
-    bool known = json_array_size(threads_of(r)) && !json_object_get(r->graph, "cut");
+    bool known = json_array_size(threads_of(r)) && !json_object_get(r->graph, "threads_cut");
     if (!known || strcmp(reading_role(r, context), "main") != 0)
         return;
     u64 at = must_segment(r, context, "segment");

@@ -415,7 +415,7 @@ static void lives(const struct graph *g, struct refmap *first, struct refmap *la
 }
 
 /* The threads and where their lives lie in the must order: tells which of them can run at the same time. */
-static json_t *threads_json(struct graph *g)
+static json_t *threads_json(struct graph *g, json_t *graph)
 {
     struct refmap first = {0}, last = {0};
     json_t *list = json_array();
@@ -424,7 +424,7 @@ static json_t *threads_json(struct graph *g)
         struct thread_rec t;
         const u64 *end = refmap_get(&last, i->key);
         if (json_array_size(list) >= MAX_THREADS) {
-            g->cut++;
+            json_object_set_new(graph, "threads_cut", json_true());
             break;
         }
         if (!end || !view_get((ref_t)i->key, &t, sizeof t))
@@ -473,7 +473,7 @@ json_t *collect_graph(struct names *n, ref_t only)
     json_object_set_new(graph, "nodes", nodes_json(&g));
     json_object_set_new(graph, "edges", edges_json(&g));
     if (g.nedges)
-        json_object_set_new(graph, "threads", threads_json(&g));
+        json_object_set_new(graph, "threads", threads_json(&g, graph));
     json_object_set_new(graph, "segments", segments_json(&g));
     if (g.cut)
         json_object_set_new(graph, "cut", json_integer((json_int_t)(g.cut & INT64_MAX)));

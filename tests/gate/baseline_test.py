@@ -23,7 +23,7 @@ class Check(Case):
 
     def test_against(self):
         for text in ("order gate-orders:orders.c:b < gate-orders:orders.c:a", "order other-binary:orders.c:b < other-binary:orders.c:a",
-                     "order orders.c:b < orders.c:a", "order b < a", "order  b  <  a   # remark", "order b < c\norder c < a",
+                     "order orders.c:b < orders.c:a", "order b < a", "order gate-orders:b < any-binary:a", "order  b  <  a   # remark", "order b < c\norder c < a",
                      "order b < elsewhere\norder elsewhere < a", "order x:other.c:z < b\norder b < y:other.c:z\norder z:other.c:z < a"):
             p = self.check(text + "\n", orders("ab"), status=66)
             self.assertIn("order of locks against the baseline: a before b, but b < ", p.stdout, text)
