@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Suppressions, as a user has them: suppress_test.py --snarl SNARL --orders PROGRAM [unittest's options]"""
+import subprocess
+
 import common
 from common import Case, orders, snarl
 
@@ -17,6 +19,15 @@ LEAVES = ["deadlock:^est", "deadlock:nes$", "deadlock:a_then_c", "race:nest", "m
 WRONG = [("dedlock:x\n", "1:1", "did you mean 'deadlock'?"), ("\n# hm\n  race\n", "3:3", "TYPE:PATTERN"), ("id:12\n", "1:4", "16 lower-case"),
          ("kind:data-rac\n", "1:6", "did you mean 'data-race'?"), ("race:a <- \n", "1:", ""), ("race:a # expires=tomorrow\n", "1:18", "is no date"),
          ("race:a # expires=2026-13-01\n", "1:18", "is no date"), ("race: <- b\n", "1:", "missing before"), ("race:a\0b\n", "1:7", "zero byte")]
+
+
+RACE = """#include <pthread.h>
+int hits;
+__attribute__((noinline)) static void bump(void) { hits++; }
+static void *worker(void *p) { bump(); return p; }
+int main(void) { pthread_t t[2]; for (int i = 0; i < 2; i++) pthread_create(&t[i], 0, worker, 0);
+    for (int i = 0; i < 2; i++) pthread_join(t[i], 0); return 0; }
+"""
 
 
 class Suppress(Case):
@@ -96,6 +107,18 @@ class Suppress(Case):
         text = snarl("report", "--verbose", orders("ab", "ba")).stdout
         self.assertIn("suppress it by id:" + finding["id"], text)
         self.assertNotIn("suppress it by", snarl("report", orders("ab", "ba")).stdout)
+
+    def test_races(self):
+        source, program, result = self.write("race.c", RACE), self.path("race"), self.path("race.json")
+        subprocess.run([common.SNARL, "cc", "-g", "-O1", "-pthread", source, "-o", program], check=True, env=common.clean_env())
+        snarl("run", "--quiet", "--json=" + result, "--", program)
+        kinds = [f["kind"] for f in common.load(result)["findings"]]
+        self.assertEqual(kinds, ["data-race"])
+        for line, status in (("race:^bump$", 0), ("race:hits", 0), ("race:^race.c", 66), ("race:race.c", 0), ("race_top:bump", 0),
+                             ("race_top:worker", 66), ("race:bump <- worker", 0), ("race:worker <- bump", 66), ("deadlock:bump", 66),
+                             ("kind:data-race:^hits$", 0), ("kind:data-race:^its", 66), ("kind:data-race:hits$", 0), ("race:main", 0), ("thread:main", 66)):
+            p = snarl("report", "--suppressions=" + self.write("s", line + "\n"), result)
+            self.assertEqual(p.returncode, status, line + "\n" + p.stdout)
 
     def test_hostile(self):
         p = self.judge("deadlock:nest\x1b[31m\n", "--verbose")
