@@ -41,7 +41,7 @@ static void *work(void *arg)
         pthread_mutex_unlock(&inner);
         pthread_mutex_unlock(&outer);
         count();
-        if (i % 50 == 0)
+        if (i % 10 == 0)
             usleep(1000);
     }
     atomic_fetch_add_explicit(&finished, 1, memory_order_relaxed);
