@@ -175,6 +175,24 @@ static void granule_meet(struct shared_step *x, struct shared_record *g)
     record_add(x, g);
 }
 
+void shared_adopt_record(ref_t object, u64 offset, const struct shared_record *record)
+{
+    struct shared_page *page = shared_page(object, offset);
+    u32 granule = offset % SHARED_PAGE_BYTES / GRANULE;
+    ref_t fresh = page ? arena_alloc(POOL_SHARED_RECORD, sizeof *record) : 0;
+    if (!fresh) {
+        run_lost(LOSS_shared_forgotten);
+        return;
+    }
+    struct shared_bucket *guard = shared_guard(page, granule);
+    struct shared_record *r = arena_at(fresh);
+    *r = *record;
+    u64 signals = ilock_acquire(&guard->lock);
+    r->next = page->granule[granule].next;
+    __atomic_store_n(&page->granule[granule].next, fresh, __ATOMIC_RELEASE);
+    ilock_release(&guard->lock, signals);
+}
+
 /* ---- findings ---- */
 
 /* The thread of the other access; its record serves another one by now: 0. */
@@ -238,7 +256,7 @@ void shared_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32
     u32 granule = addr % SHARED_PAGE_BYTES / GRANULE;
     if (is_known(&x, &page->granule[granule]))
         return;
-    struct shared_bucket *guard = &shared_run()->guards[hash_combine(arena_ref(page), granule) % SHARED_GUARDS];
+    struct shared_bucket *guard = shared_guard(page, granule);
     u64 signals = ilock_acquire(&guard->lock);
     granule_meet(&x, &page->granule[granule]);
     ilock_release(&guard->lock, signals);
