@@ -239,6 +239,8 @@ def check_sarif(case, log):
                 for step in thread["locations"]:
                     location(step["location"])
                     case.assertTrue(step["location"]["message"]["text"])
+        for key in ("stacks", "relatedLocations", "suppressions"): # sets
+            case.assertEqual(len({json.dumps(item, sort_keys=True) for item in result[key]}), len(result[key]))
         for stack in result["stacks"]:
             case.assertTrue(stack["frames"])
     for note in run["invocations"][0]["toolExecutionNotifications"]:
