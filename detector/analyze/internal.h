@@ -122,6 +122,10 @@ struct lock_rec *interpreter_mutex(u64 addr);
 /* Are all threads of this process blocked for good? Reports deadlock or stuck and reacts. */
 bool stuck_check(void);
 
+/* ---- processes.c ---- */
+/* Where the lock at this address was taken by the thread that held it at the fork. */
+void fork_hold_fill(struct finding_event *e, u64 addr);
+
 /* ---- misuse.c ---- */
 void misuse_report(struct thread *t, enum finding_rule rule, enum finding_verdict verdict, struct object_head *o,
                    u32 flags, ref_t other, ref_t stack, enum event_action action);

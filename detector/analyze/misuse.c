@@ -38,6 +38,8 @@ void misuse_report(struct thread *t, enum finding_rule rule, enum finding_verdic
                 f->events[i].site_pc = e[k].site_pc;
                 f->events[i].mode = e[k].mode;
             }
+        if (rule == RULE_FORK_WHILE_LOCKED)
+            fork_hold_fill(&f->events[i], o->addr);
         i++;
     }
     finding_event_fill(&f->events[i], t->rec, action, obj, o->kind, stack);

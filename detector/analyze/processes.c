@@ -6,8 +6,8 @@
 /* Locks that threads other than the forking one held at the fork; the child keeps it. Grows by replacement, private
  * memory. */
 struct left_lock {
-    u64 addr;
-    ref_t owner;
+    u64 addr, site_pc; /* where it was taken */
+    ref_t owner, stack;
 };
 static struct {
     struct left_lock *item;
@@ -19,7 +19,7 @@ static struct {
     bool locked;
 } at_fork;
 
-static void left_add(u64 addr, ref_t owner)
+static void left_add(u64 addr, ref_t owner, const struct held_entry *h)
 {
     if (at_fork.n == at_fork.cap) {
         u32 cap = at_fork.cap ? at_fork.cap * 2 : 256;
@@ -33,7 +33,7 @@ static void left_add(u64 addr, ref_t owner)
         at_fork.item = more;
         at_fork.cap = cap;
     }
-    at_fork.item[at_fork.n++] = (struct left_lock){addr, owner};
+    at_fork.item[at_fork.n++] = (struct left_lock){addr, h->site_pc, owner, h->stack};
 }
 
 static void snapshot_held(const struct thread *forker)
@@ -48,7 +48,7 @@ static void snapshot_held(const struct thread *forker)
         for (u32 i = 0; i < n && i < r->held_cap; i++) {
             const struct lock_rec *l = LOCK_AT(h[i].lock);
             if (l->head.process && !(h[i].how & HOW_PHANTOM)) {
-                left_add(l->head.addr, x);
+                left_add(l->head.addr, x, &h[i]);
                 THREAD_AT(x)->pinned = 1;
             }
         }
@@ -75,6 +75,15 @@ ref_t engine_fork_owner(u64 addr)
         if (at_fork.item[i].addr == addr)
             return at_fork.item[i].owner;
     return 0;
+}
+
+void fork_hold_fill(struct finding_event *e, u64 addr)
+{
+    for (u32 i = 0; i < at_fork.n; i++)
+        if (at_fork.item[i].addr == addr) {
+            e->stack = at_fork.item[i].stack;
+            e->site_pc = at_fork.item[i].site_pc;
+        }
 }
 
 void engine_lock_busy(struct thread *t, struct lock_rec *l, const u64 *fp)

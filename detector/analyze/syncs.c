@@ -245,14 +245,33 @@ void engine_barrier_destroy(struct thread *t, u64 barrier, const u64 *fp)
 
 /* ---- semaphores ---- */
 
+/* Used as a lock, and taken at the fork by a thread that does not exist in this child. */
+static bool left_by_fork(const struct lock_rec *s)
+{
+    ref_t owner = s->owner;
+    return (s->head.attrs & (ATTR_LOCKLIKE | ATTR_THREAD_END)) == ATTR_LOCKLIKE && owner && s->head.process &&
+           THREAD_AT(owner)->process != s->head.process;
+}
+
+/* Anybody may post a semaphore: only where there is nobody else, it is as if the owner had to. */
+static bool nobody_else(void)
+{
+    const struct process_rec *p = process();
+    return __atomic_load_n(&p->nthreads_live, __ATOMIC_SEQ_CST) == 1 && !p->handlers && !p->unseen_wakers;
+}
+
 int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp)
 {
     if (s->head.attrs & ATTR_UNTRACKED)
         return 0;
+    bool left = left_by_fork(s);
+    enum wait_kind kind = left && nobody_else() ? WAIT_LOCK : WAIT_SEM;
     __atomic_fetch_add(&s->waiters, 1, __ATOMIC_RELAXED);
     s->contended++;
-    wait_publish(t, WAIT_SEM, arena_ref(s), 0, MODE_EXCLUSIVE, (how & HOW_TIMED) != 0, capture(t, fp));
-    if (!(how & HOW_TIMED) && stuck_check() && breaks()) {
+    if (left)
+        engine_lock_busy(t, s, fp);
+    wait_publish(t, kind, arena_ref(s), 0, MODE_EXCLUSIVE, (how & HOW_TIMED) != 0, capture(t, fp));
+    if (!(how & HOW_TIMED) && (kind == WAIT_LOCK ? wait_check(t) : stuck_check()) && breaks()) {
         wait_withdraw(t);
         __atomic_fetch_sub(&s->waiters, 1, __ATOMIC_RELAXED);
         if (s->head.attrs & ATTR_LOCKLIKE)

@@ -59,6 +59,16 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
     case OPTION_ID_GITHUB:
         s->github = yes;
         break;
+    case OPTION_ID_SUPPRESSIONS:
+        if (s->nsuppressions == ARRAY_LEN(s->suppressions)) {
+            snprintf(err, errlen, "suppressions: at most %u files", SETTINGS_FILES);
+            return -EINVAL;
+        }
+        s->suppressions[s->nsuppressions++] = value;
+        break;
+    case OPTION_ID_BASELINE:
+        s->baseline = value;
+        break;
     case OPTION_ID_LOG:
         s->log = value;
         break;
@@ -122,7 +132,7 @@ static bool parse_own(struct parsing *p, int key, const char *argument)
     for (size_t i = 0; o && o[i].help; i++) {
         if (own_key(&o[i], i) != key)
             continue;
-        p->s->own[i] = argument;
+        p->s->own[i] = argument ? argument : "";
         return true;
     }
     return false;
@@ -333,5 +343,9 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
         return usage_error(verb, status);
     }
     free(doc);
+    if (!verb->plain && judge_open(s, verb)) {
+        *status = STATUS_USAGE;
+        return -1;
+    }
     return 0;
 }

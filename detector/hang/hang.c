@@ -96,12 +96,12 @@ static bool is_ours(const struct snapshot *s, const bool *part)
     return false;
 }
 
-static void end_processes(const struct snapshot *s, const bool *part)
+static void signal_processes(const struct snapshot *s, const bool *part, int sig)
 {
     for (u32 p = 0; p < s->nprocesses; p++)
         for (u32 i = s->process[p].first; i < s->process[p].first + s->process[p].nthreads; i++)
             if (part[i]) {
-                kill((pid_t)s->process[p].pid, SIGKILL);
+                kill((pid_t)s->process[p].pid, sig);
                 break;
             }
 }
@@ -111,9 +111,13 @@ static void report(const struct snapshot *s, const bool *part, enum on_deadlock 
     if (!is_ours(s, part) || tell_known(s, part) || !snapshot_holds(s, part))
         return;
     struct outside_stack *stacks = view_alloc(s->nthreads * sizeof *stacks);
-    stacks_read(s, part, wish == ON_DEADLOCK_ABORT, stacks);
-    if (tell(s, part, stacks, wish == ON_DEADLOCK_ABORT ? FINDING_ENDED_PROGRAM : 0) && wish == ON_DEADLOCK_ABORT)
-        end_processes(s, part);
+    bool ends = wish == ON_DEADLOCK_ABORT;
+    if (ends) /* what they wait in may end by looking at them: they are not to go on then */
+        signal_processes(s, part, SIGSTOP);
+    stacks_read(s, part, ends, stacks);
+    bool told = tell(s, part, stacks, ends ? FINDING_ENDED_PROGRAM : 0);
+    if (ends)
+        signal_processes(s, part, told ? SIGKILL : SIGCONT);
     stacks_free(stacks, s->nthreads);
 }
 

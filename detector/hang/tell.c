@@ -172,9 +172,12 @@ static bool hold_event(struct finding_event *e, const struct snapshot *s, const 
     struct held_entry *held = held_of(t, &n);
     bool found = false;
     for (u32 i = 0; i < s->nthreads && !found; i++)
-        for (u32 k = 0; part[i] && s->thread[i].wait == WAIT_FOR_LOCK && k < n && !found; k++) {
+        for (u32 k = 0; part[i] && (s->thread[i].rec.wait.seq & 1) && k < n && !found; k++) {
             if (held[k].lock != s->thread[i].rec.wait.object)
                 continue;
+            struct view_object o;
+            if (view_object(held[k].lock, &o) && (o.head.attrs & ATTR_THREAD_END))
+                continue; /* that is its life */
             found = true;
             if (!e)
                 break;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -41,7 +42,15 @@ static bool is_socket(u32 pid, u64 fd)
 
 enum subject_may_end subject_may_end;
 
-/* Ended by a stop. */
+static bool is_pipe(u32 pid, u64 fd)
+{
+    char path[48];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%u/fd/%u", pid, (u32)fd);
+    return stat(path, &st) < 0 || S_ISFIFO(st.st_mode);
+}
+
+/* Ended by a stop: with EINTR, or with a part of what was to be written. */
 static bool is_delicate(u32 pid, const struct subject_thread *t)
 {
     switch (t->in_call ? t->call : -1) {
@@ -55,19 +64,20 @@ static bool is_delicate(u32 pid, const struct subject_thread *t)
     case SYS_io_pgetevents:
     case SYS_io_uring_enter:
         return subject_may_end != SUBJECT_ANY_CALL;
+    case SYS_write:
+    case SYS_writev:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+        return subject_may_end != SUBJECT_ANY_CALL && (is_pipe(pid, t->argument[0]) || is_socket(pid, t->argument[0]));
     case SYS_accept: /* if the socket has a time limit */
     case SYS_accept4:
     case SYS_connect:
     case SYS_recvfrom:
     case SYS_recvmsg:
     case SYS_recvmmsg:
-    case SYS_sendto:
-    case SYS_sendmsg:
-    case SYS_sendmmsg:
     case SYS_read:
-    case SYS_write:
     case SYS_readv:
-    case SYS_writev:
         return subject_may_end == SUBJECT_NO_CALL && is_socket(pid, t->argument[0]);
     default:
         return false;

@@ -73,7 +73,7 @@ static const struct rule_text rules[] = {
      "Between fork and exec call only async-signal-safe functions; better, start programs with posix_spawn. Otherwise "
      "fork before the first "
      "thread starts, or register pthread_atfork handlers that take the lock before the fork and release it in both "
-     "processes."},
+     "processes. In Python, start processes by \"spawn\" or \"forkserver\", or do the same with os.register_at_fork."},
     {"rwlock-upgrade", "$L is asked for writing by a thread that already holds it for reading",
      "$T holds $L for reading{, taken in $H,} and asks for it for writing in $W. A writer waits until all readers are "
      "gone, itself included: it "

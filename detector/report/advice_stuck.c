@@ -55,7 +55,8 @@ static void put_label(struct buffer *b, char *label)
 
 static const struct stuck_wait *wait_of(const json_t *event)
 {
-    const char *kind = advice_is_join(event) ? "thread" : label_text(event, "object_kind");
+    bool join = advice_is_join(event) || label_is(event, "object", LABEL_THREAD_END);
+    const char *kind = join ? "thread" : label_text(event, "object_kind");
     for (size_t i = 0; i < STUCK_WAITS; i++)
         if (strcmp(kind, stuck_waits[i].kind) == 0 &&
             (!stuck_waits[i].awaits || label_is(event, "awaits", stuck_waits[i].awaits)))
@@ -115,13 +116,29 @@ static void put_title(struct buffer *b, const json_t *finding, const struct advi
                      from_outside(finding, s, n) ? "" : "all ", n);
 }
 
-static void put_fixes(struct buffer *b, const struct advice_step *s, size_t n)
+/* "Let go of a before waiting in f()": who holds what another one of them waits for. */
+static bool put_let_go(struct buffer *b, const json_t *finding, const struct advice_step *s, size_t n)
 {
-    bool told[STUCK_WAITS] = {false};
+    for (size_t i = 0; i < n; i++) {
+        if (!s[i].hold)
+            continue;
+        buffer_print(b, "%sLet go of ", b->length ? " " : "");
+        put_label(b, label_object(finding, s[i].hold));
+        buffer_put(b, " before waiting in ");
+        put_label(b, label_place(s[i].ask));
+        buffer_put(b, ".");
+    }
+    return b->length != 0;
+}
+
+static void put_fixes(struct buffer *b, const json_t *finding, const struct advice_step *s, size_t n)
+{
+    bool told[STUCK_WAITS] = {false}, lets_go = put_let_go(b, finding, s, n);
     for (int last = 0; last < 2; last++)
         for (size_t i = 0; i < n; i++) {
             const struct stuck_wait *w = wait_of(s[i].ask);
-            if (!w || told[w - stuck_waits] || is_last_resort(w) != last || (last && b->length))
+            if (!w || told[w - stuck_waits] || is_last_resort(w) != last || (last && b->length) ||
+                (lets_go && strcmp(w->kind, "sem") == 0))
                 continue;
             told[w - stuck_waits] = true;
             buffer_print(b, "%s%s", b->length ? " " : "", w->fix);
@@ -150,7 +167,8 @@ void advice_stuck(const json_t *finding, struct advice *a)
             put_label(&a->why, label_object(finding, s[i].hold));
             buffer_put(&a->why, " and");
         }
-        buffer_print(&a->why, " waits for %s", w ? w->what : "");
+        bool end = label_is(s[i].ask, "object", LABEL_THREAD_END);
+        buffer_print(&a->why, " waits for %s", w && !end ? w->what : "");
         put_label(&a->why, label_object(finding, s[i].ask));
         buffer_put(&a->why, " in ");
         put_label(&a->why, label_place(s[i].ask));
@@ -164,6 +182,6 @@ void advice_stuck(const json_t *finding, struct advice *a)
                    : ". Every thread of the process waits, and everybody who could wake one of them is among the "
                      "waiting.");
     advice_order_notes(finding, &a->why, true);
-    put_fixes(&a->fix, s, n);
+    put_fixes(&a->fix, finding, s, n);
     free(s);
 }
