@@ -418,9 +418,11 @@ class Page(Case):
             self.assertIn(word, words)
 
     def test_what_a_team_knows(self):
-        f = cycle(1, owners=["@locks", "<b>"], suppressions=["deadlock:f", "id:1"], runs={"count": 5, "names": ["shard 1", "shard 2"]})
+        f = cycle(1, owners=["@locks", "<b>"], runs={"count": 5, "names": ["shard 1", "shard 2"]},
+                  across=[{"from": "a", "to": "b", "run": "shard 1", "runs": 3}])
         words = "".join(extract.Page(self.report("html", self.write(document(f)))).words)
-        for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "To suppress it, one of: deadlock:f, id:1\n"):
+        for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "a before b in shard 1 and 2 more",
+                     "To suppress it, one of: "):
             self.assertIn(said, words)
         run, = json.loads(self.report("sarif", self.write(document(f))))["runs"]
         self.assertEqual(run["results"][0]["properties"]["owners"], ["@locks", "<b>"])
