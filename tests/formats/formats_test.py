@@ -422,7 +422,7 @@ class Page(Case):
                   across=[{"from": "a", "to": "b", "run": "shard 1", "runs": 3}])
         words = "".join(extract.Page(self.report("html", self.write(document(f)))).words)
         for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "a before b in shard 1 and 2 more",
-                     "To suppress it, one of: "):
+                     "To suppress it, one of: id:0000000000000001, deadlock:^f$\n"):
             self.assertIn(said, words)
         run, = json.loads(self.report("sarif", self.write(document(f))))["runs"]
         self.assertEqual(run["results"][0]["properties"]["owners"], ["@locks", "<b>"])
