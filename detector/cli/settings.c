@@ -33,29 +33,39 @@ static bool offered(const struct settings_verb *verb, int id)
     return option_table[id].scope == SCOPE_TOOL ? id != OPTION_ID_FORCE : id == OPTION_ID_EXIT_CODE;
 }
 
+/* Where the name of an option's file goes; NULL for other options. */
+static const char **file_of(struct settings *s, enum option_id id)
+{
+    switch (id) {
+    case OPTION_ID_JSON:
+        return &s->json;
+    case OPTION_ID_SARIF:
+        return &s->sarif;
+    case OPTION_ID_JUNIT:
+        return &s->junit;
+    case OPTION_ID_HTML:
+        return &s->html;
+    case OPTION_ID_DOT:
+        return &s->dot;
+    case OPTION_ID_SVG:
+        return &s->svg;
+    case OPTION_ID_LOG:
+        return &s->log;
+    case OPTION_ID_BASELINE:
+        return &s->baseline;
+    default:
+        return NULL;
+    }
+}
+
 /* Stores one option that has been checked. */
 static int set_tool(struct settings *s, enum option_id id, const char *value, char *err, size_t errlen)
 {
     bool yes = options_flag(value, value ? strlen(value) : 0) == 1;
+    const char **file = file_of(s, id);
+    if (file)
+        *file = value;
     switch (id) {
-    case OPTION_ID_JSON:
-        s->json = value;
-        break;
-    case OPTION_ID_SARIF:
-        s->sarif = value;
-        break;
-    case OPTION_ID_JUNIT:
-        s->junit = value;
-        break;
-    case OPTION_ID_HTML:
-        s->html = value;
-        break;
-    case OPTION_ID_DOT:
-        s->dot = value;
-        break;
-    case OPTION_ID_SVG:
-        s->svg = value;
-        break;
     case OPTION_ID_GITHUB:
         s->github = yes;
         break;
@@ -65,12 +75,6 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
             return -EINVAL;
         }
         s->suppressions[s->nsuppressions++] = value;
-        break;
-    case OPTION_ID_BASELINE:
-        s->baseline = value;
-        break;
-    case OPTION_ID_LOG:
-        s->log = value;
         break;
     case OPTION_ID_COLOR:
         s->color = strcmp(value, "auto") == 0 ? 0 : strcmp(value, "always") == 0 ? 1 : 2;

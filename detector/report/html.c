@@ -12,6 +12,7 @@
 #include "markup.h"
 #include "pages.h"
 #include "place.h"
+#include "text.h"
 
 static void put(struct html *h, const char *s)
 {
@@ -209,6 +210,21 @@ static void put_inspected(struct html *h, const json_t *seen)
     }
 }
 
+/* Suppressions and baseline, in the words of the text report. */
+static void put_gate(struct html *h, const json_t *document)
+{
+    static const struct text_options o = {.verbose = true};
+    struct text t = {{0}, &o};
+    text_gate(&t, document);
+    char *said = text_take(&t);
+    if (*said) {
+        put(h, "<h3>Known and accepted</h3>\n<pre class=\"facts\">");
+        markup_put(&h->out, said);
+        put(h, "</pre>\n");
+    }
+    free(said);
+}
+
 static void put_run(struct html *h, const json_t *document)
 {
     const json_t *run = json_object_get(document, "run"), *unit;
@@ -220,6 +236,7 @@ static void put_run(struct html *h, const json_t *document)
     put_list(h, "Not complete", json_object_get(run, "losses"));
     put_list(h, "Notes", json_object_get(run, "notes"));
     put_list(h, "Names and lines", json_object_get(run, "symbols"));
+    put_gate(h, document);
     put_inspected(h, json_object_get(document, "inspected"));
     json_array_foreach (json_object_get(run, "units"), i, unit) {
         if (!json_object_get(unit, "problem"))

@@ -196,9 +196,30 @@ static void put_strings(struct html *h, const char *before, const json_t *list)
         put(h, "</p>\n");
 }
 
+/* Of a cycle that no single run has: where its orders come from. */
+static void put_across(struct html *h, const json_t *list)
+{
+    const json_t *item;
+    size_t i;
+    put(h, json_array_size(list) ? "<ul class=\"known\">" : "");
+    json_array_foreach (list, i, item) {
+        put(h, "<li><code>");
+        markup_put(&h->out, label_text(item, "from"));
+        put(h, "</code> before <code>");
+        markup_put(&h->out, label_text(item, "to"));
+        put(h, "</code> in ");
+        markup_put(&h->out, label_text(item, "run"));
+        if (label_number(item, "runs") > 1)
+            buffer_print(&h->out, " and %lld more", (long long)label_number(item, "runs") - 1);
+        put(h, "</li>");
+    }
+    put(h, json_array_size(list) ? "</ul>\n" : "");
+}
+
 /* What a team has decided, and which of many runs had it. */
 static void put_known(struct html *h, const json_t *f)
 {
+    put_across(h, json_object_get(f, "across"));
     const json_t *runs = json_object_get(f, "runs");
     json_int_t more = label_number(runs, "count") - (json_int_t)json_array_size(json_object_get(runs, "names"));
     put_strings(h, "<p class=\"known\">Owners: ", json_object_get(f, "owners"));

@@ -173,6 +173,20 @@ static json_t *suppressions(const json_t *f)
     return j;
 }
 
+/* A set: two threads on the same way are one stack. */
+static void add_stack(json_t *stacks, json_t *stack)
+{
+    const json_t *known;
+    size_t i;
+    json_array_foreach (stacks, i, known) {
+        if (json_equal(known, stack)) {
+            json_decref(stack);
+            return;
+        }
+    }
+    json_array_append_new(stacks, stack);
+}
+
 static void add_sides(json_t *result, const json_t *f)
 {
     size_t n;
@@ -184,7 +198,7 @@ static void add_sides(json_t *result, const json_t *f)
         json_object_set_new(l, "id", json_integer((json_int_t)i + 1));
         json_array_append_new(related, l);
         if (json_array_size(stack))
-            json_array_append_new(stacks, stack_of(stack, s[i].text, s[i].thread));
+            add_stack(stacks, stack_of(stack, s[i].text, s[i].thread));
     }
     json_object_set_new(result, "relatedLocations", related);
     json_object_set_new(result, "stacks", stacks);

@@ -239,6 +239,8 @@ def check_sarif(case, log):
                 for step in thread["locations"]:
                     location(step["location"])
                     case.assertTrue(step["location"]["message"]["text"])
+        for key in ("stacks", "relatedLocations", "suppressions"): # sets
+            case.assertEqual(len({json.dumps(item, sort_keys=True) for item in result[key]}), len(result[key]))
         for stack in result["stacks"]:
             case.assertTrue(stack["frames"])
     for note in run["invocations"][0]["toolExecutionNotifications"]:
@@ -416,9 +418,11 @@ class Page(Case):
             self.assertIn(word, words)
 
     def test_what_a_team_knows(self):
-        f = cycle(1, owners=["@locks", "<b>"], runs={"count": 5, "names": ["shard 1", "shard 2"]})
+        f = cycle(1, owners=["@locks", "<b>"], runs={"count": 5, "names": ["shard 1", "shard 2"]},
+                  across=[{"from": "a", "to": "b", "run": "shard 1", "runs": 3}])
         words = "".join(extract.Page(self.report("html", self.write(document(f)))).words)
-        for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "To suppress it, one of: id:0000000000000001, deadlock:^f$\n"):
+        for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "a before b in shard 1 and 2 more",
+                     "To suppress it, one of: id:0000000000000001, deadlock:^f$\n"):
             self.assertIn(said, words)
         run, = json.loads(self.report("sarif", self.write(document(f))))["runs"]
         self.assertEqual(run["results"][0]["properties"]["owners"], ["@locks", "<b>"])

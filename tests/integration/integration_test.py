@@ -210,7 +210,7 @@ class Completion(Case):
 
     def test_every_option(self):
         """Whatever --help shows is offered, and nothing else."""
-        for verb in ("run", "report", "graph", "inspect", "explain", "samples"):
+        for verb in ("run", "report", "check", "merge", "graph", "inspect", "explain", "samples", "completion"):
             shown = set(re.findall(r"(?m)^ +(?:-\w, )?(--[\w-]+)", self.good("snarl", verb, "--help")))
             self.assertEqual({o.rstrip("=") for o in self.complete(verb, "--")}, shown, verb)
 
