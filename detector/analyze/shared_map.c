@@ -15,6 +15,7 @@ static u32 n;
 static struct ilock lock = ILOCK_INIT(RANK_MAPPINGS);
 static u64 fork_mask;
 static bool forking;
+static u64 active_lo, active_hi; /* around all that are looked at */
 
 bool shared_active;
 u32 shared_changes; /* odd: they are being changed */
@@ -26,17 +27,26 @@ static void change_begin(void)
 }
 static void change_end(void)
 {
-    bool some = false;
-    for (u32 i = 0; i < n; i++)
-        some |= mappings[i].on;
-    __atomic_store_n(&shared_active, some, __ATOMIC_RELEASE);
+    u64 lo = ~0ULL, hi = 0;
+    for (u32 i = 0; i < n; i++) {
+        if (!mappings[i].on)
+            continue;
+        lo = mappings[i].lo < lo ? mappings[i].lo : lo;
+        hi = mappings[i].hi > hi ? mappings[i].hi : hi;
+    }
+    __atomic_store_n(&active_lo, lo, __ATOMIC_RELAXED);
+    __atomic_store_n(&active_hi, hi, __ATOMIC_RELAXED);
+    __atomic_store_n(&shared_active, hi != 0, __ATOMIC_RELEASE);
     __atomic_store_n(&shared_changes, shared_changes + 1, __ATOMIC_RELEASE);
 }
 
 bool shared_at(u64 addr, ref_t *object, u64 *offset)
 {
     for (;;) {
-        u32 before = __atomic_load_n(&shared_changes, __ATOMIC_ACQUIRE), count = __atomic_load_n(&n, __ATOMIC_RELAXED);
+        u32 before = __atomic_load_n(&shared_changes, __ATOMIC_ACQUIRE);
+        bool near = addr >= __atomic_load_n(&active_lo, __ATOMIC_RELAXED) &&
+                    addr < __atomic_load_n(&active_hi, __ATOMIC_RELAXED);
+        u32 count = near ? __atomic_load_n(&n, __ATOMIC_RELAXED) : 0;
         bool found = false;
         for (u32 i = 0; i < count && i < MAPPINGS && !found; i++) {
             const struct mapping *m = &mappings[i];

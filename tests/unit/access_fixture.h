@@ -8,7 +8,7 @@
 
 #define THREADS 6
 
-static char memory[1 << 16] __attribute__((aligned(64)));
+static char memory[1 << 16] __attribute__((aligned(4096)));
 
 static struct thread *threads[THREADS];
 

@@ -49,12 +49,27 @@ static int oracle_access(u32 t, u32 at, u32 size, u32 kind)
 
 static int held[THREADS];
 static bool long_ranges;
+static bool is_shared; /* the memory is one that other processes may have mapped */
+
+static bool key_of(u64 addr, u64 key[3])
+{
+    key[0] = key[1] = 1;
+    key[2] = addr - (u64)memory;
+    return true;
+}
 
 static void begin(void)
 {
     memset(&oracle, 0, sizeof oracle);
     memset(held, -1, sizeof held);
+    if (is_shared && threads[0])
+        access_mapping_gone(as(0), (u64)memory, sizeof memory); /* of the last run */
     threads_begin();
+    engine_hooks.shared_key = key_of;
+    if (is_shared) {
+        access_mapping_shared(as(0), (u64)memory, sizeof memory, true);
+        access_relatives(as(0));
+    }
     for (u32 i = 0; i < THREADS; i++)
         oracle.clock[i][i] = 1;
 }
@@ -127,6 +142,35 @@ static void against_oracle(void)
             return;
         }
     }
+}
+
+/* The same where accesses are kept in the arena. */
+static void shared_against_oracle(void)
+{
+    is_shared = true;
+    against_oracle();
+    CU_ASSERT_TRUE(*shadow_cell((u64)memory) == *shadow_cell((u64)memory + 4096) && *shadow_cell((u64)memory));
+    access_mapping_gone(as(0), (u64)memory, sizeof memory);
+    CU_ASSERT_EQUAL(*shadow_cell((u64)memory), 0);
+    is_shared = false;
+}
+
+/* What was done before it is shared counts, unless whoever makes it so knows it. */
+static void shared_in_the_midst(void)
+{
+    begin();
+    CU_ASSERT_FALSE(engine_access(1, 0, 4, ACCESS_WRITE));
+    CU_ASSERT_FALSE(engine_access(2, 8, 4, ACCESS_READ));
+    CU_ASSERT_FALSE(engine_access(3, 8, 2, ACCESS_READ));
+    CU_ASSERT_FALSE(engine_access(4, 8, 1, ACCESS_READ));
+    CU_ASSERT_FALSE(engine_access(0, 16, 4, ACCESS_WRITE));
+    access_mapping_shared(as(0), (u64)memory, sizeof memory, true);
+    access_relatives(as(0));
+    CU_ASSERT_TRUE(engine_access(5, 0, 1, ACCESS_READ));
+    CU_ASSERT_TRUE(engine_access(5, 8, 1, ACCESS_WRITE));
+    CU_ASSERT_EQUAL(threads[5]->accesses->races, 4);
+    access_mapping_gone(as(0), (u64)memory, sizeof memory);
+    CU_ASSERT_FALSE(engine_access(1, 0, 4, ACCESS_WRITE));
 }
 
 /* ---- by hand ---- */
@@ -253,7 +297,8 @@ static void join(void)
     CU_ASSERT_TRUE(engine_access(2, 0, 8, ACCESS_WRITE));
 }
 
-UNIT_TESTS("races", {"against_oracle", against_oracle}, {"two_writes", two_writes},
+UNIT_TESTS("races", {"against_oracle", against_oracle}, {"shared_against_oracle", shared_against_oracle},
+           {"shared_in_the_midst", shared_in_the_midst}, {"two_writes", two_writes},
            {"neighbours_are_clean", neighbours_are_clean}, {"every_reader_counts", every_reader_counts},
            {"stacks_of_both", stacks_of_both}, {"locks_held_are_told", locks_held_are_told}, {"block_life", block_life},
            {"fences", fences}, {"join", join})
