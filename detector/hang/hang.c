@@ -19,6 +19,7 @@
 #include "base/sys.h"
 #include "knot.h"
 #include "model/run.h"
+#include "release.h"
 #include "report/view.h"
 #include "stacks.h"
 #include "tell.h"
@@ -112,10 +113,13 @@ static void report(const struct snapshot *s, const bool *part, enum on_deadlock 
         return;
     struct outside_stack *stacks = view_alloc(s->nthreads * sizeof *stacks);
     bool ends = wish == ON_DEADLOCK_ABORT;
+    int victim = wish == ON_DEADLOCK_BREAK ? release_choose(s, part) : -1;
     if (ends) /* what they wait in may end by looking at them: they are not to go on then */
         signal_processes(s, part, SIGSTOP);
     stacks_read(s, part, ends, stacks);
-    bool told = tell(s, part, stacks, ends ? FINDING_ENDED_PROGRAM : 0);
+    bool told = tell(s, part, stacks, ends ? FINDING_ENDED_PROGRAM : victim >= 0 ? FINDING_BROKEN : 0);
+    if (told && victim >= 0)
+        release_thread(&s->thread[victim]);
     if (ends)
         signal_processes(s, part, told ? SIGKILL : SIGCONT);
     stacks_free(stacks, s->nthreads);
