@@ -109,6 +109,9 @@ static void signal_processes(const struct snapshot *s, const bool *part, int sig
 
 static void report(const struct snapshot *s, const bool *part, enum on_deadlock wish)
 {
+    for (u32 i = 0; i < s->nthreads; i++)
+        if (part[i] && snapshot_limited(s, &s->thread[i]))
+            return;
     if (!is_ours(s, part) || tell_known(s, part) || !snapshot_holds(s, part))
         return;
     struct outside_stack *stacks = view_alloc(s->nthreads * sizeof *stacks);
