@@ -63,7 +63,8 @@ struct still_process {
     struct process_rec rec;
     u32 first, nthreads; /* in snapshot.thread */
     bool signalled;      /* has handlers, timers or a tracer: something may come at any time */
-    bool complete;       /* all its threads are here and still */
+    bool python;
+    bool complete; /* all its threads are here and still */
 };
 
 struct snapshot {
