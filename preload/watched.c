@@ -19,7 +19,7 @@
 #define PATIENCE 200u /* tries, while other threads load modules */
 #define RETRY_NS 50000u
 
-void (*watched_before_thread)(void);
+void (*watched_first)(void);
 
 /* A slot is free when hi is 0; lo is valid when hi is set. */
 static struct {

@@ -6,6 +6,8 @@
 #ifndef SNARL_PRELOAD_WATCHED_H
 #define SNARL_PRELOAD_WATCHED_H
 
+#include <stddef.h>
+
 #include "base/types.h"
 
 enum code { CODE_FOREIGN = 0, CODE_RUNTIME, CODE_WATCHED };
@@ -14,8 +16,14 @@ enum code { CODE_FOREIGN = 0, CODE_RUNTIME, CODE_WATCHED };
  * all that surrounds accesses on. Cheap when the module is known. Any thread, outside of enter/leave. */
 void watched_module(u64 pc) __attribute__((visibility("hidden")));
 
-/* What is to be done before a second thread is made; NULL: nothing. */
-extern void (*watched_before_thread)(void) __attribute__((visibility("hidden")));
+/* What is to be done when accesses begin to matter, that is before a second thread is made or another process shares
+ * memory; NULL: nothing, or it is done. */
+extern void (*watched_first)(void) __attribute__((visibility("hidden")));
+static inline void watched_begin(void)
+{
+    if (__builtin_expect(watched_first != NULL, 0))
+        watched_first();
+}
 
 struct module;
 /* Built for being watched. */

@@ -52,6 +52,8 @@ void access_forget(struct thread *t, u64 addr, u64 size);
 void access_mapping_gone(struct thread *t, u64 addr, u64 size);
 /* After that: the new mapping is shared, with whoever has the same thing mapped. */
 void access_mapping_shared(struct thread *t, u64 addr, u64 size, bool writes);
+/* Are there such mappings? Then accesses of the only thread count as soon as there is another process. */
+bool access_has_shared(void);
 /* The thread has been told that some process has ended, without its number: the end of what comes through a pipe, a
  * signal. It comes after all that have. */
 void access_others_ended(struct thread *t);

@@ -2,16 +2,17 @@
  *
  * A record is one access that still matters: 64 bits, 0 = none.
  *
- *     63  58  57      56     55   32 31             10 9      8     7       0
- *    |  0   | crowd | more | site   | epoch (epoch.h) | atomic write | byte mask |
- *                                   |<-------------- the slot ------------------>|
+ *     63  59  58       57      56     55   32 31             10 9      8     7       0
+ *    |  0   | shared | crowd | more | site   | epoch (epoch.h) | atomic write | byte mask |
+ *                                            |<-------------- the slot ------------------>|
  *
  * The slot says who, when and what; the site (site.h) where in the program.
  *
  * A granule has up to two records. Its cell is the newer one; with the flag `more` there is an older one, in another
  * plane of the shadow (shadow.h). What needs more than two goes to a record of its own (crowd.h); the cell then has the
  * flag `crowd`, the crowd's number in the place of a site, and the slot of the newest access in there, so that who comes
- * again need not look further; or no slot. Crowd 0 stands for: another thread is writing both records (granule.h).
+ * again need not look further; or no slot. Crowd 0 stands for: another thread is writing both records (granule.h). For
+ * `shared`, see shared.h.
  *
  * FastTrack (Flanagan & Freund 2009) keeps the last write and the last reads of a variable; here that is done for bytes:
  * a new access drops from older records the bytes for which it says more than they do. */

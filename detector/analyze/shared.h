@@ -15,7 +15,7 @@
 #include "base/ilock.h"
 
 /* All of the bytes behind this cell are in the arena. A crowd's cell to who does not look closer. */
-#define CELL_SHARED (CELL_CROWD | 1ULL << 57)
+#define CELL_SHARED (CELL_CROWD | 1ULL << 58)
 static SNARL_HOT bool cell_is_shared(u64 cell)
 {
     return cell == CELL_SHARED;

@@ -114,6 +114,11 @@ static bool has_company(void)
     return false;
 }
 
+bool access_has_shared(void)
+{
+    return __atomic_load_n(&n, __ATOMIC_RELAXED) != 0;
+}
+
 void access_relatives(struct thread *t)
 {
     if (!access_on)

@@ -18,12 +18,16 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
     X("report", cli_report, "[OPTION...] RESULT", "show a saved result again")                                         \
     X("scan", cli_scan, "[OPTION...] [FILE... | -p FOLDER]", "find the same in source code, without running it")       \
     X("graph", cli_graph, "[OPTION...] RESULT", "draw the lock-order graph of a result")                               \
+    X("check", cli_check, "[OPTION...] RESULT...",                                                                     \
+      "the gate of a CI: what is new, against a baseline of what is known")                                            \
+    X("merge", cli_merge, "-o OUT RESULT...", "many results as one; cycles that no single run has")                    \
     X("inspect", cli_inspect, "[OPTION...] PID|CORE...",                                                               \
       "explain a program that hangs, or a core: who waits for whom")                                                   \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
     X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched, with gcc or clang")        \
     X("c++", cli_cxx, "[COMPILER] ARG...", "the same for C++")                                                         \
-    X("samples", cli_samples, "[OPTION...] [NAME]", "list or run the bundled samples")
+    X("samples", cli_samples, "[OPTION...] [NAME]", "list or run the bundled samples")                                 \
+    X("completion", cli_completion, "bash|zsh", "a script with which the shell completes command lines")
 #define X(name, function, arguments, text) int function(int argc, char **argv);
 CLI_VERBS(X)
 #undef X
@@ -42,12 +46,16 @@ struct settings_option {
     char letter;      /* 0: only the name */
     const char *metavar, *help;
 };
-#define SETTINGS_OWN 4
+#define SETTINGS_OWN 6
+#define SETTINGS_FILES 32
 
 /* ---- settings.c: options of a verb, from SNARL_OPTIONS and the command line ---- */
 struct settings {
     struct run_options run;
     const char *json, *sarif, *junit, *html, *dot, *svg, *log, *format;
+    const char *suppressions[SETTINGS_FILES], *baseline;
+    size_t nsuppressions;
+    struct gate *gate;             /* never NULL after settings_parse */
     const char *own[SETTINGS_OWN]; /* values of the verb's own options, as the verb lists them; NULL: not given */
     struct fail_on fail_on;
     bool fail_on_given;
@@ -64,9 +72,14 @@ struct settings_verb {
     int least, most;                   /* arguments; most -1: whatever follows the first one belongs to it */
     const struct settings_option *own; /* SETTINGS_OWN of them at most, ended by zeroes; NULL: none */
     const char *fail_on;               /* when nothing is said; NULL: the table's */
+    bool makes_baseline;               /* it need not be there yet */
 };
 /* Returns 0, or -1 when the verb is to end with *status (help was asked for, or the usage is wrong). */
 int settings_parse(struct settings *s, const struct settings_verb *verb, int argc, char **argv, int *status);
+
+/* While set, settings_parse only tells it the verb's options (argp's, ended by zeroes), and the verb ends. */
+struct argp_option;
+extern void (*settings_listener)(const struct settings_verb *verb, const struct argp_option *options);
 
 /* ---- output.c ---- */
 bool output_color(const struct settings *s, int fd);
@@ -98,6 +111,13 @@ char *graphviz_svg(const char *dot);
 int write_file(const char *name, const char *text, size_t n);
 /* Whether write_file could. Nothing is changed. 0 or -errno. */
 int write_check(const char *name);
+
+/* ---- judge.c: what counts ---- */
+struct gate;
+/* Reads the files of --suppressions and --baseline. 0, or -1 when something is wrong with them (said). */
+int judge_open(struct settings *s, const struct settings_verb *verb);
+/* Marks what is suppressed or accepted, adds what is against the baseline, sets "counts". Returns how many count. */
+size_t judge(const struct settings *s, json_t *document);
 
 /* ---- program.c ---- */
 /* Finds PROGRAM as execvp does. malloc'd path; NULL with *status 126 or 127 (said). */

@@ -161,7 +161,7 @@ static int inspect(struct settings *s, int n, char **subjects)
         struct collect_input in = {.without_graph = true};
         json_t *document = collect_document(&in);
         json_object_set(document, "inspected", seen);
-        size_t counting = fail_on_apply(&s->fail_on, document);
+        size_t counting = judge(s, document);
         bool good = output_files(s, document, NULL, NULL) && show(s, document, seen);
         status = good ? output_status(s, counting) : STATUS_TROUBLE;
         json_decref(document);

@@ -30,12 +30,13 @@ static void help(FILE *out)
           out);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (is_offered(i))
-            fprintf(out, "  %-8s  %s\n", verbs[i].name, verbs[i].text);
+            fprintf(out, "  %-10s  %s\n", verbs[i].name, verbs[i].text);
     fputs(
         "\n`snarl COMMAND --help` explains one. `snarl --version` tells the version.\n\n"
         "Examples:\n"
         "  snarl run ./server --port 8080        watch a program; the report comes at its end\n"
         "  snarl run python3 app.py              Python's locks too, with lines of the .py files\n"
+        "  snarl check --baseline=known results/ in a CI: only what is new counts\n"
         "  snarl samples                         small programs with deadlocks, to try it on\n"
         "  snarl explain lock-order              what a finding means and how to fix it\n\n"
         "Exit status of `snarl run`: the program's own, or 66 when there is a finding that counts, 2 for wrong usage,\n"

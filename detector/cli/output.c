@@ -142,8 +142,10 @@ bool output_wants_graph(const struct settings *s)
     for (size_t i = 0; i < ARRAY_LEN(outputs); i++)
         if (file_of(s, &outputs[i]) && format_find(outputs[i].format)->graph)
             return true;
+    if (s->baseline)
+        return true;
     const struct format *format = s->format ? format_find(s->format) : NULL;
-    return format && format->graph;
+    return s->baseline || (format && format->graph);
 }
 
 bool output_takes_stdout(const struct settings *s)

@@ -42,7 +42,7 @@ static json_t *document_of_process(unsigned process, void *arg)
     struct settings *s = arg;
     struct collect_input in = {.only_process = process};
     json_t *d = collect_document(&in);
-    fail_on_apply(&s->fail_on, d);
+    judge(s, d);
     return d;
 }
 
@@ -110,7 +110,7 @@ int cli_report(int argc, char **argv)
         return STATUS_USAGE;
     if (!s.fail_on_given && fail_on_of_scan(from.document))
         fail_on_parse(&s.fail_on, FAIL_ON_SCAN, none, 0);
-    size_t counting = fail_on_apply(&s.fail_on, from.document);
+    size_t counting = judge(&s, from.document);
     bool good = output_files(&s, from.document, from.of_arena ? document_of_process : NULL, &s);
     good &= show(&s, from.document);
     json_decref(from.document);

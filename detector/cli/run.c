@@ -34,6 +34,7 @@ static const struct settings_verb verb = {
     .examples = "Examples:\n"
                 "  snarl run ./server --port 8080\n"
                 "  snarl run --json=result.json --quiet -- ctest\n"
+                "  snarl run --html=report.html ./app       to look at in a browser\n"
                 "  snarl run --on-deadlock=report ./app     leave it hanging, to look at it with gdb\n"
                 "  snarl run --perturb=17 python3 app.py    the delays of seed 17 again\n\n"
                 "Exit status: the program's own (128+N when signal N ended it); 66 when there is a finding that "
@@ -63,7 +64,7 @@ static json_t *document_of(struct run_context *c, unsigned process, bool without
     struct collect_input in = {c->command, c->ended,     c->status, (double)(sys_now() - c->begin) / 1e9,
                                process,    without_graph};
     json_t *d = collect_document(&in);
-    fail_on_apply(&c->s->fail_on, d);
+    judge(c->s, d);
     return d;
 }
 
@@ -197,7 +198,7 @@ static int finish(struct run_context *c)
 {
     size_t counting;
     json_t *d = document_of(c, 0, !output_wants_graph(c->s));
-    counting = fail_on_apply(&c->s->fail_on, d);
+    counting = judge(c->s, d);
     bool good = output_files(c->s, d, document_of_process, c);
     struct text_options o = output_text_options(c->s, c->s->log ? -1 : 2);
     mark_shown(d, c->shown);

@@ -123,7 +123,7 @@ static void add_files(struct words *w, char **files, char **flags)
 static int show(const struct settings *s, json_t *document)
 {
     int fd = output_takes_stdout(s) ? STDERR_FILENO : STDOUT_FILENO;
-    size_t counting = fail_on_apply(&s->fail_on, document);
+    size_t counting = judge(s, document);
     bool good = output_files(s, document, NULL, NULL);
     struct text_options o = output_text_options(s, s->log ? -1 : fd);
     char *text = text_report(document, &o);

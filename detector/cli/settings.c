@@ -59,6 +59,16 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
     case OPTION_ID_GITHUB:
         s->github = yes;
         break;
+    case OPTION_ID_SUPPRESSIONS:
+        if (s->nsuppressions == ARRAY_LEN(s->suppressions)) {
+            snprintf(err, errlen, "suppressions: at most %u files", SETTINGS_FILES);
+            return -EINVAL;
+        }
+        s->suppressions[s->nsuppressions++] = value;
+        break;
+    case OPTION_ID_BASELINE:
+        s->baseline = value;
+        break;
     case OPTION_ID_LOG:
         s->log = value;
         break;
@@ -122,7 +132,7 @@ static bool parse_own(struct parsing *p, int key, const char *argument)
     for (size_t i = 0; o && o[i].help; i++) {
         if (own_key(&o[i], i) != key)
             continue;
-        p->s->own[i] = argument;
+        p->s->own[i] = argument ? argument : "";
         return true;
     }
     return false;
@@ -294,6 +304,8 @@ static int usage_error(const struct settings_verb *verb, int *status)
     return -1;
 }
 
+void (*settings_listener)(const struct settings_verb *verb, const struct argp_option *options);
+
 int settings_parse(struct settings *s, const struct settings_verb *verb, int argc, char **argv, int *status)
 {
     char *doc = NULL, name[32], format[64], none[1];
@@ -308,6 +320,11 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
     fail_on_parse(&s->fail_on, verb->fail_on ? verb->fail_on : option_table[OPTION_ID_FAIL_ON].initial, none, 0);
     if (!verb->plain && getenv("SNARL_OPTIONS"))
         options_split(getenv("SNARL_OPTIONS"), set_from_environment, s);
+    if (settings_listener) {
+        settings_listener(verb, options);
+        *status = 0;
+        return -1;
+    }
     if (wants_help(verb, argc, argv)) {
         snprintf(format, sizeof format, "rmargin=%u,opt-doc-col=26,header-col=0", cli_width(1) - 1);
         setenv("ARGP_HELP_FMT", format, 0);
@@ -326,5 +343,9 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
         return usage_error(verb, status);
     }
     free(doc);
+    if (!verb->plain && judge_open(s, verb)) {
+        *status = STATUS_USAGE;
+        return -1;
+    }
     return 0;
 }

@@ -18,7 +18,7 @@ const struct option_def option_table[OPTION_ID_COUNT] = {
 };
 
 /* Options that other versions of snarl know; told apart from typing errors. */
-static const char later_options[] = "suppressions,baseline,trace,modules,halt,with-scan,gdb";
+static const char later_options[] = "trace,modules,halt,with-scan,gdb";
 
 struct text {
     char *at;

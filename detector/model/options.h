@@ -36,7 +36,7 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
       "abort: report, then end the processes that take part; report: leave them hanging; break: make one acquisition " \
       "fail so that the rest goes on")                                                                                 \
     X(JSON, "json", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
-      "result file; - is standard output, %p in the name asks for one per process")                                    \
+      "result file; - is standard output, %p in a name asks for one per process")                                      \
     X(SARIF, "sarif", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings for code scanning (SARIF 2.1.0)")     \
     X(JUNIT, "junit", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings as failed tests (JUnit's XML)")       \
     X(HTML, "html", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
@@ -58,6 +58,10 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
     X(FAIL_ON, "fail-on", TEXT, TOOL, STATUS, "LIST", "proven", "", "", 0, 0, 0,                                       \
       "which findings count: proven, all, or kinds, rules and verdicts; "                                              \
       "the rest is listed in short")                                                                                   \
+    X(SUPPRESSIONS, "suppressions", TEXT, TOOL, STATUS, "FILE", "", "", "", 0, 0, 0,                                   \
+      "findings that nobody wants to hear of, in ThreadSanitizer's syntax and more; may be given several times")       \
+    X(BASELINE, "baseline", TEXT, TOOL, STATUS, "FILE", "", "", "", 0, 0, 0,                                           \
+      "findings and orders of locks that are accepted there do not count; orders against it do")                       \
     X(PERTURB, "perturb", NUMBER, PROGRAM, SCHEDULE, "SEED", "no", "", "", 0, 0, 1,                                    \
       "random delays at lock operations; the seed is printed and makes them repeatable")                               \
     X(FORCE, "force", FLAG, TOOL, OTHER, "", "no", "", "", 0, 0, 1, "run a program that cannot be watched, unwatched")

@@ -193,9 +193,10 @@ static void order_why(const json_t *finding, struct buffer *b, const struct advi
     else
         buffer_print(b,
                      " %s threads that do this at the same time each get their first lock and then wait for ever for "
-                     "the next one. This "
-                     "run got away with it by its timing.",
-                     n == 2 ? "Two" : "As many");
+                     "the next one. %s",
+                     n == 2 ? "Two" : "As many",
+                     label_flag(finding, "across-runs") ? "No run did it all: each had a part of it."
+                                                        : "This run got away with it by its timing.");
     advice_order_notes(finding, b, struck);
 }
 

@@ -117,7 +117,8 @@ static bool counts(const struct fail_on *f, const json_t *finding)
         return true;
     if (!f->proven)
         return false;
-    bool possible = verdict == VERDICT_POSSIBLE && (k == FINDING_LOCK_ORDER || k == FINDING_LOCK_MISUSE);
+    bool possible = verdict == VERDICT_POSSIBLE && (k == FINDING_LOCK_ORDER || k == FINDING_LOCK_MISUSE) &&
+                    !label_flag(finding, "by-class"); /* those are not closed on instances */
     return verdict <= VERDICT_PREDICTED || possible;
 }
 

@@ -39,10 +39,14 @@ json_t *collect_processes(void)
     json_t *list = json_array();
     struct view_walk walk = {0};
     struct process_rec p;
-    while (view_next(POOL_PROCESS, &walk, &p, sizeof p) && json_array_size(list) < MAX_LISTED_PROCESSES)
-        if (p.number)
-            json_array_append_new(list,
-                                  json_pack("{s:I,s:I}", "process", (json_int_t)p.number, "pid", (json_int_t)p.pid));
+    while (view_next(POOL_PROCESS, &walk, &p, sizeof p) && json_array_size(list) < MAX_LISTED_PROCESSES) {
+        if (!p.number)
+            continue;
+        char *exe = view_string(p.exe), *slash = strrchr(exe, '/');
+        json_array_append_new(list, json_pack("{s:I,s:I,s:s}", "process", (json_int_t)p.number, "pid",
+                                              (json_int_t)p.pid, "program", slash ? slash + 1 : exe));
+        free(exe);
+    }
     return list;
 }
 

@@ -20,7 +20,7 @@ struct collect_input {
  * (classify.h). */
 json_t *collect_document(const struct collect_input *in);
 
-/* Numbers and pids of the run's processes: array of objects {"process", "pid"}. */
+/* The run's processes: array of objects {"process", "pid", "program"}. */
 json_t *collect_processes(void);
 
 /* ---- between collect*.c ---- */

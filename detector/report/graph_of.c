@@ -6,6 +6,7 @@
 #include "advice.h"
 #include "graph.h"
 #include "label.h"
+#include "sides.h"
 #include "view.h"
 
 static char *key_of(const char *from, const char *to)
@@ -24,11 +25,11 @@ static void add_node(json_t *nodes, json_t *known, const char *class, const char
 }
 
 /* The step of a finding as an edge, unless the run has it; either way it gets the finding's id. */
-static void add_step(json_t *edges, json_t *known, const json_t *f, const struct advice_step *s)
+static void add_step(json_t *edges, json_t *known, const json_t *f, const char *from, const json_t *ask)
 {
-    const char *from = label_text(s->hold, "object"), *to = label_text(s->ask, "object");
+    const char *to = label_text(ask, "object");
     char *key = key_of(from, to);
-    json_t *edge = json_object_get(known, key), *stack = json_object_get(s->ask, "stack");
+    json_t *edge = json_object_get(known, key), *stack = json_object_get(ask, "stack");
     if (!edge) {
         edge = json_pack("{s:s,s:s,s:i,s:i}", "from", from, "to", to, "count", 1, "threads", 1);
         if (stack)
@@ -41,6 +42,18 @@ static void add_step(json_t *edges, json_t *known, const json_t *f, const struct
     free(key);
 }
 
+/* Kind of a lock of the finding. */
+static const char *kind_of(const json_t *f, const char *class)
+{
+    const json_t *lock;
+    size_t i;
+    json_array_foreach (json_object_get(f, "locks"), i, lock) {
+        if (label_is(lock, "class", class))
+            return label_text(lock, "kind");
+    }
+    return "lock";
+}
+
 static void add_finding(json_t *nodes, json_t *edges, json_t *classes, json_t *orders, const json_t *f)
 {
     size_t n;
@@ -48,11 +61,14 @@ static void add_finding(json_t *nodes, json_t *edges, json_t *classes, json_t *o
         return;
     struct advice_step *s = advice_steps(f, &n);
     for (size_t i = 0; i < n; i++) {
-        if (!s[i].hold || !*label_text(s[i].hold, "object") || !*label_text(s[i].ask, "object"))
+        const json_t *ask = s[i].ask;
+        const char *to = label_text(ask, "object"),
+                   *from = s[i].hold ? label_text(s[i].hold, "object") : label_text(sides_wanted(f, ask), "class");
+        if (!*from || !*to)
             continue;
-        add_node(nodes, classes, label_text(s[i].hold, "object"), label_text(s[i].hold, "object_kind"));
-        add_node(nodes, classes, label_text(s[i].ask, "object"), label_text(s[i].ask, "object_kind"));
-        add_step(edges, orders, f, &s[i]);
+        add_node(nodes, classes, from, kind_of(f, from));
+        add_node(nodes, classes, to, kind_of(f, to));
+        add_step(edges, orders, f, from, ask);
     }
     free(s);
 }
@@ -72,8 +88,8 @@ static int compare(const void *a, const void *b)
 static json_t *sorted(json_t *list)
 {
     size_t n = json_array_size(list), i;
-    json_t **item = view_alloc((n + 1) * sizeof *item), *out = json_array(),
-           *one; /* NOLINT(bugprone-sizeof-expression) */
+    json_t **item = view_alloc((n + 1) * sizeof *item); /* NOLINT(bugprone-sizeof-expression): pointers */
+    json_t *out = json_array(), *one;
     json_array_foreach (list, i, one)
         item[i] = one;
     qsort(item, n, sizeof *item, compare); /* NOLINT(bugprone-sizeof-expression): pointers */

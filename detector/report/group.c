@@ -36,7 +36,7 @@ static int kind_rank(const char *kind)
     return n;
 }
 
-static int strength(const json_t *finding)
+int group_strength(const json_t *finding)
 {
     return group_verdict_rank(label_text(finding, "verdict")) * 16 + kind_rank(label_text(finding, "kind"));
 }
@@ -83,8 +83,8 @@ static u64 bug_of(const json_t *finding)
 static void start_entry(struct entry *e, json_t *finding, size_t position)
 {
     size_t held = locks_held(finding);
-    *e = (struct entry){json_incref(finding),      strength(finding), position, held, held,
-                        label_text(finding, "id"), json_object()};
+    *e = (struct entry){json_incref(finding), group_strength(finding), position, held, held, label_text(finding, "id"),
+                        json_object()};
     json_object_set_new(e->ids, e->id, json_true());
 }
 
@@ -98,7 +98,7 @@ static void merge_into(struct entry *e, json_t *finding)
         e->held = held;
         e->id = id;
     }
-    int now = strength(finding);
+    int now = group_strength(finding);
     bool plainer = held < e->shown_held || (held == e->shown_held && strcmp(id, label_text(e->finding, "id")) < 0);
     if (now < e->strength || (now == e->strength && plainer)) {
         json_decref(e->finding);

@@ -13,5 +13,7 @@ void group_findings(json_t *findings);
 
 /* 0 for the strongest verdict; unknown ones are weakest. */
 int group_verdict_rank(const char *verdict);
+/* Smaller is stronger: by verdict, then by kind. */
+int group_strength(const json_t *finding);
 
 #endif

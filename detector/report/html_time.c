@@ -85,9 +85,22 @@ static void put_arrow(struct time *t, double column, size_t from, int from_row, 
                  x + 10, y0, x, y1 + s * 7, x, y1, x - 4, y1 + s * 8, x + 4, y1 + s * 8);
 }
 
-static bool same_lock(const json_t *a, const json_t *b)
+/* What a side holds and another one wants: an event, or an entry of "held_at"; NULL. */
+static const json_t *held_by(const struct time *t, size_t i)
 {
-    return label_is(a, "object", label_text(b, "object")) && label_number(a, "instance") == label_number(b, "instance");
+    return t->side[i].hold ? t->side[i].hold : sides_wanted(t->finding, t->side[i].event);
+}
+
+static const char *class_of(const json_t *held)
+{
+    return label_text(held, json_object_get(held, "action") ? "object" : "class");
+}
+
+static bool has(const struct time *t, size_t i, const json_t *ask)
+{
+    const json_t *held = held_by(t, i);
+    return held && label_is(ask, "object", class_of(held)) &&
+           label_number(ask, "instance") == label_number(held, "instance");
 }
 
 /* The side that has what this one asks for, or n. */
@@ -100,7 +113,7 @@ static size_t owner_of(const struct time *t, size_t i)
             ;
         return k;
     }
-    for (k = 0; k < t->n && !(k != i && t->side[k].hold && same_lock(t->side[k].hold, ask)); k++)
+    for (k = 0; k < t->n && !(k != i && has(t, k, ask)); k++)
         ;
     return k;
 }
@@ -113,22 +126,27 @@ static void put_cycle(struct time *t)
         abort();
     for (size_t i = 0; i < t->n; i++) {
         begin[i] = hold;
-        hold += t->side[i].hold ? STEP : 0;
+        hold += held_by(t, i) ? STEP : 0;
     }
     first_wait = hold > 0 ? hold + 2 * STEP : STEP;
     t->columns = first_wait + STEP * (double)t->n + 1.3;
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < t->n; i++)
+        lane_of(t, t->side[i].thread);
+    for (size_t i = 0; i < t->n; i++) { /* arrows first: they are not to cross words */
         size_t lane = lane_of(t, t->side[i].thread), owner = owner_of(t, i);
-        if (lane == MAX_LANES)
-            continue;
-        if (t->side[i].hold)
-            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ", label_object(t->finding, t->side[i].hold));
-        put_bar(t, lane, 1, first_wait + STEP * (double)i, t->columns, "wait", "waits for ",
-                label_object(t->finding, t->side[i].event));
         size_t to = owner < t->n ? lane_of(t, t->side[owner].thread) : MAX_LANES;
         if (to != MAX_LANES && to != lane)
             put_arrow(t, first_wait + STEP * (double)i, lane, 1, to,
                       json_object_get(t->side[i].event, "object_thread") ? 1 : 0);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        size_t lane = lane_of(t, t->side[i].thread);
+        const json_t *held = held_by(t, i);
+        if (held)
+            put_bar(t, lane, 0, begin[i], t->columns, "hold", "holds ",
+                    label_lock(t->finding, class_of(held), label_number(held, "instance")));
+        put_bar(t, lane, 1, first_wait + STEP * (double)i, t->columns, "wait", "waits for ",
+                label_object(t->finding, t->side[i].event));
     }
     free(begin);
 }
@@ -163,6 +181,8 @@ static const char *caption(const struct time *t)
                    ? "What happened, from left to right: another thread wrote between the read and the write that "
                      "depends on it."
                    : "From left to right: another thread can write between the read and the write that depends on it.";
+    if (label_is(t->finding, "kind", "unprotected"))
+        return "No lock keeps the two accesses apart: that one came first was the luck of this run.";
     if (json_object_get(t->finding, "memory"))
         return "Nothing orders the two accesses: either can come first, or both at once.";
     return observed ? "What happened, from left to right: what each thread holds, and what it waits for. Arrows lead "

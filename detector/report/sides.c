@@ -60,6 +60,20 @@ static void add_held(struct side *s, const json_t *f, const json_t *but, const c
     }
 }
 
+const json_t *sides_wanted(const json_t *finding, const json_t *event)
+{
+    const json_t *held, *other;
+    size_t i, k;
+    json_array_foreach (json_object_get(event, "held_at"), i, held)
+        json_array_foreach (json_object_get(finding, "events"), k, other) {
+            if (other != event && !label_is(other, "action", "hold") &&
+                label_is(other, "object", label_text(held, "class")) &&
+                label_number(other, "instance") == label_number(held, "instance"))
+                return held;
+        }
+    return NULL;
+}
+
 static struct side begin(const json_t *f, const json_t *event)
 {
     json_int_t thread = label_number(event, "thread");

@@ -22,6 +22,10 @@ struct side {
     size_t nlocks;
 };
 
+/* Of what is held at an event ("held_at"), the lock that another event of the finding asks for; NULL when there is none. Where a
+ * hung program is looked at from outside, nothing tells where that was taken, so there is no event of holding it. */
+const json_t *sides_wanted(const json_t *finding, const json_t *event);
+
 /* malloc'd; for sides_free. */
 struct side *sides_of(const json_t *finding, size_t *n);
 void sides_free(struct side *s, size_t n);

@@ -23,7 +23,7 @@
 static const char style[] =
     "text{font:12px ui-monospace,\"DejaVu Sans Mono\",Menlo,Consolas,monospace;fill:#1c2430}"
     ".node rect{fill:#f4f6f8;stroke:#8793a3}.node .kind{fill:#5d6978;font-size:10.5px}"
-    ".edge path{fill:none;stroke:#8793a3;stroke-width:1.3}.edge polygon{fill:#8793a3}"
+    ".more{fill:none;stroke:#8793a3}.edge path{fill:none;stroke:#8793a3;stroke-width:1.3}.edge polygon{fill:#8793a3}"
     ".bad path{stroke:#c4281c;stroke-width:2.2}.bad polygon{fill:#c4281c}.bad "
     "rect{stroke:#c4281c}.hit{stroke:none!important}"
     ".back{fill:#fff}"

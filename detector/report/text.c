@@ -287,10 +287,12 @@ static void put_finding(struct text *t, const json_t *f)
     const char *page = *label_text(f, "rule") ? label_text(f, "rule") : label_text(f, "kind");
     char *more = NULL;
     struct buffer b = {0};
-    buffer_print(&b, "   more: snarl explain %s\n\n", page);
+    buffer_print(&b, "   more: snarl explain %s\n", page);
     more = buffer_take(&b);
     text_put(t, STYLE_DIM, more);
     free(more);
+    text_gate_finding(t, f);
+    buffer_put(&t->out, "\n");
 }
 
 static void put_short(struct text *t, const json_t *findings)
@@ -298,7 +300,8 @@ static void put_short(struct text *t, const json_t *findings)
     const json_t *f;
     size_t i, n = 0;
     json_array_foreach (findings, i, f) {
-        if (!json_is_false(json_object_get(f, "counts")))
+        if (!json_is_false(json_object_get(f, "counts")) || json_is_true(json_object_get(f, "in_baseline")) ||
+            json_is_string(json_object_get(f, "suppressed_by")))
             continue;
         if (n++ == 0)
             text_put(t, STYLE_STRONG, "snarl: also seen, but not counted (--fail-on says what counts):\n");
@@ -348,6 +351,7 @@ char *text_report(const json_t *document, const struct text_options *o)
             put_finding(&t, f);
     }
     put_short(&t, findings);
+    text_gate(&t, document);
     if (!o->quiet)
         text_summary(&t, document);
     return text_take(&t);

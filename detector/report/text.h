@@ -53,5 +53,9 @@ bool text_is_cycle(const json_t *f);
 void text_accesses(struct text *t, const json_t *f);
 void text_memory(struct text *t, const json_t *f);
 void text_summary(struct text *t, const json_t *document);
+/* What suppressions and the baseline took, and what is left over of them (text_gate.c). */
+void text_gate(struct text *t, const json_t *document);
+/* With --verbose: who owns it, how to suppress it. */
+void text_gate_finding(struct text *t, const json_t *f);
 
 #endif

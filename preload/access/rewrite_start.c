@@ -1,9 +1,9 @@
-/* Which modules are rewritten, and when: the program and its libraries when a second thread is about to be made, later
+/* Which modules are rewritten, and when: the program and its libraries when accesses begin to matter (watched.h), later
  * what dlopen brings, before its constructors run. Called by the start code, before threads are made, and on the loader's
  * thread after each change of its list. Takes no lock; memory from the system.
  *
- * Until there are two threads no access can be part of a race, and most processes never have two. Those that do are
- * inside a call then: it returns to an entry (rewrite_entries.c). Where a signal's handler makes the thread, what it has
+ * Until there are two threads, or another process has the same memory, no access can be part of a race, and most processes
+ * never get there. Those that do are inside a call then: it returns to an entry (rewrite_entries.c). Where a signal's handler makes the thread, what it has
  * interrupted goes on at an instruction's start, which is as it was or leads to the copy (rewrite_patch.c).
  *
  * Left as they are: the C library and the loader (their functions are intercepted instead), snarl itself, and what was
@@ -63,7 +63,7 @@ static void rewrite_new(void)
 
 static void loaded(void)
 {
-    if (!access_on || watched_before_thread || !start_same_process())
+    if (!access_on || watched_first || !start_same_process())
         return;
     rewrite_forget_gone();
     rewrite_new();
@@ -72,7 +72,7 @@ static void loaded(void)
 static void begin(void)
 {
     u64 mask = sys_signals_block(); /* a handler may run what is half patched */
-    watched_before_thread = NULL;
+    watched_first = NULL;
     arena_give_room();
     rewrite_new();
     sys_signals_restore(mask);
@@ -94,5 +94,5 @@ void rewrite_start(void)
     __atomic_store_n(&run()->accesses, ACCESSES_REWRITE, __ATOMIC_RELAXED);
     fault_watch();
     modules_on_loaded = loaded;
-    watched_before_thread = begin;
+    watched_first = begin;
 }

@@ -18,6 +18,7 @@
 #include "standalone.h"
 #include "start.h"
 #include "text.h"
+#include "watched.h"
 
 struct exec_call {
     struct child_env env;
@@ -45,6 +46,8 @@ static void relatives(const u64 *fp)
     if (!t)
         return;
     access_relatives(t);
+    if (access_has_shared() && start_same_process())
+        watched_begin();
     interceptor_leave(t);
 }
 

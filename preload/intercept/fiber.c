@@ -151,8 +151,7 @@ u64 fiber_create(u64 lo, u64 size, const u64 *fp)
     if (!t)
         return snarl_on ? FIBER_UNWATCHED : 0;
     own_known();
-    if (snarl_unlikely(watched_before_thread != NULL))
-        watched_before_thread();
+    watched_begin();
     struct thread *child = engine_thread_create(t, 0, fp);
     u64 fiber = child ? entry_new(child, false) : 0, hi = lo + size;
     bool known = lo && hi > lo && safe_readable((hi - 1) & ~7ULL);

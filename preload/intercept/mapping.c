@@ -10,11 +10,12 @@
 
 #include <stdarg.h>
 
-#include "analyze/access.h"
+#include "analyze/access_hot.h"
 #include "base/sys.h"
 #include "interceptor.h"
 #include "maps.h"
 #include "start.h"
+#include "watched.h"
 
 #define PAGE 4096u
 #define PAGES_TESTED 65536u
@@ -134,6 +135,8 @@ static SNARL_COLD void *fresh_slow(void *addr, size_t n, u32 sort, const u64 *fp
     access_mapping_gone(t, (u64)addr, whole_pages(n));
     if (sort & SHARED)
         access_mapping_shared(t, (u64)addr, whole_pages(n), sort & WRITES);
+    if (access_now)
+        watched_begin();
     interceptor_leave(t);
     return addr;
 }

@@ -20,6 +20,7 @@
 #include "start.h"
 #include "thread_map.h"
 #include "unwind/unwind.h"
+#include "watched.h"
 
 /* ---- fork ---- */
 
@@ -37,6 +38,8 @@ static struct {
 
 static void before_fork(const u64 *fp)
 {
+    if (access_has_shared())
+        watched_begin();
     u64 signals = sys_signals_block(),
         mask = thread_map_lock(); /* blocked: the child is not known to the trampoline yet */
     struct thread *t = (uintptr_t)snarl_thread > 1 ? snarl_thread : NULL;

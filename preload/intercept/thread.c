@@ -310,8 +310,7 @@ static struct birth *birth_begin(struct thread *t, u64 start_pc, const u64 *fp)
     struct birth *b = birth_new();
     if (!b)
         return NULL;
-    if (snarl_unlikely(watched_before_thread != NULL))
-        watched_before_thread();
+    watched_begin();
     *b = (struct birth){.child = engine_thread_create(t, start_pc, fp)};
     if (b->child) {
         locate_thread_created(b->child, fp);

@@ -100,6 +100,7 @@ class Page(html.parser.HTMLParser):
         assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]} at {self.getpos()}"
         self.open.pop()
         self.title = None
+        self.inside = self.inside and tag != "article"
 
     def handle_data(self, data):
         if self.open and self.open[-1] in ("script", "style"):

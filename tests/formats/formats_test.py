@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
@@ -118,6 +119,40 @@ class Same(Case):
                     self.assertEqual(self.report(form, again).replace("not counted (--fail-on)", ""),
                                      self.read(f"{name}.{form}").replace("not counted (--fail-on)", ""))
                 check_sarif(self, json.loads(self.read(name + ".sarif")))
+
+    def outputs(self, *command, env=None):
+        """Of another verb: what each format says."""
+        options = [f"--{o}={self.path('x.' + o)}" for o in ("json", "sarif", "junit", "html", "dot", "svg")]
+        p = snarl(command[0], *options, "--github", *command[1:], env=env or environment())
+        self.assertIn(p.returncode, (0, 66), p.stderr)
+        said = extract.of_json(self.read("x.json"))
+        self.assertEqual(extract.of_sarif(self.read("x.sarif")), said)
+        check_sarif(self, json.loads(self.read("x.sarif")))
+        self.assertEqual(extract.of_junit(self.read("x.junit")), said)
+        self.assertEqual(extract.of_html(self.read("x.html")), said)
+        remarks = "\n".join(line for line in p.stdout.decode().splitlines() if line.startswith("::"))
+        self.assertEqual(extract.of_github(remarks), said)
+        ElementTree.fromstring(self.read("x.svg"))
+        return said
+
+    def test_inspect(self):
+        hung = subprocess.Popen([os.path.join(SAMPLES, RESULTS["deadlock"])], stdout=subprocess.DEVNULL)
+        self.addCleanup(hung.wait)
+        self.addCleanup(hung.kill)
+        end = time.monotonic() + 60
+        while not (said := self.outputs("inspect", str(hung.pid))):
+            self.assertLess(time.monotonic(), end)
+        self.assertEqual([s[1] for s in said], ["deadlock"])
+        self.assertIn("waiting for mutex lock_b", "".join(extract.Page(self.read("x.html")).words))
+        self.assertIn('-> "', self.read("x.dot"))
+
+    @unittest.skipUnless(shutil.which("clang"), "there is no clang")
+    def test_scan(self):
+        source = os.path.join(SOURCE, "samples", RESULTS["order"] + ".c")
+        said = self.outputs("scan", "--cache=none", "--fail-on=all", source, env=environment(SNARL_UNFINISHED="1"))
+        self.assertEqual([s[1] for s in said], ["lock-order"])
+        words = "".join(extract.Page(self.read("x.html")).words)
+        self.assertIn("pthread_mutex_lock(&index->lock);", words)
 
     def test_graphs(self):
         """The same orders as text, for graphviz, drawn by it, drawn by ourselves, and in the page."""

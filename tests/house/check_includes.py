@@ -12,7 +12,7 @@ import sys
 LIBRARIES = {
     r"elfutils/.*|dwarf\.h": ["detector/symbol", "detector/inspect"],
     r"libelf\.h|gelf\.h": ["detector/symbol", "detector/inspect", "detector/cli"],
-    r"jansson\.h": ["detector/report", "detector/cli", "detector/scan", "detector/inspect"],
+    r"jansson\.h": ["detector/report", "detector/gate", "detector/merge", "detector/cli", "detector/scan", "detector/inspect"],
     r"llvm-c/.*": ["detector/scan"],
     r"libunwind.*": ["preload/unwind"],
     r"Zydis/.*": ["preload/opcodes"],

@@ -29,7 +29,7 @@
     event.preventDefault();
     show(i);
     history.replaceState(null, '', '#' + findings[i].id);
-    if (matchMedia('(max-width:56rem)').matches) findings[i].scrollIntoView();
+    if (matchMedia('(max-width:64rem)').matches) findings[i].scrollIntoView();
   }));
 
   const addFilter = () => {

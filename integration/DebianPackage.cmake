@@ -1,0 +1,27 @@
+# Read by cpack when everything stands in its staging folder: strips what is snarl's own (the samples keep their lines), and finds out
+# which packages it needs. CPackDeb's own search would add calls of ldconfig, which a folder below lib does not need.
+cmake_minimum_required(VERSION 3.25)
+if(NOT CPACK_GENERATOR STREQUAL "DEB")
+    return()
+endif()
+set(root ${CPACK_TEMPORARY_INSTALL_DIRECTORY})
+file(GLOB ours ${root}/usr/bin/snarl ${root}/usr/lib/snarl/snarl-scan ${root}/usr/lib/snarl/libsnarl.so ${root}/usr/lib/snarl/cc/*.so)
+find_program(STRIP strip)
+if(STRIP)
+    execute_process(COMMAND ${STRIP} -g ${ours} COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND ${STRIP} -g ${root}/usr/lib/snarl/libsnarl-core.a)
+endif()
+
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6, libdw1, libelf1, libjansson4")
+find_program(SHLIBDEPS dpkg-shlibdeps)
+if(SHLIBDEPS)
+    set(scratch ${CPACK_TOPLEVEL_DIRECTORY}/shlibdeps)
+    file(WRITE ${scratch}/debian/control "Source: snarl\n\nPackage: snarl\nArchitecture: any\n")
+    execute_process(COMMAND ${SHLIBDEPS} -O --ignore-missing-info -l${root}/usr/lib/snarl ${ours} WORKING_DIRECTORY ${scratch}
+                    OUTPUT_VARIABLE found ERROR_VARIABLE troubles RESULT_VARIABLE status)
+    if(status EQUAL 0 AND found MATCHES "shlibs:Depends=([^\n]+)")
+        set(CPACK_DEBIAN_PACKAGE_DEPENDS "${CMAKE_MATCH_1}")
+    else()
+        message(WARNING "dpkg-shlibdeps: ${troubles}")
+    endif()
+endif()
