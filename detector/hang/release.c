@@ -41,11 +41,13 @@ static void fail_call(u32 tid)
 
 void release_thread(const struct still_thread *t)
 {
-    int status;
+    int status = 0, signal = 0; /* one that was about to be delivered is handed on */
     if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0)
         return;
     if (ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) == 0 && waitpid((pid_t)t->tid, &status, __WALL) >= 0 &&
-        WIFSTOPPED(status))
+        WIFSTOPPED(status)) {
         fail_call(t->tid);
-    ptrace(PTRACE_DETACH, t->tid, NULL, NULL);
+        signal = status >> 16 ? 0 : WSTOPSIG(status);
+    }
+    ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)signal);
 }
