@@ -79,7 +79,8 @@ struct shared_bucket {
 struct shared_run {
     struct shared_bucket objects;
     u32 next_number;
-    u32 reserved[3];
+    ref_t written; /* shared_written.c */
+    u32 reserved[2];
     struct shared_bucket pages[SHARED_BUCKETS];
     struct shared_bucket guards[SHARED_GUARDS];
     struct shared_bucket releases[WIDE_BUCKETS];
@@ -123,6 +124,14 @@ bool shared_forget(u64 addr, u64 size);
 
 /* t's access of these bytes of the granule at addr. */
 void shared_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack);
+
+/* ---- lost updates (shared_written.c); key as in atomicity.c ---- */
+
+struct writer;
+void shared_wrote(struct accesses *a, u64 key, ref_t stack);
+/* By another thread than that of this number. */
+bool shared_written_by_others(u64 key, u32 number);
+bool shared_written_last(u64 key, u32 number, u32 uid, struct writer *out);
 
 /* ---- releases that reach other processes (wide.c) ---- */
 

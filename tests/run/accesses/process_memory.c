@@ -1,14 +1,14 @@
 /* A variable in memory that processes share, touched by two of them: what puts them in order, and what does not.
  *
  * @case process_parent_and_child none
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_two_children children
- * @finding data-race verdict=observed locks= side=in_child side=in_other
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_other
  * One mutex of both; one each.
  * @case process_mutex mutex
  * @clean
  * @case process_mutexes mutexes
- * @finding data-race verdict=observed side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value side=in_child side=in_parent
  * @case process_rwlock rwlock
  * @clean
  * @case process_spin spin
@@ -25,11 +25,11 @@
  * @case process_pipe pipe
  * @clean
  * @case process_pipe_early pipe-early
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_socket socket
  * @clean
  * @case process_socket_early socket-early
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_flock flock
  * @clean
  * @case process_fcntl fcntl
@@ -40,12 +40,12 @@
  * @case process_atomic atomic
  * @clean
  * @case process_relaxed relaxed
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * The parent waits for the child; for another one.
  * @case process_waited wait
  * @clean
  * @case process_waited_for_another wait-another
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * Before the fork.
  * @case process_before_fork before
  * @clean
@@ -57,7 +57,7 @@
  * @clean
  * A thread of the parent.
  * @case process_thread thread
- * @finding data-race verdict=observed locks= side=in_child side=in_thread
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_thread
  */
 #include <stdatomic.h>
 #include <sys/file.h>

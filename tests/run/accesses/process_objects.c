@@ -1,31 +1,31 @@
 /* The same object mapped by two processes, each for itself and at another address: what both touch is one variable.
  *
  * @case process_memfd memfd
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_memfd_locked memfd locked
  * @clean
  * @case process_shm shm
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_shm_locked shm locked
  * @clean
  * @case process_sysv sysv
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_sysv_locked sysv locked
  * @clean
  * @case process_file file
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_file_locked file locked
  * @clean
  * The child has mapped only the part in which the variable is.
  * @case process_file_part file part
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * The child is another program; the lock that the two have in common lies in the memory, too.
  * @case process_spawned shm spawn
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_spawned_locked shm spawn locked
  * @clean
  * @case process_vforked shm vfork
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_vforked_locked shm vfork locked
  * @clean
  * Written before the program was started that reads it.
@@ -39,10 +39,10 @@
  * @clean
  * The parent has two views of the object, and uses the newer one.
  * @case process_two_views views
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * The memory has moved.
  * @case process_moved moved
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  */
 #include "case.h"
 
