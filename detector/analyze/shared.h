@@ -100,6 +100,8 @@ void shared_forks(ref_t object);
 void shared_forked(ref_t object, u32 mappings);
 /* The page with this offset of the object; NULL: there is no memory. */
 struct shared_page *shared_page(ref_t object, u64 offset);
+/* What guards one of its granules. */
+struct shared_bucket *shared_guard(const struct shared_page *page, u32 granule);
 /* What was done to these bytes of the object does not count any more. */
 void shared_forget_bytes(ref_t object, u64 offset, u64 size);
 
@@ -124,6 +126,11 @@ bool shared_forget(u64 addr, u64 size);
 
 /* t's access of these bytes of the granule at addr. */
 void shared_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack);
+
+/* A record of a granule, made elsewhere. */
+void shared_adopt_record(ref_t object, u64 offset, const struct shared_record *record);
+/* What the shadow has of this memory, but for what `a` (or NULL) knows (shared_adopt.c). */
+void shared_adopt(const struct accesses *a, u64 addr, u64 size, ref_t object, u64 offset);
 
 /* ---- lost updates (shared_written.c); key as in atomicity.c ---- */
 
