@@ -198,6 +198,21 @@ void engine_fork_parent(struct thread *t, u32 child_pid)
         hb_forked_parent(t);
 }
 
+/* A lock of Python's that the fork call took itself, for its handlers in the child to make it new or release it: the stack
+ * at its take ends like that of the fork. */
+static bool taken_by_fork(const struct object_head *o, const struct held_entry *h)
+{
+    const struct stack_rec *fork = at_fork.stack ? arena_at(at_fork.stack) : NULL,
+                           *take = h->stack ? arena_at(h->stack) : NULL;
+    if (!(o->attrs & ATTR_PYTHON) || o->kind != OBJ_SEM || !fork || !take)
+        return false;
+    u32 first = 0;
+    while (first < fork->n && !(fork->frame[first] & FRAME_PYTHON))
+        first++;
+    u32 n = fork->n - first;
+    return n && n <= take->n && !__builtin_memcmp(fork->frame + first, take->frame + (take->n - n), n * sizeof(u64));
+}
+
 /* The forking thread keeps its private locks: each gets a record of the child's own. */
 static void inherit_holds(struct thread *t)
 {
@@ -210,6 +225,10 @@ static void inherit_holds(struct thread *t)
         now = objects_make(was->addr, was->kind, was->attrs, object_birth(was), NULL, &fresh);
         if (!now)
             continue;
+        if (taken_by_fork(was, &h[i])) {
+            ((struct lock_rec *)now)->owner = t->ref; /* not held: it may never be released (sem_post knows) */
+            continue;
+        }
         struct held_entry *e = held_push(t, arena_ref(now), h[i].mode, h[i].how | HOW_INHERITED, h[i].stack, NULL);
         if (!e)
             continue;

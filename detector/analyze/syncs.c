@@ -335,6 +335,8 @@ int engine_sem_post(struct thread *t, struct lock_rec *s, const u64 *fp)
         }
         if (i >= 0 && s->sem_last_taker == t->ref)
             engine_release(t, s, fp);
+        else if (i < 0 && s->owner == t->ref && s->head.process) /* taken by the fork call (processes.c) */
+            __atomic_store_n(&s->owner, 0, __ATOMIC_RELEASE);
         else
             sem_unlocklike(s);
     }

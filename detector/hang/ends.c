@@ -113,14 +113,15 @@ static void has_mappings(const struct owner *o)
     free(maps);
 }
 
-/* False: it may not be looked at. */
+/* False: it may not be looked at, though it is there. */
 static bool has(struct ends *e, u32 pid, u32 process)
 {
     struct owner o = {e, pid, process};
     char folder[32];
     snprintf(folder, sizeof folder, "/proc/%u/fd", pid);
-    bool seen = !(e->files || e->sockets || e->memory) || proc_numbers(folder, has_descriptor, &o);
-    if (e->memory)
+    bool seen = !(e->files || e->sockets || e->memory) || proc_numbers(folder, has_descriptor, &o) || errno == ENOENT ||
+                errno == ESRCH;
+    if (seen && e->memory)
         has_mappings(&o);
     return seen;
 }
@@ -164,7 +165,7 @@ static void look_outside(u32 pid, void *arg)
     if (snapshot_process(e->s, pid) >= 0 || !read_stat(pid, &l) || (l.flags & KERNEL_THREAD) || l.state == 'Z')
         return;
     open_for(e->s, l.parent);
-    if (!has(e, pid, OUTSIDE) && errno != ENOENT && l.born >= e->born)
+    if (!has(e, pid, OUTSIDE) && l.born >= e->born)
         open_all(e->s);
 }
 

@@ -14,11 +14,13 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "analyze/finding.h"
 #include "base/sys.h"
 #include "knot.h"
 #include "model/run.h"
+#include "release.h"
 #include "report/view.h"
 #include "stacks.h"
 #include "tell.h"
@@ -108,14 +110,20 @@ static void signal_processes(const struct snapshot *s, const bool *part, int sig
 
 static void report(const struct snapshot *s, const bool *part, enum on_deadlock wish)
 {
+    for (u32 i = 0; i < s->nthreads; i++)
+        if (part[i] && snapshot_limited(s, &s->thread[i]))
+            return;
     if (!is_ours(s, part) || tell_known(s, part) || !snapshot_holds(s, part))
         return;
     struct outside_stack *stacks = view_alloc(s->nthreads * sizeof *stacks);
     bool ends = wish == ON_DEADLOCK_ABORT;
+    int victim = wish == ON_DEADLOCK_BREAK ? release_choose(s, part) : -1;
     if (ends) /* what they wait in may end by looking at them: they are not to go on then */
         signal_processes(s, part, SIGSTOP);
     stacks_read(s, part, ends, stacks);
-    bool told = tell(s, part, stacks, ends ? FINDING_ENDED_PROGRAM : 0);
+    bool told = tell(s, part, stacks, ends ? FINDING_ENDED_PROGRAM : victim >= 0 ? FINDING_BROKEN : 0);
+    if (told && victim >= 0)
+        release_thread(&s->thread[victim]);
     if (ends)
         signal_processes(s, part, told ? SIGKILL : SIGCONT);
     stacks_free(stacks, s->nthreads);
@@ -154,4 +162,14 @@ void hang_look(struct hang *h)
         look_closely(s, run.options.on_deadlock);
     u64 cost = SHARE * (sys_now() - now);
     h->next_ns = sys_now() + (cost > LEAST_NS ? cost : LEAST_NS);
+}
+
+void hang_look_twice(void)
+{
+    struct hang *h = hang_new();
+    hang_look(h);
+    nanosleep(&(struct timespec){0, (long)LEAST_NS}, NULL);
+    h->next_ns = 0;
+    hang_look(h);
+    hang_free(h);
 }

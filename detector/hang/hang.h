@@ -9,6 +9,8 @@ struct hang *hang_new(void);
 /* To be called every now and then; mostly returns at once. The run's arena is mapped for writing. A set of threads that
  * wait only for one another becomes a finding, and --on-deadlock is done. */
 void hang_look(struct hang *h);
+/* For processes that were not watched until now, but that the arena knows: looks, waits, and looks again. */
+void hang_look_twice(void);
 void hang_free(struct hang *h);
 
 #endif

@@ -98,7 +98,7 @@ static void take_thread(u32 tid, void *arg)
     t->still = seen.state == 'S' && !seen.tracer && unmoved(k->before, tid, seen.switches);
     k->p->nthreads++;
     k->p->parent = seen.parent;
-    u64 harmless = OF_FAULTS | OF_LIBC | (k->p->rec.python ? OF_INTERRUPT : 0);
+    u64 harmless = OF_FAULTS | OF_LIBC | (k->p->python ? OF_INTERRUPT : 0);
     k->p->signalled |= (seen.caught & ~harmless) != 0 || seen.tracer;
 }
 
@@ -110,7 +110,7 @@ static bool has_timers(u32 pid)
 }
 
 /* Is it the program that the run knows by this number? */
-static bool is_that(u32 pid, const struct process_rec *rec)
+static bool is_that(u32 pid, const struct process_rec *rec, bool *python)
 {
     char path[32], now[4096];
     snprintf(path, sizeof path, "/proc/%u/exe", pid);
@@ -118,6 +118,8 @@ static bool is_that(u32 pid, const struct process_rec *rec)
     char *then = view_string_raw(rec->exe);
     now[n > 0 ? n : 0] = 0;
     bool same = n > 0 && (!*then || strcmp(now, then) == 0);
+    const char *slash = strrchr(now, '/');
+    *python = rec->python || (slash && strncmp(slash, "/python", 7) == 0);
     free(then);
     return same;
 }
@@ -126,10 +128,12 @@ static void take_process(struct taking *k, ref_t ref, const struct process_rec *
 {
     struct snapshot *s = k->s;
     char folder[32];
-    if (s->nprocesses == MAX_PROCESSES || !rec->pid || snapshot_process(s, rec->pid) >= 0 || !is_that(rec->pid, rec))
+    bool python;
+    if (s->nprocesses == MAX_PROCESSES || !rec->pid || snapshot_process(s, rec->pid) >= 0 ||
+        !is_that(rec->pid, rec, &python))
         return;
     k->p = &s->process[s->nprocesses];
-    *k->p = (struct still_process){.pid = rec->pid, .ref = ref, .rec = *rec, .first = s->nthreads};
+    *k->p = (struct still_process){.pid = rec->pid, .ref = ref, .rec = *rec, .first = s->nthreads, .python = python};
     k->failed = false;
     snprintf(folder, sizeof folder, "/proc/%u/task", rec->pid);
     if (!proc_numbers(folder, take_thread, k) || !k->p->nthreads) {

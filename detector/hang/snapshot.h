@@ -63,7 +63,8 @@ struct still_process {
     struct process_rec rec;
     u32 first, nthreads; /* in snapshot.thread */
     bool signalled;      /* has handlers, timers or a tracer: something may come at any time */
-    bool complete;       /* all its threads are here and still */
+    bool python;
+    bool complete; /* all its threads are here and still */
 };
 
 struct snapshot {
@@ -92,6 +93,9 @@ void snapshot_need(struct still_thread *t, enum need_kind kind, u64 device, u64 
 
 /* waits.c: what each thread that stands still waits for. */
 void snapshot_waits(struct snapshot *s);
+
+/* It waits for a socket with a time limit of its own, which only a copy of the descriptor tells: to be asked last. */
+bool snapshot_limited(const struct snapshot *s, const struct still_thread *t);
 
 /* ends.c: the processes that may meet each need. For every thread with needs: its wakers as indexes of processes and
  * threads into `out`; what somebody outside of the run may meet makes the thread open. */

@@ -44,24 +44,6 @@ static bool anonymous(struct still_thread *t, u32 pid, int fd, const char *link)
     return false;
 }
 
-/* A socket's own time limits show only in a copy of the descriptor. */
-static bool has_limits(u32 pid, int fd)
-{
-    bool limited = true;
-    int process = (int)syscall(SYS_pidfd_open, pid, 0);
-    int copy = process >= 0 ? (int)syscall(SYS_pidfd_getfd, process, fd, 0) : -1;
-    struct timeval in = {0, 0}, out = {0, 0};
-    socklen_t n = sizeof in, m = sizeof out;
-    if (copy >= 0 && getsockopt(copy, SOL_SOCKET, SO_RCVTIMEO, &in, &n) == 0 &&
-        getsockopt(copy, SOL_SOCKET, SO_SNDTIMEO, &out, &m) == 0)
-        limited = in.tv_sec || in.tv_usec || out.tv_sec || out.tv_usec;
-    if (copy >= 0)
-        close(copy);
-    if (process >= 0)
-        close(process);
-    return limited;
-}
-
 /* What a wait for this descriptor needs; false: it is open. */
 static bool descriptor(struct still_thread *t, u32 pid, int fd, bool reads, bool writes)
 {
@@ -84,7 +66,7 @@ static bool descriptor(struct still_thread *t, u32 pid, int fd, bool reads, bool
     }
     if (S_ISSOCK(st.st_mode)) {
         snapshot_need(t, NEED_SOCKET, 0, st.st_ino);
-        return !has_limits(pid, fd);
+        return true;
     }
     return anonymous(t, pid, fd, link);
 }
@@ -207,7 +189,9 @@ static bool of_lock(const struct snapshot *s, struct still_thread *t)
     if (hopeless(&l, &owner))
         return true;
     int at = snapshot_thread(s, l.owner);
-    if (at >= 0)
+    if (at >= 0 && (l.head.attrs & ATTR_PROCESS_OWNED)) /* any of its threads may release it */
+        snapshot_need(t, NEED_PROCESS, 0, s->process[s->thread[at].process].pid);
+    else if (at >= 0)
         snapshot_need(t, NEED_THREAD, 0, (u64)at);
     return at >= 0;
 }
@@ -325,6 +309,30 @@ static bool lasts(const struct snapshot *s, struct still_thread *t)
     t->wait = form == FORM_READ ? WAIT_FOR_DATA : WAIT_FOR_ROOM;
     t->fd = (int)t->argument[0];
     return descriptor(t, p->pid, t->fd, form == FORM_READ, form == FORM_WRITE);
+}
+
+/* Of the socket that has this descriptor. */
+static bool has_limits(u32 pid, int fd)
+{
+    bool limited = true;
+    int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    int copy = process >= 0 ? (int)syscall(SYS_pidfd_getfd, process, fd, 0) : -1;
+    struct timeval in = {0, 0}, out = {0, 0};
+    socklen_t n = sizeof in, m = sizeof out;
+    if (copy >= 0 && getsockopt(copy, SOL_SOCKET, SO_RCVTIMEO, &in, &n) == 0 &&
+        getsockopt(copy, SOL_SOCKET, SO_SNDTIMEO, &out, &m) == 0)
+        limited = in.tv_sec || in.tv_usec || out.tv_sec || out.tv_usec;
+    if (copy >= 0)
+        close(copy);
+    if (process >= 0)
+        close(process);
+    return limited;
+}
+
+bool snapshot_limited(const struct snapshot *s, const struct still_thread *t)
+{
+    bool transfers = t->wait == WAIT_FOR_DATA || t->wait == WAIT_FOR_ROOM;
+    return transfers && t->nneeds && t->need[0].kind == NEED_SOCKET && has_limits(s->process[t->process].pid, t->fd);
 }
 
 /* "running", "-1 sp pc", or "call a b c d e f sp pc". */

@@ -189,16 +189,19 @@ static bool may_stop(const struct subject *s, struct subject_thread *t)
     return true;
 }
 
-static bool stop(const struct subject *s, struct subject_thread *t)
+#define NOT_STOPPED (-1)
+
+/* A signal that was about to be delivered when it stopped, to be handed on; 0: none. */
+static int stop(const struct subject *s, struct subject_thread *t)
 {
     int status;
     if (ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) < 0 || !may_stop(s, t))
-        return false; /* a thread that is seized and runs is let go at this process's end */
+        return NOT_STOPPED; /* a thread that is seized and runs is let go at this process's end */
     if (ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) == 0 && waitpid((pid_t)t->tid, &status, __WALL) >= 0 &&
         WIFSTOPPED(status))
-        return true;
+        return status >> 16 ? 0 : WSTOPSIG(status);
     ptrace(PTRACE_DETACH, t->tid, NULL, NULL);
-    return false;
+    return NOT_STOPPED;
 }
 
 static void take_registers(struct subject_thread *t)
@@ -250,19 +253,19 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {
 
 static void read_stacks(struct subject *s)
 {
-    bool *stopped = calloc(s->nthreads, sizeof *stopped);
-    for (u32 i = 0; stopped && i < s->nthreads; i++) {
+    int *signal = calloc(s->nthreads, sizeof *signal);
+    for (u32 i = 0; signal && i < s->nthreads; i++) {
         struct subject_thread *t = &s->thread[i];
-        stopped[i] = !is_delicate(s->pid, t) && stop(s, t);
-        if (stopped[i])
+        signal[i] = is_delicate(s->pid, t) ? NOT_STOPPED : stop(s, t);
+        if (signal[i] != NOT_STOPPED)
             take_registers(t);
     }
     if (dwfl_attach_state(s->dwfl, NULL, (pid_t)s->pid, &thread_callbacks, s))
         subject_stacks(s);
-    for (u32 i = 0; stopped && i < s->nthreads; i++)
-        if (stopped[i])
-            ptrace(PTRACE_DETACH, s->thread[i].tid, NULL, NULL);
-    free(stopped);
+    for (u32 i = 0; signal && i < s->nthreads; i++)
+        if (signal[i] != NOT_STOPPED)
+            ptrace(PTRACE_DETACH, s->thread[i].tid, NULL, (void *)(uintptr_t)signal[i]);
+    free(signal);
 }
 
 /* ---- */

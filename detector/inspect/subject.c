@@ -71,6 +71,20 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
+/* With what is zero at first: the mappings of the file do not have it when it is more than the rest of a page. */
+static u64 end_of(Elf *elf, u64 bias, u64 mapped_end)
+{
+    size_t n;
+    GElf_Phdr p;
+    u64 end = mapped_end;
+    if (!elf || elf_getphdrnum(elf, &n) < 0)
+        return end;
+    for (size_t i = 0; i < n; i++)
+        if (gelf_getphdr(elf, (int)i, &p) && p.p_type == PT_LOAD && p.p_vaddr + p.p_memsz + bias > end)
+            end = p.p_vaddr + p.p_memsz + bias;
+    return end;
+}
+
 static int add_module(Dwfl_Module *mod, void **unused, const char *name, Dwarf_Addr start, void *arg)
 {
     struct subject *s = arg;
@@ -79,7 +93,8 @@ static int add_module(Dwfl_Module *mod, void **unused, const char *name, Dwarf_A
     GElf_Addr bias = 0, at;
     const char *main_file = NULL;
     const unsigned char *id;
-    if (!dwfl_module_getelf(mod, &bias)) /* files that are only mapped */
+    Elf *elf = dwfl_module_getelf(mod, &bias);
+    if (!elf) /* files that are only mapped */
         return DWARF_CB_OK;
     struct subject_module *more = realloc(s->module, (s->nmodules + 1) * sizeof *more);
     if (!more)
@@ -88,7 +103,8 @@ static int add_module(Dwfl_Module *mod, void **unused, const char *name, Dwarf_A
     struct subject_module *m = &more[s->nmodules++];
     dwfl_module_info(mod, NULL, NULL, &end, NULL, NULL, &main_file, NULL);
     const char *path = main_file && *main_file ? main_file : name ? name : "";
-    *m = (struct subject_module){.path = strdup(path), .lo = start, .hi = end, .bias = bias, .dwfl = mod};
+    *m = (struct subject_module){
+        .path = strdup(path), .lo = start, .hi = end_of(elf, bias, end), .bias = bias, .dwfl = mod};
     if (!m->path)
         abort();
     int n = dwfl_module_build_id(mod, &id, &at);

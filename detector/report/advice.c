@@ -172,8 +172,8 @@ void advice_order_notes(const json_t *finding, struct buffer *b, bool struck)
         buffer_put(
             b, " Nothing could have ended this, so snarl ended the program (--on-deadlock=report leaves it hanging).");
     if (struck && label_flag(finding, "broken"))
-        buffer_put(b, " As --on-deadlock=break asks, the last acquisition was made to fail with EDEADLK so that the "
-                      "rest could go on.");
+        buffer_print(b, " As --on-deadlock=break asks, %s was made to fail with EDEADLK so that the rest could go on.",
+                     label_is(finding, "kind", "stuck") ? "one of these calls" : "the last acquisition");
 }
 
 static void order_why(const json_t *finding, struct buffer *b, const struct advice_step *s, size_t n, bool struck)

@@ -480,10 +480,38 @@ static void two_processes(void)
     first_then_second();
 }
 
+NOINLINE static void writes_much(void)
+{
+    static char much[1 << 20];
+    for (size_t at = 0; at < sizeof much;) {
+        ssize_t n = write(ends[1], much + at, sizeof much - at);
+        if (n <= 0)
+            abort();
+        at += (size_t)n;
+    }
+}
+
+/* The reader waits for the writer's end. */
+static void full_pipe(void)
+{
+    int status;
+    if (pipe(ends))
+        abort();
+    pid_t child = fork();
+    if (!child) {
+        writes_much();
+        _exit(0);
+    }
+    printf("%d\n", (int)child);
+    ready();
+    waitpid(child, &status, 0);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
+    {"full_pipe", full_pipe},
     {"abba", abba},
     {"ring", ring},
     {"recursive", recursive},

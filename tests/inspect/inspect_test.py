@@ -40,12 +40,12 @@ CASES = {
     "on_stack": (["the end of a thread", "mutex", "mutex"], [("deadlock", None, ["a", "on_stack:local"])]),
     "once_and_lock": (["the end of a thread", "mutex", "the end of an initialisation,"], [("deadlock", None, ["a", "once"])]),
     "child_hangs": (["the end of a child process", "mutex"], [("lock-misuse", "relock", ["a"])]),
+    "own_pipe": (["the end of a thread", "something to read"], [("stuck", None, [])]),
     # Nobody waits for ever, or snarl cannot know.
     "timed": (["the end of a thread", "mutex", "mutex"], []),
     "slow_owner": (["the end of a thread", "time to pass", "mutex"], []),
     "busy": (["the end of a thread", "running", "condition"], []),
     "handler_posts": (["the end of a thread", "semaphore", "semaphore"], []),
-    "own_pipe": (["the end of a thread", "something to read"], []),
 }
 
 
@@ -139,23 +139,40 @@ class Live(unittest.TestCase):
                 if any("refused" in w for w in seen) or findings(document):
                     break
                 time.sleep(0.05)
-            if findings(document):  # the mutex was still to be seen in a register
-                self.assertEqual(findings(document), [ABBA], p.stdout)
-            else:
+            if any("refused" in w for w in seen):
                 self.assertEqual(sorted(w for w in seen if "refused" not in w), names, p.stdout)
+                self.assertEqual([f["kind"] for f in document["findings"]], ["stuck"], p.stdout)
+            else:  # the mutex was still to be seen in a register
+                self.assertEqual(findings(document), [ABBA], p.stdout)
 
     def test_two_processes(self):
         with Hang("two_processes") as hang:
-            p, document = self.settle(hang, ["mutex", "mutex"])
+            self.settle(hang, ["mutex", "mutex"])
+            p, document = inspect(*hang.pids)  # both waited already when the first of them was looked at
             self.assertEqual([f[:2] for f in findings(document)], [("deadlock", None)], p.stdout)
             self.assertIn("2 processes wait for each other", document["findings"][0]["title"])
 
+    def test_full_pipe(self):
+        """Only when both processes are looked at, nobody else can be the reader."""
+        with Hang("full_pipe") as hang:
+            p, document = self.settle(hang, ["the end of a child process", "room to write"])
+            self.assertEqual(findings(document), [("stuck", None, [])], p.stdout)
+            self.assertIn("2 processes wait for one another", document["findings"][0]["title"])
+            p, document = inspect(hang.pids[0])
+            self.assertEqual(findings(document), [], p.stdout)
+            self.assertIsNone(hang.process.poll())
+
     def test_same_id_as_run(self):
-        with Hang("abba") as hang:
-            _, document = self.settle(hang, CASES["abba"][0])
+        for case, wanted in (("abba", CASES["abba"][0]), ("full_pipe", ["the end of a child process", "room to write"])):
+            with self.subTest(case):
+                self.same_id(case, wanted)
+
+    def same_id(self, case, wanted):
+        with Hang(case) as hang:
+            _, document = self.settle(hang, wanted)
         with tempfile.TemporaryDirectory(prefix="snarl-inspect-") as folder:
             result = os.path.join(folder, "run.json")
-            subprocess.run([SNARL, "run", "--json=" + result, HANGS, "abba"], capture_output=True, timeout=60)
+            subprocess.run([SNARL, "run", "--json=" + result, HANGS, case], capture_output=True, timeout=60)
             with open(result) as f:
                 run = json.load(f)
         self.assertEqual([f["id"] for f in document["findings"]], [f["id"] for f in run["findings"]])

@@ -63,6 +63,13 @@
  * @finding stuck verdict=observed locks= side=first+read_byte side=second+read_byte
  * @strikes
  * @hangs
+ * The child's read fails, it writes all the same, and both go on.
+ * @case stuck_processes_break break
+ * @snarl --on-deadlock=break
+ * @finding stuck verdict=observed locks= side=first+read_byte side=second+read_byte
+ * @strikes
+ * @status 66
+ * @output first has read x\nsecond has failed with EDEADLK\n
  */
 #include "stuck_processes.h"
 
@@ -181,6 +188,8 @@ int main(int argc, char **argv)
     shape = argc > 1 ? argv[1] : "";
     make_ends();
     bugs();
+    if (is("break"))
+        dprintf(1, "first has read %c\nsecond has failed with EDEADLK\n", seen);
     if (is("others_run")) {
         nap_ms(3 * LONG_MS);
         dprintf(1, "third done\n");

@@ -17,6 +17,7 @@
 #define LONG_MS 700 /* longer than snarl takes to see that nothing moves */
 #define MUCH (1 << 20)
 
+static char seen = '-';    /* what the last read has brought */
 static int one[2], two[2]; /* pipes, or sockets with both ends alike */
 static struct {
     pthread_mutex_t lock;
@@ -30,7 +31,8 @@ UNUSED NOINLINE static int read_byte(int fd)
 {
     char byte = 0;
     long n = read(fd, &byte, 1);
-    return n == 1 ? byte : -1;
+    seen = n == 1 ? byte : '-';
+    return n == 1 ? byte : -errno;
 }
 
 UNUSED NOINLINE static void receive_byte(int fd)
@@ -157,7 +159,7 @@ UNUSED NOINLINE static void first(void)
         epoll_for_byte(one[0], -1);
     else
         read_byte(one[0]);
-    if (!is("polite"))
+    if (!is("polite") && !is("break"))
         write_byte(two[1]);
 }
 
@@ -170,7 +172,7 @@ UNUSED NOINLINE static void second(void)
     else if (is("counters"))
         read_counter(two[0]);
     else
-        read_byte(two[0]);
+        CHECK(read_byte(two[0]) != 0 && (!is("break") || seen == '-'));
     write_byte(one[1]);
 }
 

@@ -14,9 +14,21 @@
 # @clean
 # @case python/processes-value value
 # @clean
+# @case python/processes-manager manager
+# @clean
+# @case python/processes-shared-memory shared-memory
+# @clean
+# @case python/processes-barrier barrier
+# @clean
+# @case python/processes-executor executor
+# @clean
+# @case python/processes-spawned spawned
+# @clean
 """
+import concurrent.futures
 import multiprocessing
 import sys
+from multiprocessing import shared_memory
 
 
 def first(a, b, before, after):
@@ -108,6 +120,75 @@ def value():
     print(shared.value, sum(array))
 
 
+def fill(shared, lock, me):
+    for i in range(10):
+        with lock:
+            shared[me] = shared.get(me, 0) + i
+
+
+def manager():
+    with multiprocessing.Manager() as server:
+        shared, lock, channel = server.dict(), server.Lock(), server.Queue()
+        children = [multiprocessing.Process(target=fill, args=(shared, lock, me)) for me in range(3)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
+        channel.put(sorted(shared.items()))
+        print(channel.get())
+
+
+def count_in(name, lock):
+    block = shared_memory.SharedMemory(name)
+    for _ in range(50):
+        with lock:
+            block.buf[0] += 1
+    block.close()
+
+
+def in_shared_memory():
+    block, lock = shared_memory.SharedMemory(create=True, size=8), multiprocessing.Lock()
+    children = [multiprocessing.Process(target=count_in, args=(block.name, lock)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    print(block.buf[0])
+    block.close()
+    block.unlink()
+
+
+def meet_often(barrier):
+    for _ in range(10):
+        barrier.wait()
+
+
+def barrier():
+    meeting, permits = multiprocessing.Barrier(3), multiprocessing.BoundedSemaphore(2)
+    children = [multiprocessing.Process(target=meet_often, args=(meeting,)) for _ in range(3)]
+    for child in children:
+        child.start()
+    with permits:
+        for child in children:
+            child.join()
+
+
+def executor():
+    with concurrent.futures.ProcessPoolExecutor(2) as workers:
+        print(sum(workers.map(square, range(50), chunksize=5)))
+        futures = [workers.submit(square, i) for i in range(10)]
+        print(sum(f.result() for f in concurrent.futures.as_completed(futures)))
+
+
+def spawned():
+    context = multiprocessing.get_context("spawn")
+    channel, done = context.Queue(), context.Event()
+    child = context.Process(target=produce, args=(channel,))
+    child.start()
+    print(sum(iter(channel.get, None)), done.is_set())
+    child.join()
+
+
 if __name__ == "__main__":
     multiprocessing.set_start_method("fork")
     case = sys.argv[1]
@@ -122,5 +203,6 @@ if __name__ == "__main__":
     elif case == "same":
         in_turn(lock_a, lock_b, first, first)
     else:
-        {"queue": queue, "pool": pool, "events": events, "value": value}[case]()
+        {"queue": queue, "pool": pool, "events": events, "value": value, "manager": manager, "shared-memory": in_shared_memory,
+         "barrier": barrier, "executor": executor, "spawned": spawned}[case]()
     print("done")
