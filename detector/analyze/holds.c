@@ -172,13 +172,16 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
         stack = capture(t, fp);
     lock_used(t, l, fp);
     t->rec->operations++; /* together with nheld: is_unpublished compares them */
-    struct held_entry *h =
-        held_push(t, lock, mode, (how & ~(u32)HOW_PHANTOM) | (access_on ? HOW_CLOCKED : 0), stack, fp);
+    struct held_entry *h = held_push(
+        t, lock, mode, (how & ~(u32)HOW_PHANTOM) | (access_on ? HOW_CLOCKED : 0) | (measure_on ? HOW_MEASURED : 0),
+        stack, fp);
     if (h)
         h->node = t->node = node;
     hb_lock_acquired(t, l, mode);
     if (mode == MODE_EXCLUSIVE)
         __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
+    if (measure_on)
+        measure_acquired(t, l, mode, how);
 }
 
 /* In an order that this thread has reported before, or with nothing held. False: nothing was done. */
@@ -230,6 +233,7 @@ static void release_foreign(struct thread *t, struct lock_rec *l, const u64 *fp)
 
 int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp)
 {
+    u64 moment = measure_on ? measure_moment() : 0;
     if (l->head.attrs & ATTR_UNTRACKED)
         return 0;
     if (l->head.attrs & ATTR_INTERPRETER) {
@@ -256,6 +260,8 @@ int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp)
     if (--h->depth)
         return 0;
     enum lock_mode mode = h->mode;
+    if (h->how & HOW_MEASURED)
+        measure_released(t, l, h, moment, fp);
     lock_left(t, l, h);
     hb_lock_release(t, l, mode);
     if (mode == MODE_EXCLUSIVE)
