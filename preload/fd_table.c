@@ -124,9 +124,20 @@ void fd_made(int fd)
     put(fd, key_of(SPACE_MADE, made_number()));
 }
 
+/* By what the kernel numbers: who is handed one end by other ways than a fork finds its name there. */
+static u64 end_key(int fd)
+{
+    struct stat st;
+    return sys_call3(SYS_fstat, fd, &st, 0) ? 0 : key_of(SPACE_PIPE, hash_combine(st.st_dev, st.st_ino));
+}
+
 void fd_made_pair(int a, int b)
 {
-    u64 key = key_of(SPACE_MADE, made_number());
+    u64 key = key_of(SPACE_MADE, made_number()), one = end_key(a), other = end_key(b);
+    if (access_on && one && other) {
+        hb_same(key, one);
+        hb_same(key, other);
+    }
     put(a, key);
     put(b, key);
 }
@@ -249,6 +260,9 @@ static u64 socket_key(int fd, const struct stat *st)
         return key_of(SPACE_DATAGRAM, domain == AF_UNIX);
     if (!end_number(SYS_getpeername, fd, &peer) || !end_number(SYS_getsockname, fd, &own))
         return 0;
+    u64 key = key_of(SPACE_PIPE, hash_combine(st->st_dev, st->st_ino));
+    if (!own && !peer && access_on && hb_is_same(key)) /* made as a pair by a process of the run */
+        return key;
     return key_of(SPACE_STREAM, own < peer ? hash_combine(own, peer) : hash_combine(peer, own));
 }
 

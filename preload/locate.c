@@ -256,6 +256,8 @@ void locate_birth(struct thread *t, u64 addr, const u64 *fp, struct object_birth
 void locate_access(struct thread *t, u64 addr, const u64 *fp, struct object_birth *birth)
 {
     locate_birth(t, addr, fp, birth);
+    if (birth->region == REGION_SHARED)
+        locate_shared(addr, birth);
     if (birth->region != REGION_UNKNOWN || !(on_stack(t->rec, addr) || on_other_stack(t, addr)))
         return;
     creator_stack(t, addr, true, birth);

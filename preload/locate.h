@@ -18,5 +18,8 @@ void locate_access(struct thread *t, u64 addr, const u64 *fp, struct object_birt
 /* After engine_thread_create: keeps where the creator's stack frames end, so that a lock in one of them that the
  * child is the first to use can be named. */
 void locate_thread_created(struct thread *child, const u64 *fp) __attribute__((visibility("hidden")));
+/* For bytes of a shared mapping: what the program calls them (locate_shared.c). */
+struct object_birth;
+void locate_shared(u64 addr, struct object_birth *birth) __attribute__((visibility("hidden")));
 
 #endif

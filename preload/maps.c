@@ -41,7 +41,21 @@ bool maps_parse(const char *line, u32 length, struct maps_entry *out)
     return out->lo < out->hi;
 }
 
-bool maps_find_in(const char *path, u64 addr, struct maps_entry *out)
+/* What follows the numbers, without the folders before it and what the kernel says of it behind. */
+static void name_take(const char *line, u32 length, char *name, u32 room)
+{
+    static const char deleted[] = " (deleted)";
+    u32 end = length, begin, n = sizeof deleted - 1;
+    if (end > n && !__builtin_memcmp(line + end - n, deleted, n))
+        end -= n;
+    for (begin = end; begin > 0 && line[begin - 1] != '/'; begin--)
+        ;
+    n = begin && end - begin < room ? end - begin : 0;
+    __builtin_memcpy(name, line + begin, n);
+    name[n] = 0;
+}
+
+static bool find(const char *path, u64 addr, struct maps_entry *out, char *name, u32 room)
 {
     char buffer[1024]; /* a line's numbers take less than 100 bytes; what is longer is its path, which is skipped */
     u32 have = 0;
@@ -61,6 +75,8 @@ bool maps_find_in(const char *path, u64 addr, struct maps_entry *out)
                 break; /* the rest of the line comes with the next read */
             if (!skipping && maps_parse(buffer + begin, end - begin, out) && addr >= out->lo && addr < out->hi) {
                 found = true;
+                if (room && end < have)
+                    name_take(buffer + begin, end - begin, name, room);
                 break;
             }
             skipping = end == have;
@@ -75,4 +91,15 @@ bool maps_find_in(const char *path, u64 addr, struct maps_entry *out)
         found = maps_parse(buffer, have, out) && addr >= out->lo && addr < out->hi;
     sys_close(fd);
     return found;
+}
+
+bool maps_find_in(const char *path, u64 addr, struct maps_entry *out)
+{
+    return find(path, addr, out, NULL, 0);
+}
+
+bool maps_find_named(u64 addr, struct maps_entry *out, char *name, u32 room)
+{
+    *name = 0;
+    return find("/proc/self/maps", addr, out, name, room);
 }

@@ -18,5 +18,7 @@ static inline bool maps_find(u64 addr, struct maps_entry *out)
 {
     return maps_find_in("/proc/self/maps", addr, out);
 }
+/* The same, with the last part of the path of what is mapped; "" if it has none, or one that does not fit. */
+bool maps_find_named(u64 addr, struct maps_entry *out, char *name, u32 room) __attribute__((visibility("hidden")));
 
 #endif

@@ -104,6 +104,9 @@ void move_read(struct thread *t, u64 key);
  * access. */
 extern u32 move_excuses __attribute__((visibility("hidden")));
 void move_renew(struct thread *t);
+/* Of HB_PIPE: `other` is another name of `key`, for all processes of the run. hb_is_same: it has been said of it. */
+void hb_same(u64 key, u64 other);
+bool hb_is_same(u64 key);
 void hb_forget(struct thread *t, u64 key); /* the thing is gone: a later one of that key is another */
 
 /* ---- an atomic operation and what it does to the clock, in one step ----

@@ -19,6 +19,7 @@
  * but this lock keeps the two apart; the first section touches nothing else that others write (it may take something
  * out, or find out whose turn it is); the write changes the value. */
 #include "analyze/atomicity.h"
+#include "analyze/shared.h"
 
 /* Not a program's critical section. */
 #define ATTRS_NO_SECTION                                                                                               \
@@ -185,7 +186,8 @@ static bool of_others(const struct accesses *a, u32 n)
     const struct pair_access *x = log_at(a->pairs, n);
     u64 key = x->key & ~KEY_BITS;
     return x->generation == atomicity_generation(key >> 8) &&
-           written_by_others(key, x->generation, a->clock.lane, a->number);
+           (written_by_others(key, x->generation, a->clock.lane, a->number) ||
+            (shared_active && shared_written_by_others(key, a->number)));
 }
 
 /* Something else than key that others write. */
@@ -280,6 +282,14 @@ static bool looked_since(struct accesses *a, u32 from, struct section between)
     return false;
 }
 
+/* The last write by another thread under that lock: of this process, or of any. */
+static bool last_writer(const struct accesses *a, u64 key, u32 generation, u32 uid, struct writer *w)
+{
+    if (snarl_unlikely(shared_active) && shared_written_last(key, a->number, uid, w))
+        return true;
+    return written_last(key, generation, a->clock.lane, uid, w);
+}
+
 /* What the pair of this read and a write now, under lock i, is, and the write that comes in between. VERDICT_COUNT:
  * nothing. */
 static u32 pair_verdict(struct accesses *a, u64 key, u32 i, const struct pair_read *r, struct writer *w)
@@ -290,7 +300,7 @@ static u32 pair_verdict(struct accesses *a, u64 key, u32 i, const struct pair_re
     int k = section_index(then->lock, uid);
     const struct taken *first = k >= 0 ? taken_at(p, then->taken[k]) : NULL, *second = taken_at(p, now->taken[i]);
     if (!first || !second || (now->shared & 1u << i) || then->lock[k].number == now->lock[i].number ||
-        !written_last(key, r->generation, a->clock.lane, uid, w) || kept_apart(now, then, w))
+        !last_writer(a, key, r->generation, uid, w) || kept_apart(now, then, w))
         return VERDICT_COUNT;
     u32 from = then->taken[k], verdict = VERDICT_COUNT;
     struct section between = w->lock[section_index(w->lock, uid)];
@@ -415,6 +425,8 @@ static SNARL_HOT bool write_note(struct accesses *a, u64 key, u64 hash, u32 kind
             writes_note_all(p, pc, key);
     }
     written_now(p, key, hash, generation, stack);
+    if (snarl_unlikely(shared_active))
+        shared_wrote(a, key, stack);
     return true;
 }
 

@@ -79,7 +79,8 @@ struct shared_bucket {
 struct shared_run {
     struct shared_bucket objects;
     u32 next_number;
-    u32 reserved[3];
+    ref_t written; /* shared_written.c */
+    u32 reserved[2];
     struct shared_bucket pages[SHARED_BUCKETS];
     struct shared_bucket guards[SHARED_GUARDS];
     struct shared_bucket releases[WIDE_BUCKETS];
@@ -99,6 +100,8 @@ void shared_forks(ref_t object);
 void shared_forked(ref_t object, u32 mappings);
 /* The page with this offset of the object; NULL: there is no memory. */
 struct shared_page *shared_page(ref_t object, u64 offset);
+/* What guards one of its granules. */
+struct shared_bucket *shared_guard(const struct shared_page *page, u32 granule);
 /* What was done to these bytes of the object does not count any more. */
 void shared_forget_bytes(ref_t object, u64 offset, u64 size);
 
@@ -123,6 +126,19 @@ bool shared_forget(u64 addr, u64 size);
 
 /* t's access of these bytes of the granule at addr. */
 void shared_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32 kind, ref_t stack);
+
+/* A record of a granule, made elsewhere. */
+void shared_adopt_record(ref_t object, u64 offset, const struct shared_record *record);
+/* What the shadow has of this memory, but for what `a` (or NULL) knows (shared_adopt.c). */
+void shared_adopt(const struct accesses *a, u64 addr, u64 size, ref_t object, u64 offset);
+
+/* ---- lost updates (shared_written.c); key as in atomicity.c ---- */
+
+struct writer;
+void shared_wrote(struct accesses *a, u64 key, ref_t stack);
+/* By another thread than that of this number. */
+bool shared_written_by_others(u64 key, u32 number);
+bool shared_written_last(u64 key, u32 number, u32 uid, struct writer *out);
 
 /* ---- releases that reach other processes (wide.c) ---- */
 

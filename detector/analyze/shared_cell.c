@@ -73,6 +73,14 @@ static bool is_now(const struct shared_step *x, const struct shared_record *r)
     return r->time == x->time && r->number == x->a->number && r->lane == x->a->clock.lane && r->hold == x->hold;
 }
 
+/* The first record has this access already. Without the guard: nobody else writes a record with this thread's number, and
+ * whoever makes another one of it takes its bytes first, and gives it new ones last. */
+static bool is_known(const struct shared_step *x, const struct shared_record *r)
+{
+    u32 mask = __atomic_load_n(&r->mask, __ATOMIC_ACQUIRE);
+    return (mask & x->mask) == x->mask && is_now(x, r) && slot_covers(slot_make(0, r->kind, mask), x->kind, x->mask);
+}
+
 /* What one record has to say to the access. Its bytes that the access says more about go. */
 static void meet(struct shared_step *x, struct shared_record *r)
 {
@@ -167,6 +175,24 @@ static void granule_meet(struct shared_step *x, struct shared_record *g)
     record_add(x, g);
 }
 
+void shared_adopt_record(ref_t object, u64 offset, const struct shared_record *record)
+{
+    struct shared_page *page = shared_page(object, offset);
+    u32 granule = offset % SHARED_PAGE_BYTES / GRANULE;
+    ref_t fresh = page ? arena_alloc(POOL_SHARED_RECORD, sizeof *record) : 0;
+    if (!fresh) {
+        run_lost(LOSS_shared_forgotten);
+        return;
+    }
+    struct shared_bucket *guard = shared_guard(page, granule);
+    struct shared_record *r = arena_at(fresh);
+    *r = *record;
+    u64 signals = ilock_acquire(&guard->lock);
+    r->next = page->granule[granule].next;
+    __atomic_store_n(&page->granule[granule].next, fresh, __ATOMIC_RELEASE);
+    ilock_release(&guard->lock, signals);
+}
+
 /* ---- findings ---- */
 
 /* The thread of the other access; its record serves another one by now: 0. */
@@ -215,17 +241,22 @@ void shared_access(struct thread *t, struct accesses *a, u64 addr, u32 mask, u32
     struct shared_page *page = page_of(a, addr);
     if (!page)
         return;
-    struct shared_step x = {.t = t,
-                            .a = a,
-                            .addr = addr & ~(u64)(GRANULE - 1),
-                            .mask = mask,
-                            .kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC),
-                            .flags = kind & ACCESS_FLAGS,
-                            .stack = stack,
-                            .hold = epochs[a->epoch].hold,
-                            .time = clock_now(&a->clock)};
+    struct shared_step x; /* without the races, which are only filled as they are met */
+    x.t = t;
+    x.a = a;
+    x.addr = addr & ~(u64)(GRANULE - 1);
+    x.mask = mask;
+    x.kind = kind & (ACCESS_WRITE | ACCESS_ATOMIC);
+    x.flags = kind & ACCESS_FLAGS;
+    x.stack = stack;
+    x.hold = epochs[a->epoch].hold;
+    x.time = clock_now(&a->clock);
+    x.hit = x.learns = false;
+    x.nraces = 0;
     u32 granule = addr % SHARED_PAGE_BYTES / GRANULE;
-    struct shared_bucket *guard = &shared_run()->guards[hash_combine(arena_ref(page), granule) % SHARED_GUARDS];
+    if (is_known(&x, &page->granule[granule]))
+        return;
+    struct shared_bucket *guard = shared_guard(page, granule);
     u64 signals = ilock_acquire(&guard->lock);
     granule_meet(&x, &page->granule[granule]);
     ilock_release(&guard->lock, signals);

@@ -74,7 +74,7 @@ static bool is_read_only(const struct mapping *m)
     return !m->writes && !((const struct shared_object *)arena_at(m->object))->writers;
 }
 
-static void mapping_turn_on(struct mapping *m)
+static void mapping_turn_on(struct thread *t, struct mapping *m)
 {
     if (m->on || !mapping_identify(m))
         return;
@@ -82,19 +82,21 @@ static void mapping_turn_on(struct mapping *m)
         return;
     if (is_read_only(m))
         return;
+    shared_adopt(t && t->accesses && t->accesses->number ? t->accesses : NULL, m->lo, m->hi - m->lo, m->object,
+                 m->offset);
     if (shadow_stencil(m->lo, m->hi - m->lo, CELL_SHARED))
         m->on = true;
     else
         run_lost(LOSS_shared_unwatched);
 }
 
-static void turn_on_all(void)
+static void turn_on_all(struct thread *t)
 {
     if (!n)
         return;
     change_begin();
     for (u32 i = 0; i < n; i++)
-        mapping_turn_on(&mappings[i]);
+        mapping_turn_on(t, &mappings[i]);
     change_end();
 }
 
@@ -125,7 +127,7 @@ void access_relatives(struct thread *t)
         return;
     lives_on = true;
     u64 mask = ilock_acquire(&lock);
-    turn_on_all();
+    turn_on_all(t);
     ilock_release(&lock, mask);
     watch(t);
     hb_forked_parent(t);
@@ -141,7 +143,7 @@ void access_mapping_shared(struct thread *t, u64 addr, u64 size, bool writes)
         change_begin();
         mappings[n] = (struct mapping){.lo = addr, .hi = addr + size, .writes = writes};
         if (company)
-            mapping_turn_on(&mappings[n]);
+            mapping_turn_on(t, &mappings[n]);
         n++;
         change_end();
     } else {
@@ -238,7 +240,7 @@ void shared_fork_prepare(struct thread *t)
         accesses_of(t);
     fork_mask = ilock_acquire(&lock);
     forking = true;
-    turn_on_all();
+    turn_on_all(t);
     for (u32 i = 0; i < n; i++)
         if (mappings[i].object)
             shared_forks(mappings[i].object);

@@ -247,15 +247,19 @@ void shared_forked(ref_t object, u32 mappings)
     __atomic_fetch_sub(&object_at(object)->forks, 1, __ATOMIC_SEQ_CST);
 }
 
+struct shared_bucket *shared_guard(const struct shared_page *page, u32 granule)
+{
+    return &shared_run()->guards[hash_combine(arena_ref(page), granule) % SHARED_GUARDS];
+}
+
 void shared_forget_bytes(ref_t object, u64 offset, u64 size)
 {
-    struct shared_run *s = shared_run();
     for (u64 at = offset & ~(u64)(GRANULE - 1), end = offset + size; at < end;) {
         struct shared_page *p = shared_page(object, at);
         u64 next = (at / SHARED_PAGE_BYTES + 1) * SHARED_PAGE_BYTES;
         for (; p && at < end && at < next; at += GRANULE) {
             struct shared_record *g = &p->granule[at % SHARED_PAGE_BYTES / GRANULE];
-            struct shared_bucket *guard = &s->guards[hash_combine(arena_ref(p), at) % SHARED_GUARDS];
+            struct shared_bucket *guard = shared_guard(p, at % SHARED_PAGE_BYTES / GRANULE);
             u64 mask = ilock_acquire(&guard->lock);
             ref_t list = g->next;
             g->mask = 0;

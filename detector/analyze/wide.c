@@ -16,6 +16,7 @@ struct wide_entry {
     ref_t link;
     ref_t next;
     u64 key;
+    u64 same; /* it is known by that key, 0: by its own */
     u32 which;
     u32 reserved;
     struct sync_clock clock[2], weak[2];
@@ -64,6 +65,38 @@ static struct wide_entry *entry_make(struct shared_bucket *b, u64 key)
     return e;
 }
 
+/* The key that stands for this one. */
+static u64 key_of(u64 key)
+{
+    struct shared_bucket *b = key >> 60 == (HB_PIPE | HB_WIDE >> 60) ? bucket_of(key) : NULL;
+    if (!b || !__atomic_load_n(&b->first, __ATOMIC_RELAXED))
+        return key;
+    u64 mask = ilock_acquire(&b->lock);
+    const struct wide_entry *e = entry_find(b, key);
+    u64 same = e ? e->same : 0;
+    ilock_release(&b->lock, mask);
+    return same ? same : key;
+}
+
+void hb_same(u64 key, u64 other)
+{
+    u64 to = hb_widen(key), from = hb_widen(other);
+    struct shared_bucket *b = bucket_of(from);
+    if (!b || from == to)
+        return;
+    u64 mask = ilock_acquire(&b->lock);
+    struct wide_entry *e = entry_make(b, from);
+    if (e)
+        e->same = to;
+    ilock_release(&b->lock, mask);
+}
+
+bool hb_is_same(u64 key)
+{
+    key = hb_widen(key);
+    return key_of(key) != key;
+}
+
 static void entry_grow(struct accesses *a, struct wide_entry *e, bool replace)
 {
     u32 now = e->which & 1, next = now ^ 1;
@@ -84,6 +117,7 @@ static void entry_grow(struct accesses *a, struct wide_entry *e, bool replace)
 
 void wide_leave(struct accesses *a, u64 key, bool replace)
 {
+    key = key_of(key);
     struct shared_bucket *b = bucket_of(key);
     if (!b) {
         hb_leave_spilled(a);
@@ -100,6 +134,7 @@ void wide_leave(struct accesses *a, u64 key, bool replace)
 
 bool wide_take(struct accesses *a, u64 key)
 {
+    key = key_of(key);
     struct shared_bucket *b = bucket_of(key);
     if (!b)
         return false;

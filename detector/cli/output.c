@@ -199,10 +199,16 @@ bool output_text(const struct settings *s, const char *text, int fd, bool append
             err = errno;
         }
     }
-    if (log >= 0)
-        close(log);
-    else if (fd == STDERR_FILENO && (err == EBADF || err == EPIPE))
+    if (log >= 0 && close(log) < 0 && !err)
+        err = errno;
+    if (log < 0 && fd == STDERR_FILENO && (err == EBADF || err == EPIPE))
         err = 0; /* nobody reads it: their choice, the status still tells */
+    if (err)
+        cli_say("%s%s: %s", log >= 0 ? "--log: cannot write " : "cannot write ",
+                log >= 0              ? s->log
+                : fd == STDERR_FILENO ? "standard error"
+                                      : "standard output",
+                strerror(err));
     return !err && (!s->log || log >= 0);
 }
 

@@ -92,11 +92,12 @@ struct object_birth {
     u8 region; /* enum object_region */
     u8 init_seen;
     u16 frame;    /* stack variable: which frame of init_stack holds it (0 = innermost) */
-    ref_t module; /* global, tls: its module */
+    ref_t module; /* global, tls: its module. shared: of a pointer that leads there, 0: none is known */
     /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. tls:
-     * in the module's TLS segment. */
+     * in the module's TLS segment. shared: behind what the pointer leads to; without one, in what is mapped. */
     u64 offset;
-    /* heap: size as asked for. stack: the return address in that frame, 0 if unknown. descriptor: its number */
+    /* heap: size as asked for. stack: the return address in that frame, 0 if unknown. descriptor: its number. shared: the
+     * pointer's link-time address */
     u64 alloc_size;
     ref_t name;   /* arena string, with ATTR_NAMED */
     ref_t thread; /* thread that was there */

@@ -10,6 +10,7 @@ struct race {
     const json_t *finding, *memory;
     struct advice_access a[2]; /* earlier, later; both the same when only one is known */
     size_t n;
+    bool processes; /* two of them */
     bool cxx, same_function, same_line, locked; /* locked: both hold a lock, and that should have been enough */
     const json_t *hold[2];                      /* the first lock of each side that the other has not; NULL */
     const json_t *common[2]; /* as held by either side: a lock that both hold, one at least for reading only */

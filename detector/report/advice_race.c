@@ -128,6 +128,7 @@ void race_of(const json_t *finding, struct race *r)
     if (!r->n)
         return;
     r->cxx = advice_speaks(finding, "c++");
+    r->processes = r->n == 2 && label_number(r->a[0].event, "process") != label_number(r->a[1].event, "process");
     r->same_function = same_text(r, label_function);
     r->same_line = r->n == 2 && same_text(r, label_place);
     find_locks(r);
@@ -173,11 +174,11 @@ static void race_title(const struct race *r, struct buffer *b)
     buffer_print(b, " is %s", race_participle(first));
     if (r->same_function && strcmp(race_participle(first), race_participle(second)) == 0) {
         race_put_actor(b, r, first);
-        buffer_put(b, " by two threads, with no order between them");
+        buffer_print(b, " by two %s, with no order between them", r->processes ? "processes" : "threads");
     } else if (r->same_function) {
         buffer_print(b, " and %s", race_participle(second));
         race_put_actor(b, r, second);
-        buffer_put(b, " by two threads, with no order between them");
+        buffer_print(b, " by two %s, with no order between them", r->processes ? "processes" : "threads");
     } else {
         bool same = strcmp(race_participle(first), race_participle(second)) == 0;
         race_put_actor(b, r, first);
@@ -339,10 +340,15 @@ static bool has_name(const struct race *r)
     return *shown && !strpbrk(shown, " {");
 }
 
-static void put_code_name(struct buffer *b, const struct race *r)
+static const char *code_name(const struct race *r)
 {
-    const char *shown = has_name(r) ? label_text(r->memory, "shown") : "x";
-    buffer_put(b, shown);
+    return has_name(r) ? label_text(r->memory, "shown") : "x";
+}
+
+static void put_address(struct buffer *b, const struct race *r)
+{
+    const char *name = code_name(r);
+    buffer_print(b, "%s%s", *name == '*' ? "" : "&", name + (*name == '*'));
 }
 
 static void fix_flag(const struct race *r, struct buffer *b)
@@ -351,10 +357,10 @@ static void fix_flag(const struct race *r, struct buffer *b)
     if (r->cxx)
         buffer_put(b, "std::atomic, stored with memory_order_release and loaded with memory_order_acquire");
     else {
-        buffer_put(b, "_Atomic, written by atomic_store_explicit(&");
-        put_code_name(b, r);
-        buffer_put(b, ", …, memory_order_release) and read by atomic_load_explicit(&");
-        put_code_name(b, r);
+        buffer_put(b, "_Atomic, written by atomic_store_explicit(");
+        put_address(b, r);
+        buffer_put(b, ", …, memory_order_release) and read by atomic_load_explicit(");
+        put_address(b, r);
         buffer_put(b, ", memory_order_acquire)");
     }
     buffer_put(b, "; what was written before the store is then seen after the load. Otherwise put one mutex around "
@@ -372,12 +378,10 @@ static void fix_count(const struct race *r, struct buffer *b)
         buffer_put(b, ".");
         return;
     }
-    buffer_put(b, ": then ");
-    put_code_name(b, r);
-    buffer_put(b, "++ is one step");
+    buffer_print(b, *code_name(r) == '*' ? ": then (%s)++ is one step" : ": then %s++ is one step", code_name(r));
     if (!r->cxx) {
-        buffer_put(b, ", and so is atomic_fetch_add(&");
-        put_code_name(b, r);
+        buffer_put(b, ", and so is atomic_fetch_add(");
+        put_address(b, r);
         buffer_put(b, ", n)");
     }
     buffer_put(b, ".");
@@ -394,11 +398,14 @@ static void fix_lives(const struct race *r, struct buffer *b)
         if (!by || by == thread || !((thread == one && by == other) || (thread == other && by == one)))
             continue;
         const struct advice_access *creator = by == one ? &r->a[0] : &r->a[1];
-        buffer_put(b, " If the thread is to be done by then, join it before the access in ");
+        buffer_print(b, " If the %s before the access in ",
+                     r->processes ? "child is to be done by then, wait for it"
+                                  : "thread is to be done by then, join it");
         put_place(b, creator);
-        buffer_put(b, creator->write && !creator->free
-                          ? "; if that is to come first, do it before the thread is created."
-                          : ".");
+        if (creator->write && !creator->free)
+            buffer_print(b, "; if that is to come first, do it before the %s",
+                         r->processes ? "fork" : "thread is created");
+        buffer_put(b, ".");
         return;
     }
 }
@@ -444,6 +451,9 @@ void race_fix(const struct race *r, struct buffer *b)
     } else {
         buffer_put(b, "Put one mutex around both accesses, and around every other use of it.");
     }
+    if (r->processes && !r->atomic && !r->common[0] && !r->hold[0] && !r->hold[1])
+        buffer_put(b, " A mutex of several processes lies in the shared memory and has PTHREAD_PROCESS_SHARED in its "
+                      "attributes.");
     if (on_anothers_stack(r))
         buffer_put(b, " Whoever owns a local variable must not leave its function while another thread uses it: join "
                       "that thread first.");

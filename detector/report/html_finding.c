@@ -179,6 +179,35 @@ static void put_facts(struct html *h, const json_t *f)
     free(facts);
 }
 
+/* Strings of a list, each as code. */
+static void put_strings(struct html *h, const char *before, const json_t *list)
+{
+    const json_t *item;
+    size_t i, n = 0;
+    json_array_foreach (list, i, item) {
+        if (!json_is_string(item))
+            continue;
+        put(h, n++ ? ", <code>" : before);
+        put(h, n == 1 ? "<code>" : "");
+        markup_put(&h->out, json_string_value(item));
+        put(h, "</code>");
+    }
+    if (n)
+        put(h, "</p>\n");
+}
+
+/* What a team has decided, and which of many runs had it. */
+static void put_known(struct html *h, const json_t *f)
+{
+    const json_t *runs = json_object_get(f, "runs");
+    json_int_t more = label_number(runs, "count") - (json_int_t)json_array_size(json_object_get(runs, "names"));
+    put_strings(h, "<p class=\"known\">Owners: ", json_object_get(f, "owners"));
+    put_strings(h, "<p class=\"known\">Seen in: ", json_object_get(runs, "names"));
+    if (more > 0)
+        buffer_print(&h->out, "<p class=\"known\">and in %lld more runs</p>\n", (long long)more);
+    put_strings(h, "<p class=\"known\">To suppress it, one of: ", json_object_get(f, "suppressions"));
+}
+
 static void put_attribute(struct html *h, const char *name, const char *value)
 {
     buffer_print(&h->out, " data-%s=\"", name);
@@ -215,6 +244,7 @@ void html_finding(struct html *h, const json_t *f)
     if (n > MAX_SIDES)
         buffer_print(&h->out, "<p>And %zu more like these.</p>\n", n - MAX_SIDES);
     put_facts(h, f);
+    put_known(h, f);
     put(h, "<p class=\"more\"><a href=\"#k-");
     markup_put(&h->out, format_page(f));
     put(h, "\">About this kind of finding</a> <code>snarl explain ");

@@ -15,7 +15,6 @@
 #define COLUMN 128.0
 #define STEP 0.35 /* columns from one start to the next */
 #define ROW 24.0
-#define LANE (2 * ROW + 14)
 #define LEFT 12.0
 #define TOP 24.0
 #define NAME_ROW 16.0
@@ -29,6 +28,7 @@ struct time {
     json_int_t thread[MAX_LANES];
     size_t lanes;
     double columns;
+    int rows; /* of a lane */
 };
 
 static size_t lane_of(struct time *t, json_int_t thread)
@@ -47,9 +47,14 @@ static double x_of(double column)
     return LEFT + column * COLUMN;
 }
 
-static double y_of(size_t lane, int row)
+static double lane_height(const struct time *t)
 {
-    return TOP + (double)lane * (LANE + NAME_ROW) + NAME_ROW + row * ROW;
+    return t->rows * ROW + 14 + NAME_ROW;
+}
+
+static double y_of(const struct time *t, size_t lane, int row)
+{
+    return TOP + (double)lane * lane_height(t) + NAME_ROW + row * ROW;
 }
 
 static void put_clipped(struct time *t, const char *before, char *name)
@@ -65,7 +70,7 @@ static void put_clipped(struct time *t, const char *before, char *name)
 static void put_bar(struct time *t, size_t lane, int row, double from, double to, const char *class, const char *before,
                     char *name)
 {
-    double x = x_of(from), y = y_of(lane, row);
+    double x = x_of(from), y = y_of(t, lane, row);
     buffer_print(&t->h->out,
                  "<g class=\"bar %s\"><rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\" rx=\"3\"/>"
                  "<text x=\"%.0f\" y=\"%.0f\">",
@@ -77,8 +82,8 @@ static void put_bar(struct time *t, size_t lane, int row, double from, double to
 static void put_arrow(struct time *t, double column, size_t from, int from_row, size_t to, int to_row)
 {
     bool down = to > from;
-    double x = x_of(column) - 10, y0 = y_of(from, from_row) + (ROW - 4) / 2,
-           y1 = y_of(to, to_row) + (down ? 0 : ROW - 4), s = down ? -1 : 1;
+    double x = x_of(column) - 10, y0 = y_of(t, from, from_row) + (ROW - 4) / 2,
+           y1 = y_of(t, to, to_row) + (down ? 0 : ROW - 4), s = down ? -1 : 1;
     buffer_print(&t->h->out,
                  "<g class=\"arrow\"><path d=\"M%.0f,%.0fH%.0fV%.0f\"/><polygon points=\"%.0f,%.0f %.0f,%.0f "
                  "%.0f,%.0f\"/></g>\n",
@@ -121,6 +126,7 @@ static size_t owner_of(const struct time *t, size_t i)
 static void put_cycle(struct time *t)
 {
     double hold = 0, first_wait;
+    t->rows = 2;
     double *begin = calloc(t->n + 1, sizeof *begin);
     if (!begin)
         abort();
@@ -155,6 +161,10 @@ static void put_accesses(struct time *t)
 {
     bool pair = label_is(t->finding, "kind", "atomicity");
     t->columns = (double)t->n * 1.5;
+    t->rows = 1;
+    for (size_t i = 0; i < t->n; i++)
+        if (json_array_size(json_object_get(t->side[i].event, "held_at")))
+            t->rows = 2;
     for (size_t i = 0; i < t->n; i++) {
         const json_t *event = t->side[i].event, *held = json_array_get(json_object_get(event, "held_at"), 0);
         size_t lane = lane_of(t, t->side[i].thread);
@@ -167,8 +177,8 @@ static void put_accesses(struct time *t)
             put_bar(t, lane, 0, from, from + 1.45, "hold", "holds ",
                     label_lock(t->finding, label_text(held, "class"), label_number(held, "instance")));
         buffer_print(&before, "%s ", action);
-        put_bar(t, lane, 1, from + 0.1, from + 1.35, label_is(event, "action", "read") ? "read" : "write", before.text,
-                label_memory(t->finding));
+        put_bar(t, lane, t->rows - 1, from + 0.1, from + 1.35, label_is(event, "action", "read") ? "read" : "write",
+                before.text, label_memory(t->finding));
         free(buffer_take(&before));
     }
 }
@@ -205,23 +215,21 @@ void html_timeline(struct html *h, const json_t *f, const struct side *s, size_t
         put_cycle(&t);
     char *drawing = buffer_take(&h->out);
     h->out = page;
-    double width = x_of(t.columns) + LEFT, height = y_of(t.lanes - 1, 2) + 8;
+    double width = x_of(t.columns) + LEFT, height = y_of(&t, t.lanes - 1, t.rows) + 8;
     buffer_print(
         &h->out,
         "<figure class=\"time\"><div class=\"scroll\"><svg role=\"img\" aria-label=\"Timeline\" viewBox=\"0 0 %.0f "
         "%.0f\" width=\"%.0f\" height=\"%.0f\">\n",
         width, height, width, height);
-    for (size_t i = 0; i < t.lanes; i++) {
-        double y = y_of(i, 0);
-        buffer_print(
-            &h->out,
-            "<rect class=\"lane\" x=\"0\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/><text class=\"who\" x=\"%.0f\" "
-            "y=\"%.0f\">",
-            y - NAME_ROW - 4, width, LANE + NAME_ROW - 8, LEFT, y - 5);
+    for (size_t i = 0; i < t.lanes; i++)
+        buffer_print(&h->out, "<rect class=\"lane\" x=\"0\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/>",
+                     y_of(&t, i, 0) - NAME_ROW - 4, width, lane_height(&t) - 8);
+    buffer_put(&h->out, drawing);
+    for (size_t i = 0; i < t.lanes; i++) { /* over the arrows */
+        buffer_print(&h->out, "<text class=\"who\" x=\"%.0f\" y=\"%.0f\">", LEFT, y_of(&t, i, 0) - 5);
         html_label(h, label_thread(f, t.thread[i]));
         buffer_put(&h->out, "</text>\n");
     }
-    buffer_put(&h->out, drawing);
     buffer_put(&h->out, "</svg></div><figcaption>");
     markup_put(&h->out, caption(&t));
     if (n > t.n)

@@ -89,6 +89,20 @@ static void set_shown(json_t *j, const struct data_name *d, u32 region)
     free(text);
 }
 
+/* What is mapped, and where in it. Its name may be another one in every run, so it is for people only. */
+static void set_mapped(json_t *j, const struct object_birth *b)
+{
+    char *file = b->name ? view_string(b->name) : NULL;
+    struct buffer shown = {0};
+    if (file && *file) {
+        buffer_print(&shown, "%s+0x%llx", file, (unsigned long long)b->offset);
+        char *text = buffer_take(&shown);
+        set_text(j, "shown", text);
+        free(text);
+    }
+    free(file);
+}
+
 static void set_object(json_t *j, const struct data_name *d)
 {
     static const char *const shapes[] = {"", "integer", "bool", "pointer", "float", "aggregate", "lock"};
@@ -157,10 +171,13 @@ json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, co
         return descriptor(n, b, size);
     struct data_name d = {0};
     json_t *j = json_object();
+    bool pointed = b->region == REGION_SHARED && b->module && b->alloc_size;
     ref_t frame_stack = b->alloc_stack ? b->alloc_stack : b->init_stack ? b->init_stack : nuse ? use[0] : 0;
     struct module_rec m;
     if (b->region == REGION_GLOBAL)
         data_global(n->symbolizer, names_module_ref(n, b->module), b->offset, size, &d);
+    else if (pointed)
+        data_pointed(n->symbolizer, names_module_ref(n, b->module), b->alloc_size, b->offset, size, &d);
     else if (b->region == REGION_TLS)
         data_tls(n->symbolizer, names_module_ref(n, b->module), b->offset, size, &d);
     else if (b->region == REGION_STACK)
@@ -170,7 +187,7 @@ json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, co
     if (!d.name.class_name)
         d.name.class_name = "memory";
     set_text(j, "name", *d.name.class_name ? d.name.class_name : "memory");
-    bool in_module = b->region == REGION_GLOBAL || b->region == REGION_TLS;
+    bool in_module = b->region == REGION_GLOBAL || b->region == REGION_TLS || pointed;
     if (in_module && d.name.local && view_get(b->module, &m, sizeof m) && m.is_main)
         set_text(j, "local", d.name.local);
     json_object_set_new(j, "size", json_integer((json_int_t)(size & INT64_MAX)));
@@ -179,6 +196,8 @@ json_t *names_memory(struct names *n, const struct object_birth *b, u64 size, co
     if (!in_module)
         set_function(j, d.name.class_name, b->region);
     set_shown(j, &d, b->region);
+    if (b->region == REGION_SHARED && !pointed)
+        set_mapped(j, b);
     set_object(j, &d);
     if (b->region == REGION_TLS)
         json_object_set_new(j, "thread_local", json_true());

@@ -209,10 +209,11 @@ static json_t *result_of(const json_t *f, json_t *rules)
     /* The first name is the one that GitHub follows alerts by. */
     json_object_set_new(r, "partialFingerprints",
                         json_pack("{s:s,s:s}", "primaryLocationLineHash", id, "snarlId/v1", id));
-    json_object_set_new(r, "properties",
-                        json_pack("{s:s,s:s,s:s,s:b}", "kind", label_text(f, "kind"), "verdict",
-                                  label_text(f, "verdict"), "title", label_text(f, "title"), "counts",
-                                  !format_excuse(f)));
+    json_t *more = json_pack("{s:s,s:s,s:s,s:b}", "kind", label_text(f, "kind"), "verdict", label_text(f, "verdict"),
+                             "title", label_text(f, "title"), "counts", !format_excuse(f));
+    if (json_is_array(json_object_get(f, "owners")))
+        json_object_set(more, "owners", json_object_get(f, "owners"));
+    json_object_set_new(r, "properties", more);
     add_sides(r, f);
     return r;
 }

@@ -191,6 +191,31 @@ void type_path_data(struct symbol_module *m, Dwarf_Die *type, u64 offset, u64 si
     }
 }
 
+bool type_path_pointed(struct symbol_module *m, Dwarf_Die *type, u64 behind, u64 size, struct type_path *p)
+{
+    Dwarf_Die t = *type, to;
+    die_peel(&t);
+    if (dwarf_tag(&t) != DW_TAG_pointer_type || !die_type(&t, &to))
+        return false;
+    u64 one = die_size(&to);
+    size_t start = p->path.len;
+    if (!one)
+        return false;
+    type_path_data(m, &to, behind, size, p); /* behind its end an open array may lie */
+    char *field = p->path.at + start;
+    if (*field == '.' && p->path.len + 1 < p->path.size) {
+        memmove(field + 2, field + 1, p->path.len - start);
+        memcpy(field, "->", 2);
+        p->path.len++;
+    } else if (behind >= one) {
+        p->path.len = start;
+        *field = 0;
+        text_format(&p->path, "[%llu]", (unsigned long long)(behind / one));
+        type_path_data(m, &to, behind % one, size, p);
+    }
+    return true;
+}
+
 static void add_type(struct symbol_module *m, Dwarf_Die *type, struct text *out, unsigned depth);
 
 /* "char *", "struct node *" */

@@ -266,6 +266,8 @@ struct target {
     enum lock_type lock;
     u64 size;
     struct data_name *data;
+    bool pointed; /* not there, but `behind` bytes behind where the pointer there leads to */
+    u64 behind;
 };
 
 struct type_path {
@@ -287,6 +289,9 @@ void type_path_any(struct symbol_module *m, Dwarf_Die *type, u64 offset, struct 
 void type_path_data(struct symbol_module *m, Dwarf_Die *type, u64 offset, u64 size, struct type_path *out);
 /* type_path_data for data; for locks type_path_lock, else type_path_any. */
 void type_path(struct symbol_module *m, Dwarf_Die *type, u64 offset, const struct target *want, struct type_path *out);
+/* From a pointer of this type to what lies `behind` bytes behind where it leads to: "->field", "[3].field"; nothing for the
+ * object itself (*pointer). False: it is no pointer, or not to anything of a known size. */
+bool type_path_pointed(struct symbol_module *m, Dwarf_Die *type, u64 behind, u64 size, struct type_path *out);
 /* What a path of type_path_data says of the object, into *out: its type, size and shape. */
 void data_describe(struct symbol_module *m, const struct type_path *path, struct data_name *out);
 /* "table[3].count" -> "table[].count", in place: what stays the same in every run. */

@@ -243,6 +243,27 @@ static void add_variable_name(struct symbol_module *m, Dwarf_Die *die, const str
     die_qualified(m, die, out);
 }
 
+/* The name of a pointer, from `start` on in t, becomes that of what it leads to. `to`: the way to the pointer. */
+static void name_pointed(struct symbol_module *m, const struct target *want, const struct type_path *to, struct text *t,
+                         size_t start)
+{
+    char path[NAME_MAX_LENGTH] = "";
+    struct type_path p = {.path = {path, sizeof path, 0}};
+    Dwarf_Die type = to->object;
+    bool typed = type.addr && type_path_pointed(m, &type, want->behind, want->size, &p);
+    const char *pointer = pool_string(&m->owner->pool, t->at + start), *star = *path ? "" : "*";
+    const char *shown = pool_format(&m->owner->pool, "%s%s%s", star, want->data->shown, path);
+    *want->data = (struct data_name){.name = want->data->name, .shown = shown};
+    if (typed)
+        data_describe(m, &p, want->data);
+    data_strip_indexes(path);
+    t->len = start;
+    t->at[start] = 0;
+    text_add(t, star);
+    text_add(t, pointer);
+    text_add(t, path);
+}
+
 static void name_from_dwarf(struct symbol_module *m, struct data_variable *v, u64 offset, const struct elf_symbol *s,
                             const struct target *want, struct variable_name *out)
 {
@@ -262,14 +283,18 @@ static void name_from_dwarf(struct symbol_module *m, struct data_variable *v, u6
     struct text name = {buffer + start, sizeof buffer - start, 0};
     add_variable_name(m, &v->die, s, &name);
     t.len += name.len;
+    struct target at = *want;
+    at.size = want->pointed ? sizeof(u64) : want->size;
     if (die_type(&v->die, &type))
-        type_path(m, &type, offset, want, &p);
+        type_path(m, &type, offset, &at, &p);
     if (want->data) {
         want->data->shown = pool_format(&m->owner->pool, "%s%s", buffer + start, path);
         data_describe(m, &p, want->data);
         data_strip_indexes(path);
     }
     text_add(&t, path);
+    if (want->pointed)
+        name_pointed(m, want, &p, &t, start);
     die_declared(m, &v->die, out);
     out->source = NAME_TYPED;
     variable_finish(m->owner, m, buffer, ':', out);
@@ -297,6 +322,8 @@ static void name_from_elf(struct symbol_module *m, const struct elf_symbol *s, u
                                    : pool_string(&m->owner->pool, buffer + start);
     else if (inside)
         text_format(&t, "+0x%llx", inside);
+    if (want->pointed)
+        name_pointed(m, want, &(struct type_path){.member = {0}}, &t, start);
     out->source = NAME_SYMBOL;
     variable_finish(m->owner, m, buffer, ':', out);
 }
@@ -346,6 +373,14 @@ static void data_at(struct symbolizer *s, struct symbol_module *m, u64 address, 
 void data_global(struct symbolizer *s, struct symbol_module *m, u64 address, u64 size, struct data_name *out)
 {
     data_at(s, m, address, false, size, out);
+}
+
+void data_pointed(struct symbolizer *s, struct symbol_module *m, u64 pointer, u64 behind, u64 size,
+                  struct data_name *out)
+{
+    *out = (struct data_name){0};
+    variable_at(s, m, pointer, false, &(struct target){.size = size, .data = out, .pointed = true, .behind = behind},
+                &out->name);
 }
 
 void data_tls(struct symbolizer *s, struct symbol_module *m, u64 tls_offset, u64 size, struct data_name *out)

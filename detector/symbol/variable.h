@@ -115,6 +115,10 @@ struct data_name {
 };
 
 void data_global(struct symbolizer *s, struct symbol_module *m, u64 address, u64 size, struct data_name *out);
+/* What lies `behind` bytes behind the place that the pointer at this link-time address leads to: app:file.c:*counter,
+ * app:shared->field, app:table[].field. */
+void data_pointed(struct symbolizer *s, struct symbol_module *m, u64 pointer, u64 behind, u64 size,
+                  struct data_name *out);
 void data_tls(struct symbolizer *s, struct symbol_module *m, u64 tls_offset, u64 size, struct data_name *out);
 /* use: frames of the functions that touch the bytes; the first few count. Frames of system libraries are to be left out
  * of both: their functions know the types of much that is not theirs. The type of the block is taken from pointers that these functions,

@@ -415,6 +415,14 @@ class Page(Case):
         for word in ("pthread_mutex_lock(&index->lock);", "index_add", "cache_count", "One thread takes B while it holds A", "was taken"):
             self.assertIn(word, words)
 
+    def test_what_a_team_knows(self):
+        f = cycle(1, owners=["@locks", "<b>"], runs={"count": 5, "names": ["shard 1", "shard 2"]})
+        words = "".join(extract.Page(self.report("html", self.write(document(f)))).words)
+        for said in ("Owners: @locks, <b>\n", "Seen in: shard 1, shard 2\n", "and in 3 more runs", "To suppress it, one of: id:0000000000000001, deadlock:^f$\n"):
+            self.assertIn(said, words)
+        run, = json.loads(self.report("sarif", self.write(document(f))))["runs"]
+        self.assertEqual(run["results"][0]["properties"]["owners"], ["@locks", "<b>"])
+
     def test_many_findings(self):
         """5,000 findings within seconds, and no more than some kilobytes each."""
         doc = document(*(cycle(i, f"app:lock{i}", f"app:lock{i + 1}") for i in range(5000)))
@@ -475,6 +483,21 @@ class Files(Case):
             self.assertEqual(p.returncode, 125)
             self.assertIn(b"--json and --html both want", p.stderr)
         self.assertEqual(sorted(os.listdir(self.folder)), ["old", "result.json"])
+
+    def test_text_that_cannot_be_written(self):
+        result = self.write(document(cycle(1)))
+        for form in FORMATS:
+            with open("/dev/full", "w") as full:
+                p = subprocess.run([SNARL, "report", "--format=" + form, result], stdout=full, stderr=subprocess.PIPE, env=environment())
+            self.assertEqual((p.returncode, p.stderr), (125, b"snarl: cannot write standard output: No space left on device\n"), form)
+        with open("/dev/full", "w") as full:
+            p = subprocess.run([SNARL, "graph", result], stdout=full, stderr=subprocess.PIPE, env=environment())
+        self.assertEqual(p.returncode, 125)
+        self.assertIn(b"No space left", p.stderr)
+        for command in (["report", "--log=/dev/full", result], ["run", "--log=/dev/full", "--", os.path.join(SAMPLES, RESULTS["order"])]):
+            p = snarl(*command)
+            self.assertEqual(p.returncode, 125)
+            self.assertIn(b"--log: cannot write /dev/full: No space left on device", p.stderr)
 
     def test_no_room(self):
         """The limit of file sizes stands for a full disk."""

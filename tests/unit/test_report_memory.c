@@ -79,11 +79,41 @@ static void heap(void)
 
     b.alloc_stack = 0;
     named(b, 4, "memory", "memory", "heap");
+    b.alloc_size = 0;
     b.region = REGION_SHARED;
     named(b, 4, "shared memory", "shared memory", "shared");
     b.region = REGION_UNKNOWN;
     named(b, 4, "memory", "memory", "heap");
     shows("  memory: 4 bytes, allocated memory at 0x7f0012345670\n");
+}
+
+static long *volatile mapped_number;
+static struct account *volatile mapped[2];
+
+/* Named by a pointer that leads there. */
+static struct object_birth behind(const volatile void *pointer, u64 offset)
+{
+    struct object_birth b = in_program(pointer);
+    return (struct object_birth){.region = REGION_SHARED, .alloc_size = b.offset, .offset = offset};
+}
+
+static void shared(void)
+{
+    mapped_number = NULL;
+    mapped[0] = mapped[1] = NULL;
+    named(behind(&mapped_number, 0), 8, PROGRAM "*mapped_number", "*mapped_number", "shared");
+    named(behind(&mapped_number, 16), 8, PROGRAM "mapped_number[]", "mapped_number[2]", "shared");
+    u64 balance = offsetof(struct account, balance);
+    named(behind(&mapped[1], balance), 8, PROGRAM "mapped[]->balance", "mapped[1]->balance", "shared");
+    is(rf_text(memory(), "type"), "long");
+    named(behind(&mapped[1], 2 * sizeof(struct account) + balance), 8, PROGRAM "mapped[][].balance",
+          "mapped[1][2].balance", "shared");
+    begin();
+    race(behind(&mapped_number, 0), 8, EVENT_READ, EVENT_WRITE);
+    ((struct finding_rec *)arena_at(run()->findings))->memory =
+        (struct object_birth){.region = REGION_SHARED, .offset = 0x20, .name = string_intern("demo", 4)};
+    is(rf_text(memory(), "name"), "shared memory");
+    is(rf_text(memory(), "shown"), "demo+0x20");
 }
 
 static void stacks(void)
@@ -188,4 +218,5 @@ static void at_end(void)
 }
 
 UNIT_TESTS("report: memory", {"globals", globals}, {"thread_local_variables", thread_local_variables}, {"heap", heap},
-           {"stacks", stacks}, {"hostile_values", hostile_values}, {"damaged", damaged}, {"at_end", at_end})
+           {"shared", shared}, {"stacks", stacks}, {"hostile_values", hostile_values}, {"damaged", damaged},
+           {"at_end", at_end})

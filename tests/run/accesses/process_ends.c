@@ -5,13 +5,13 @@
  * @clean
  * Killed while the parent does not look.
  * @case process_killed_unseen unseen
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * What a killed process has learned of others comes with it: the parent knows the first child through the second.
  * @case process_killed_between between
  * @clean
  * One is killed in between; what the others do is compared as ever.
  * @case process_killed_beside beside
- * @finding data-race verdict=observed locks= side=in_child side=in_other
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_other
  * The end of the pipe's other end.
  * @case process_end_of_pipe pipe
  * @clean
@@ -31,7 +31,7 @@
  * @case process_signal signal
  * @clean
  * @case process_signal_early signal-early
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  */
 #include <sys/file.h>
 

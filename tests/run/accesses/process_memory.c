@@ -1,14 +1,14 @@
 /* A variable in memory that processes share, touched by two of them: what puts them in order, and what does not.
  *
  * @case process_parent_and_child none
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_two_children children
- * @finding data-race verdict=observed locks= side=in_child side=in_other
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_other
  * One mutex of both; one each.
  * @case process_mutex mutex
  * @clean
  * @case process_mutexes mutexes
- * @finding data-race verdict=observed side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value side=in_child side=in_parent
  * @case process_rwlock rwlock
  * @clean
  * @case process_spin spin
@@ -25,11 +25,11 @@
  * @case process_pipe pipe
  * @clean
  * @case process_pipe_early pipe-early
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_socket socket
  * @clean
  * @case process_socket_early socket-early
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_flock flock
  * @clean
  * @case process_fcntl fcntl
@@ -40,12 +40,12 @@
  * @case process_atomic atomic
  * @clean
  * @case process_relaxed relaxed
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * The parent waits for the child; for another one.
  * @case process_waited wait
  * @clean
  * @case process_waited_for_another wait-another
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * Before the fork.
  * @case process_before_fork before
  * @clean
@@ -55,9 +55,14 @@
  * Two reads.
  * @case process_readers readers
  * @clean
+ * A thread of the parent, before the fork: the one that forks does not wait for it, or it does.
+ * @case process_thread_before thread-before
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_thread
+ * @case process_thread_joined thread-joined
+ * @clean
  * A thread of the parent.
  * @case process_thread thread
- * @finding data-race verdict=observed locks= side=in_child side=in_thread
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_thread
  */
 #include <stdatomic.h>
 #include <sys/file.h>
@@ -268,7 +273,7 @@ static void child(void)
         in_child();
     told();
     step_done(1);
-    if (!is("wait") && !is("before"))
+    if (!is("wait") && !is("before") && !is("thread-before") && !is("thread-joined"))
         step_wait(2); /* it lives while the other one does its part */
     _exit(0);
 }
@@ -296,9 +301,22 @@ static void nothing(void)
 
 NOINLINE static void *in_thread(void *unused)
 {
-    step_wait(1);
+    if (is("thread"))
+        step_wait(1);
     shared->value++;
+    if (is("thread-before"))
+        step_done(1);
     return unused;
+}
+
+static void thread_before(void)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, in_thread, NULL);
+    if (is("thread-joined"))
+        pthread_join(t, NULL);
+    else
+        step_wait(1);
 }
 
 int main(int argc, char **argv)
@@ -310,6 +328,8 @@ int main(int argc, char **argv)
     prepare();
     if (is("before"))
         in_parent();
+    if (is("thread-before") || is("thread-joined"))
+        thread_before();
     pid_t first = begin(child);
     if (is("children")) {
         begin(other);
@@ -318,7 +338,7 @@ int main(int argc, char **argv)
         pthread_create(&t, NULL, in_thread, NULL);
         pthread_join(t, NULL);
         step_done(2);
-    } else if (is("before")) {
+    } else if (is("before") || is("thread-before") || is("thread-joined")) {
         waitpid(first, NULL, 0);
     } else {
         pid_t second = is("wait-another") ? begin(nothing) : 0;

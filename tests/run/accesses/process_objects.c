@@ -1,32 +1,35 @@
 /* The same object mapped by two processes, each for itself and at another address: what both touch is one variable.
  *
  * @case process_memfd memfd
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_memfd_locked memfd locked
  * @clean
  * @case process_shm shm
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_shm_locked shm locked
  * @clean
  * @case process_sysv sysv
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_sysv_locked sysv locked
  * @clean
  * @case process_file file
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_file_locked file locked
  * @clean
  * The child has mapped only the part in which the variable is.
  * @case process_file_part file part
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * The child is another program; the lock that the two have in common lies in the memory, too.
  * @case process_spawned shm spawn
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_spawned_locked shm spawn locked
  * @clean
  * @case process_vforked shm vfork
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * @case process_vforked_locked shm vfork locked
+ * @clean
+ * The two answer each other through a pair of sockets.
+ * @case process_spawned_answers shm spawn answers
  * @clean
  * Written before the program was started that reads it.
  * @case process_spawned_before shm spawn before
@@ -39,16 +42,17 @@
  * @clean
  * The parent has two views of the object, and uses the newer one.
  * @case process_two_views views
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  * The memory has moved.
  * @case process_moved moved
- * @finding data-race verdict=observed locks= side=in_child side=in_parent
+ * @finding data-race verdict=observed memory=shared->value locks= side=in_child side=in_parent
  */
 #include "case.h"
 
 #include <spawn.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 
 #define SIZE 8192
 
@@ -62,7 +66,7 @@ struct shared {
 
 static char **words, name[64];
 static struct shared *shared;
-static int fd = -1, segment;
+static int fd = -1, segment, ends[2];
 
 static int is(const char *word)
 {
@@ -125,12 +129,27 @@ NOINLINE static void in_parent(void)
     __asm__ volatile("# parent" ::: "memory");
 }
 
+/* Turns, of which each does its part in one. */
+static void answers(int socket, int first)
+{
+    char byte = 0;
+    for (int i = 0; i < 3; i++) {
+        if (first || i)
+            (void)!read(socket, &byte, 1);
+        first ? in_child() : in_parent();
+        (void)!write(socket, &byte, 1);
+    }
+}
+
 /* The program that is started: its steps are the memory's. */
-static int started(const char *object)
+static int started(const char *object, int socket)
 {
     fd = shm_open(object, O_RDWR, 0600);
     shared = map();
-    in_child();
+    if (socket)
+        answers(socket, 1);
+    else
+        in_child();
     word_set(&shared->reached, 1);
     word_wait(&shared->reached, 2);
     return 0;
@@ -138,7 +157,9 @@ static int started(const char *object)
 
 static pid_t start_program(void)
 {
-    char *argv[] = {"/proc/self/exe", "started", name, is("locked") ? "locked" : "free", NULL};
+    char socket[16];
+    char *argv[] = {"/proc/self/exe", "started", name, is("locked") ? "locked" : "free", socket, NULL};
+    snprintf(socket, sizeof socket, "%d", ends[1]);
     pid_t pid = 0;
     if (is("spawn"))
         posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
@@ -151,9 +172,13 @@ static void with_program(void)
 {
     if (is("before"))
         in_parent();
+    if (is("answers"))
+        (void)!socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
     start_program();
+    if (is("answers"))
+        answers(ends[0], 0);
     word_wait(&shared->reached, 1);
-    if (!is("before"))
+    if (!is("before") && !is("answers"))
         in_parent();
     word_set(&shared->reached, 2);
 }
@@ -207,7 +232,7 @@ int main(int argc, char **argv)
     pthread_mutexattr_t m;
     words = argv + 1;
     if (argc > 3 && !strcmp(argv[1], "started"))
-        return started(argv[2]);
+        return started(argv[2], atoi(argv[4]));
     if (is("reused") || is("two")) {
         with_another();
     } else {
