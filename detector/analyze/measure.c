@@ -146,7 +146,12 @@ static SNARL_COLD ref_t rec_new(const struct lock_rec *l, enum lock_mode mode)
     struct measure_rec *rec = arena_at(r);
     rec->mode = mode;
     rec->process = engine_process_ref;
-    __atomic_store_n(&rec->lock, class_lock(run(), l), __ATOMIC_RELEASE);
+    ref_t lock = class_lock(run(), l);
+    if (!lock) { /* its key has changed since, so it may be the only one */
+        lock = arena_ref(l);
+        pin_object(lock);
+    }
+    __atomic_store_n(&rec->lock, lock, __ATOMIC_RELEASE);
     return r;
 }
 
