@@ -140,6 +140,17 @@ static bool acquired_again(struct thread *t, struct lock_rec *l, enum lock_mode 
     return true;
 }
 
+/* The order node of the innermost hold, as far as the thread knows it by itself; else 0. */
+static ref_t order_parent(struct thread *t)
+{
+    struct held_entry *h = &t->held[0];
+    if (t->order_epoch != run()->order_epoch)
+        return 0;
+    if (!t->node && t->rec->nheld == 1 && !(h->how & HOW_PHANTOM))
+        h->node = t->node = order_cached(t, 0, h->lock, order_way(h->mode, h->how));
+    return t->node;
+}
+
 void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
     ref_t lock = arena_ref(l);
@@ -158,9 +169,7 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
         __atomic_fetch_or(&l->head.attrs, ATTR_WRITE_LOCKED_EVER, __ATOMIC_RELAXED);
     ref_t node = 0, stack = 0;
     if (t->rec->nheld) {
-        ref_t parent = t->node;
-        if (t->order_epoch != run()->order_epoch)
-            parent = 0;
+        ref_t parent = order_parent(t);
         if (parent)
             node = order_cached(t, parent, lock, order_way(mode, how));
         if (!node) {
