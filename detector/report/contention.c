@@ -2,10 +2,14 @@
  * with malloc. */
 #include "contention.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "buffer.h"
 #include "label.h"
+#include "markup.h"
+
+#define MAX_NAME 200
 
 char *contention_time(json_int_t ns)
 {
@@ -49,7 +53,9 @@ double contention_share(const json_t *row)
 char *contention_label(const json_t *row)
 {
     struct buffer b = {0};
-    buffer_put(&b, label_short(label_text(row, "class")));
+    char *name = markup_clip(label_short(label_text(row, "class")), MAX_NAME);
+    buffer_put(&b, name);
+    free(name);
     if (label_is(row, "kind", "rwlock"))
         buffer_put(&b, label_is(row, "mode", "shared") ? " (reading)" : " (writing)");
     return buffer_take(&b);

@@ -120,7 +120,7 @@ static void put_details(struct html *h, const json_t *row, size_t number)
     buffer_print(&h->out, "<details class=\"lock\" id=\"c-%zu\"%s><summary>", number, number ? "" : " open");
     markup_take(&h->out, contention_label(row));
     put(h, "</summary>\n<p class=\"meta\"><code>");
-    markup_put(&h->out, label_text(row, "class"));
+    markup_take(&h->out, markup_clip(label_text(row, "class"), 2000));
     buffer_print(&h->out, "</code>, taken %lld times, %lld had to wait", (long long)label_number(row, "acquisitions"),
                  (long long)label_number(row, "contended"));
     if (label_number(row, "reacquired"))

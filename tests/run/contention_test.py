@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 SNARL = PROGRAM = PYTHON = None
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 MS = 1000000
 HOLD = 20 * MS
 
@@ -28,6 +29,10 @@ def load(path):
 def rows_of(document):
     """{(last part of the class, mode): row}"""
     return {(r["class"].split(":")[-1], r["mode"]): r for r in document["contention"]}
+
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "formats"))
+import schema  # noqa: E402
 
 
 class Contention(unittest.TestCase):
@@ -58,6 +63,8 @@ class Contention(unittest.TestCase):
     def test_status(self):
         self.assertEqual(self.told.returncode, 0, self.told.stderr)
         self.assertEqual(self.document["findings"], [])
+        described = load(os.path.join(SOURCE, "docs", "snarl-1.schema.json"))
+        self.assertEqual(schema.problems(self.document, described, described), [])
 
     def test_every_lock(self):
         names = {"hot", "outer", "inner", "recursive", "tried", "timed", "waited", "forked", "shared", "spin", "sem"}
@@ -138,6 +145,8 @@ class Contention(unittest.TestCase):
 
     def test_merge(self):
         p = run("merge", "-o", "-", self.file, self.file)
+        described = load(os.path.join(SOURCE, "docs", "snarl-1.schema.json"))
+        self.assertEqual(schema.problems(json.loads(p.stdout), described, described), [])
         merged = rows_of(json.loads(p.stdout))
         self.assertEqual(set(merged), set(self.rows))
         for key, row in self.rows.items():
@@ -168,6 +177,16 @@ class Otherwise(unittest.TestCase):
         self.assertIn(p.returncode, (0, 77))
         if p.returncode == 0:
             self.assertEqual(rows_of(load(self.file))["hot", "exclusive"]["contended"], 2)
+
+    def test_wrong_results(self):
+        rows = [({"class": 1}, "contention[0].class"), ({"class": "a", "wait_ns": "x"}, "contention[0].wait_ns"),
+                ({"class": "a", "longest_wait": {"ns": 1, "stack": [2]}}, "contention[0].longest_wait.stack[0]")]
+        for row, place in rows:
+            with open(self.file, "w", encoding="utf-8") as f:
+                json.dump({"schema": "snarl/1", "run": {}, "findings": [], "contention": [row]}, f)
+            p = run("report", self.file)
+            self.assertEqual(p.returncode, 2)
+            self.assertIn(place, p.stderr)
 
     def test_nothing_taken(self):
         self.assertEqual(run("run", "--detect=contention", "--json=" + self.file, "--", "/bin/true").returncode, 0)
