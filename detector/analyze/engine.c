@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "base/ticks.h"
+
 struct engine_hooks engine_hooks;
 ref_t engine_process_ref;
 
@@ -28,6 +30,7 @@ int engine_create_run(const struct run_options *options)
     if (!rs->options.stack_depth || rs->options.stack_depth > STACK_MAX_FRAMES)
         rs->options.stack_depth = STACK_MAX_FRAMES;
     rs->start_ns = sys_now();
+    rs->tick_rate = rs->options.detect & DETECT_CONTENTION ? ticks_calibrate() : 0;
     rs->nobody = nobody;
     LOCK_AT(nobody)->head.attrs = ATTR_UNTRACKED;
     __atomic_store_n(&h->run, r, __ATOMIC_RELEASE);

@@ -110,6 +110,27 @@ void engine_lock_level(struct lock_rec *l, u32 level);
  * 0: go on and block, then call engine_wait_end, then engine_acquired if it was taken.
  * EDEADLK: --on-deadlock=break: return that to the program; nothing is published any more. */
 int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp);
+/* Only for measuring contention (measure.c): after engine_wait_end, when the lock was not taken; when it is not known
+ * whether there was anything to wait for; when the thread spins and has not told engine_lock_wait. */
+extern bool measure_on __attribute__((visibility("hidden")));
+void engine_wait_failed_measured(struct thread *t);
+void engine_wait_unknown_measured(struct thread *t);
+void engine_spins_measured(struct thread *t, const struct lock_rec *l, const u64 *fp);
+static inline void engine_wait_failed(struct thread *t)
+{
+    if (snarl_unlikely(measure_on))
+        engine_wait_failed_measured(t);
+}
+static inline void engine_wait_unknown(struct thread *t)
+{
+    if (snarl_unlikely(measure_on))
+        engine_wait_unknown_measured(t);
+}
+static inline void engine_spins(struct thread *t, const struct lock_rec *l, const u64 *fp)
+{
+    if (snarl_unlikely(measure_on))
+        engine_spins_measured(t, l, fp);
+}
 /* After a successful acquire (robust ones with EOWNERDEAD too). Hot path inline: engine_acquired(). */
 void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp);
 /* Before the real unlock. Returns 0 to go on, 1 to swallow the call (phantom hold: return success). Inline:

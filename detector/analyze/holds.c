@@ -140,6 +140,17 @@ static bool acquired_again(struct thread *t, struct lock_rec *l, enum lock_mode 
     return true;
 }
 
+/* The order node of the innermost hold, as far as the thread knows it by itself; else 0. */
+static ref_t order_parent(struct thread *t)
+{
+    struct held_entry *h = &t->held[0];
+    if (t->order_epoch != run()->order_epoch)
+        return 0;
+    if (!t->node && t->rec->nheld == 1 && !(h->how & HOW_PHANTOM))
+        h->node = t->node = order_cached(t, 0, h->lock, order_way(h->mode, h->how));
+    return t->node;
+}
+
 void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode mode, u32 how, const u64 *fp)
 {
     ref_t lock = arena_ref(l);
@@ -158,9 +169,7 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
         __atomic_fetch_or(&l->head.attrs, ATTR_WRITE_LOCKED_EVER, __ATOMIC_RELAXED);
     ref_t node = 0, stack = 0;
     if (t->rec->nheld) {
-        ref_t parent = t->node;
-        if (t->order_epoch != run()->order_epoch)
-            parent = 0;
+        ref_t parent = order_parent(t);
         if (parent)
             node = order_cached(t, parent, lock, order_way(mode, how));
         if (!node) {
@@ -172,13 +181,16 @@ void engine_acquired_slow(struct thread *t, struct lock_rec *l, enum lock_mode m
         stack = capture(t, fp);
     lock_used(t, l, fp);
     t->rec->operations++; /* together with nheld: is_unpublished compares them */
-    struct held_entry *h =
-        held_push(t, lock, mode, (how & ~(u32)HOW_PHANTOM) | (access_on ? HOW_CLOCKED : 0), stack, fp);
+    struct held_entry *h = held_push(
+        t, lock, mode, (how & ~(u32)HOW_PHANTOM) | (access_on ? HOW_CLOCKED : 0) | (measure_on ? HOW_MEASURED : 0),
+        stack, fp);
     if (h)
         h->node = t->node = node;
     hb_lock_acquired(t, l, mode);
     if (mode == MODE_EXCLUSIVE)
         __atomic_store_n(&l->owner, t->ref, __ATOMIC_RELEASE);
+    if (measure_on)
+        measure_acquired(t, l, mode, how);
 }
 
 /* In an order that this thread has reported before, or with nothing held. False: nothing was done. */
@@ -230,6 +242,7 @@ static void release_foreign(struct thread *t, struct lock_rec *l, const u64 *fp)
 
 int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp)
 {
+    u64 moment = measure_on ? measure_moment() : 0;
     if (l->head.attrs & ATTR_UNTRACKED)
         return 0;
     if (l->head.attrs & ATTR_INTERPRETER) {
@@ -256,6 +269,8 @@ int engine_release_slow(struct thread *t, struct lock_rec *l, const u64 *fp)
     if (--h->depth)
         return 0;
     enum lock_mode mode = h->mode;
+    if (h->how & HOW_MEASURED)
+        measure_released(t, l, h, moment, fp);
     lock_left(t, l, h);
     hb_lock_release(t, l, mode);
     if (mode == MODE_EXCLUSIVE)

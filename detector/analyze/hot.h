@@ -74,7 +74,7 @@ static SNARL_HOT ref_t order_cached(struct thread *t, ref_t parent, ref_t lock, 
 }
 
 /* Locks whose every acquire takes the slow path. */
-#define ATTRS_SLOW (ATTR_INTERPRETER | ATTR_UNTRACKED | ATTR_WRITER_NONRECURSIVE | ATTR_CLOCKED)
+#define ATTRS_SLOW (ATTR_INTERPRETER | ATTR_UNTRACKED | ATTR_WRITER_NONRECURSIVE | ATTR_CLOCKED | ATTR_MEASURED)
 
 /* Its stack is wanted, because the lock is new or known to the lock-order graph. */
 static SNARL_HOT bool acquire_is_noted(const struct lock_rec *l)
@@ -146,7 +146,7 @@ static SNARL_HOT bool released_plainly(struct thread *t, struct lock_rec *l, con
 {
     struct thread_rec *r = t->rec;
     u32 n = r->nheld;
-    if (snarl_unlikely(h->depth != 1 || (h->how & (HOW_PHANTOM | HOW_CLOCKED)) ||
+    if (snarl_unlikely(h->depth != 1 || (h->how & (HOW_PHANTOM | HOW_CLOCKED | HOW_MEASURED)) ||
                        (h->mode == MODE_EXCLUSIVE && l->owner != t->ref)))
         return false;
     t->node = n > 1 ? h[-1].node : 0;

@@ -5,6 +5,7 @@
 #include "analyze/engine.h"
 #include "analyze/hb.h"
 #include "analyze/hot.h"
+#include "analyze/measure.h"
 #include "base/arena.h"
 #include "base/ilock.h"
 #include "base/sys.h"

@@ -87,6 +87,8 @@ static struct object_head *object_make(struct thread *t, u64 addr, enum object_k
         attrs &= ~(u32)ATTR_SHARED; /* marked so, in memory of its own */
     if (access_on)
         attrs |= ATTR_CLOCKED;
+    if (measure_on && !(attrs & ATTR_ONCE)) /* flags are waited for once, if at all */
+        attrs |= ATTR_MEASURED;
     bool fresh;
     struct object_head *o = objects_make(addr, kind, attrs, &birth, shared ? key : NULL, &fresh);
     if (o && fresh) {
@@ -279,6 +281,7 @@ void engine_lock_name(struct lock_rec *l, const char *name)
     ref_t s = string_intern(name, (u32)__builtin_strlen(name));
     if (s) {
         l->birth.name = s;
+        l->measured = 0; /* it may be told apart from others now */
         l->head.attrs |= ATTR_NAMED;
     }
 }

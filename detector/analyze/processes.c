@@ -150,6 +150,7 @@ int engine_start(const struct engine_hooks *hooks, ref_t parent_process, const c
         ilock_release(&rs->graph_lock, mask);
     }
     engine_process_ref = objects_process = r;
+    measure_start();
     lives_on = PROCESS_AT(r)->next_process != 0;
     return 0;
 }
@@ -229,7 +230,8 @@ static void inherit_holds(struct thread *t)
             ((struct lock_rec *)now)->owner = t->ref; /* not held: it may never be released (sem_post knows) */
             continue;
         }
-        struct held_entry *e = held_push(t, arena_ref(now), h[i].mode, h[i].how | HOW_INHERITED, h[i].stack, NULL);
+        struct held_entry *e =
+            held_push(t, arena_ref(now), h[i].mode, (h[i].how & ~(u32)HOW_MEASURED) | HOW_INHERITED, h[i].stack, NULL);
         if (!e)
             continue;
         e->depth = h[i].depth;
@@ -286,6 +288,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     ilock_release(&rs->graph_lock, mask);
     sys_unmap(fresh, sizeof *fresh);
     accesses_forked(t);
+    measure_forked(t);
     shared_fork_watch(t);
     inherit_holds(t);
 }

@@ -96,6 +96,8 @@ u32 engine_cond_wait_begin(struct thread *t, u64 cond, struct lock_rec *m, bool 
     atomicity_new_task(t);
     if (i >= 0) {
         depth = t->held[i].depth;
+        if (t->held[i].how & HOW_MEASURED)
+            measure_released(t, m, &t->held[i], measure_moment(), fp);
         lock_left(t, m, &t->held[i]);
         hb_lock_release(t, m, MODE_EXCLUSIVE);
         __atomic_store_n(&m->owner, 0, __ATOMIC_SEQ_CST);
@@ -265,6 +267,8 @@ int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp
     if (s->head.attrs & ATTR_UNTRACKED)
         return 0;
     bool left = left_by_fork(s);
+    if (measure_on && (s->head.attrs & ATTR_LOCKLIKE))
+        measure_wait_begin(t, s, MODE_EXCLUSIVE, fp);
     enum wait_kind kind = left && nobody_else() ? WAIT_LOCK : WAIT_SEM;
     __atomic_fetch_add(&s->waiters, 1, __ATOMIC_RELAXED);
     s->contended++;
@@ -273,6 +277,7 @@ int engine_sem_wait(struct thread *t, struct lock_rec *s, u32 how, const u64 *fp
     wait_publish(t, kind, arena_ref(s), 0, MODE_EXCLUSIVE, (how & HOW_TIMED) != 0, capture(t, fp));
     if (!(how & HOW_TIMED) && (kind == WAIT_LOCK ? wait_check(t) : stuck_check()) && breaks()) {
         wait_withdraw(t);
+        engine_wait_failed(t);
         __atomic_fetch_sub(&s->waiters, 1, __ATOMIC_RELAXED);
         if (s->head.attrs & ATTR_LOCKLIKE)
             held_push(t, arena_ref(s), MODE_EXCLUSIVE, HOW_PHANTOM, 0, fp);

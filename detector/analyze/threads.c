@@ -59,11 +59,14 @@ static void private_clear(struct thread *t)
     struct unwind_memo *memo = t->memo;
     void *notes = t->alloc_notes;
     struct accesses *accesses = t->accesses;
+    struct measures *measures = t->measures;
     order_cache_drop(t);
     __builtin_memset(t, 0, sizeof *t);
     t->memo = memo;
     t->alloc_notes = notes;
     t->accesses = accesses;
+    t->measures = measures;
+    measure_thread_new(measures);
 }
 
 static struct thread *thread_new(ref_t creator, ref_t stack)

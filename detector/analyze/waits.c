@@ -307,6 +307,7 @@ static bool blocks_itself(const struct thread *t, const struct lock_rec *l, enum
 static int give_up(struct thread *t, struct lock_rec *l, enum lock_mode mode, const u64 *fp)
 {
     wait_withdraw(t);
+    engine_wait_failed(t);
     __atomic_fetch_sub(&l->waiters, 1, __ATOMIC_RELAXED);
     held_push(t, arena_ref(l), mode, HOW_PHANTOM, 0, fp); /* also above a real hold: each unlock takes one off */
     return EDEADLK;
@@ -316,6 +317,8 @@ int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, 
 {
     if (l->head.attrs & (ATTR_UNTRACKED | ATTR_INTERPRETER))
         return 0;
+    if (measure_on)
+        measure_wait_begin(t, l, mode, fp);
     ref_t stack = capture(t, fp);
     __atomic_fetch_add(&l->waiters, 1, __ATOMIC_RELAXED);
     l->contended++;
@@ -342,6 +345,8 @@ int engine_lock_wait(struct thread *t, struct lock_rec *l, enum lock_mode mode, 
 void engine_wait_end(struct thread *t)
 {
     const struct wait_rec *w = &t->rec->wait;
+    if (measure_on)
+        measure_wait_end(t);
     if ((w->seq & 1) && (w->kind == WAIT_LOCK || w->kind == WAIT_SEM) && w->object)
         __atomic_fetch_sub(&LOCK_AT(w->object)->waiters, 1, __ATOMIC_RELAXED);
     wait_withdraw(t);

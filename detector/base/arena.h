@@ -42,7 +42,8 @@
     X(SHARED_USER)                                                                                                     \
     X(SHARED_PAGE)                                                                                                     \
     X(SHARED_RECORD)                                                                                                   \
-    X(RELEASE)
+    X(RELEASE)                                                                                                         \
+    X(MEASURE)
 enum arena_pool {
 #define X(name) POOL_##name,
     ARENA_POOLS(X)

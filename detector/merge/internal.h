@@ -61,6 +61,7 @@ struct merge {
     json_t *findings;         /* in the order in which they came */
     struct refmap finding_of; /* id -> index + 1 */
     json_t *totals;           /* the run section being summed */
+    json_t *contention;       /* mode and local name -> row */
 };
 
 void *merge_grow(void *items, size_t n, size_t size);
@@ -122,6 +123,10 @@ bool together_possible(const struct merge *m, const struct merged_way *a, const 
 
 /* ---- cycles.c ---- */
 void cycles_add(struct merge *m);
+
+/* ---- contention.c ---- */
+void contention_add(struct reading *r);
+json_t *contention_finish(struct merge *m);
 
 /* ---- totals.c ---- */
 void totals_add(struct merge *m, const json_t *document, const char *name);

@@ -35,6 +35,7 @@ static bool first_pass(struct merge *m, const struct merge_source *from)
         findings_add(m, document, from->name(i, from->arg));
         reading_open(&r, m, document, first_run);
         graph_add(&r);
+        contention_add(&r);
         reading_close(&r);
         json_decref(document);
     }
@@ -85,6 +86,7 @@ static void release(struct merge *m)
     json_decref(m->class_of);
     json_decref(m->findings);
     json_decref(m->totals);
+    json_decref(m->contention);
     refmap_free(&m->edge_of);
     refmap_free(&m->way_of);
     refmap_free(&m->together);
@@ -103,9 +105,9 @@ json_t *merge_results(const struct merge_source *from)
             cycles_add(&m);
     }
     if (good && from->n)
-        document = json_pack("{s:s,s:{s:s,s:s},s:o,s:o,s:o,s:[]}", "schema", "snarl/1", "tool", "name", "snarl",
+        document = json_pack("{s:s,s:{s:s,s:s},s:o,s:o,s:o,s:o}", "schema", "snarl/1", "tool", "name", "snarl",
                              "version", SNARL_VERSION, "run", totals_finish(&m), "findings", findings_finish(&m),
-                             "lock_graph", graph_finish(&m), "contention");
+                             "lock_graph", graph_finish(&m), "contention", contention_finish(&m));
     release(&m);
     return document;
 }

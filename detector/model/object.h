@@ -55,9 +55,10 @@ enum object_attr {
     ATTR_PROCESS_OWNED = 1u << 12,      /* the process owns it, any thread may release (fcntl record locks, flock) */
     ATTR_PYTHON = 1u << 13,             /* a CPython threading lock */
     ATTR_WRITE_LOCKED_EVER = 1u << 14,
-    ATTR_CLOCKED = 1u << 19, /* accesses are watched: it orders them */
-    ATTR_INHERIT = 1u << 18, /* priority inheritance: the kernel knows the owner */
-    ATTR_TOLD = 1u << 20,    /* an annotation speaks of it, before its first use: of which kind it is shows then */
+    ATTR_CLOCKED = 1u << 19,  /* accesses are watched: it orders them */
+    ATTR_INHERIT = 1u << 18,  /* priority inheritance: the kernel knows the owner */
+    ATTR_MEASURED = 1u << 21, /* contention is measured: it takes the slow paths */
+    ATTR_TOLD = 1u << 20,     /* an annotation speaks of it, before its first use: of which kind it is shows then */
     /* taken at a thread's start and given back at its end: taking it is joining that thread (CPython) */
     ATTR_THREAD_END = 1u << 17,
     ATTR_UNTRACKED = 1u << 15, /* the stand-in when the arena is full: nothing is recorded of it */
@@ -144,6 +145,7 @@ struct lock_rec {
     u32 waiters;       /* threads blocked on it, atomic */
     ref_t end_segment; /* ATTR_THREAD_END: the last must-order segment of the thread that has ended */
     u32 level;         /* given by the program: taken only while all others held have lower ones; 0: none */
+    u32 measured;      /* number of its class for measuring contention (analyze/measure.c); 0: not known yet */
     struct object_birth birth;
     struct sync_clock clock; /* left by its last exclusive holder; protected by the lock itself */
     u32 section;             /* exclusive acquires since accesses are watched; protected by the lock itself */

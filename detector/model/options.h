@@ -26,7 +26,8 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
 /* X(enumerator, name, kind, scope, group, metavar, default, choices, known but not in this version, min, max, bare, help) */
 #define SNARL_OPTION_TABLE(X)                                                                                          \
     X(DETECT, "detect", LIST, PROGRAM, WATCH, "LIST", "deadlock,misuse,race,atomicity",                                \
-      "deadlock,misuse,race,atomicity", "contention", 0, 0, 0, "kinds of trouble to look for")                         \
+      "deadlock,misuse,race,atomicity,contention", "", 0, 0, 0,                                                        \
+      "kinds of trouble to look for; contention measures how long locks are waited for and held")                      \
     X(ACCESSES, "accesses", CHOICE, PROGRAM, WATCH, "HOW", "auto", "auto,compiled,none", "rewrite:sample,watch", 0, 0, \
       0,                                                                                                               \
       "how memory accesses are seen: compiled (what was built by snarl cc), none (locks only); auto: compiled when "   \

@@ -14,7 +14,8 @@ enum detect_bit {
     DETECT_DEADLOCK = 1u << 0,
     DETECT_MISUSE = 1u << 1,
     DETECT_RACE = 1u << 2,
-    DETECT_ATOMICITY = 1u << 3
+    DETECT_ATOMICITY = 1u << 3,
+    DETECT_CONTENTION = 1u << 4
 };
 
 /* What the user asked for; the same for every process of the run. */
@@ -53,6 +54,7 @@ struct run_options {
     X(shared_unwatched, "shared mappings whose accesses were not compared between processes")                          \
     X(shared_forgotten, "accesses to shared memory forgotten: too many of the same bytes")                             \
     X(modules_unwatched, "modules whose code could not be rewritten: their accesses were not watched")                 \
+    X(contention_full, "locks whose contention was not measured: too many kinds of them")                              \
     X(heap_blocks, "heap blocks not noted: where they were allocated is not known")                                    \
     X(slots_closed, "calls that could not be intercepted: their module is closed to changes")
 
@@ -93,6 +95,10 @@ struct run_state {
     u32 next_lane, ended_lanes, passed_lanes, lanes_reserved;
     ref_t shared; /* struct shared_run (analyze/shared.h), made when processes first share something */
     ref_t lane_pages[CLOCK_LANES / LANE_PAGE];
+    /* Contention (analyze/measure.c). tick_rate: see base/ticks.h */
+    u64 tick_rate;
+    ref_t measure_table;
+    u32 nmeasured;
     u64 lost[LOSS_COUNT];
 };
 

@@ -25,7 +25,8 @@ enum acquire_how {
     HOW_PHANTOM = 1u << 5, /* --on-deadlock=break: never really taken; its release is swallowed */
     /* held since before the fork that made this process: fork handlers may initialise it again */
     HOW_INHERITED = 1u << 7,
-    HOW_CLOCKED = 1u << 9, /* only in a hold: accesses are watched, its release orders them */
+    HOW_CLOCKED = 1u << 9,   /* only in a hold: accesses are watched, its release orders them */
+    HOW_MEASURED = 1u << 10, /* only in a hold: contention is measured */
 };
 
 struct held_entry {
@@ -79,7 +80,7 @@ struct thread_rec {
     struct sync_clock clock_told[2]; /* what it knows of others */
     u32 clock_which;                 /* of the two */
     u32 clock_lane;                  /* lane + 1; 0: it has none */
-    u64 python_state; /* CPython's state of this thread, once it was seen; 0: none */
+    u64 python_state;                /* CPython's state of this thread, once it was seen; 0: none */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 
@@ -149,6 +150,7 @@ struct order_slot {
 
 struct unwind_memo;
 struct accesses;
+struct measures;
 
 /* Frames of an interpreter's program at the thread's last failed try of a semaphore, for the wait that follows: by then
  * they stand still but can no longer be read (preload/unwind/python.c). */
@@ -195,6 +197,7 @@ struct thread {
     /* What does not fit there: open addressing, own memory, made and grown when needed (order.c). */
     struct order_slot *orders;
     u32 orders_mask, norders;
+    struct measures *measures; /* NULL until contention is measured (analyze/measure.c) */
 };
 
 #endif

@@ -115,6 +115,8 @@ static void add_options(json_t *run, const struct run_options *o)
         json_array_append_new(detect, json_string("race"));
     if (o->detect & DETECT_ATOMICITY)
         json_array_append_new(detect, json_string("atomicity"));
+    if (o->detect & DETECT_CONTENTION)
+        json_array_append_new(detect, json_string("contention"));
     json_t *options =
         json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses", hows[o->accesses < 3 ? o->accesses : 0],
                   "on-deadlock", whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0,
@@ -224,7 +226,7 @@ json_t *collect_document(const struct collect_input *in)
         json_object_set_new(doc, "lock_graph", json_pack("{s:[],s:[]}", "nodes", "edges"));
     else
         json_object_set_new(doc, "lock_graph", collect_graph(n, in->only_process ? t.first_ref : 0));
-    json_object_set_new(doc, "contention", json_array());
+    json_object_set_new(doc, "contention", collect_contention(n, in->only_process ? t.first_ref : 0));
     json_object_set_new(run, "symbols", names_advice(n));
     names_free(n);
     return doc;

@@ -265,6 +265,31 @@ static bool edge_ok(struct check *c, const json_t *e)
            member(c, e, "contexts", ARRAY, false);
 }
 
+static bool longest_ok(struct check *c, const json_t *l)
+{
+    return member(c, l, "ns", INTEGER, true) && member(c, l, "thread", INTEGER, false) &&
+           items(c, l, "stack", frame_ok, false) && items(c, l, "released", frame_ok, false);
+}
+
+static bool contention_ok(struct check *c, const json_t *r)
+{
+    static const char *const numbers[] = {"acquisitions", "contended",       "reacquired", "given_up",
+                                          "wait_ns",      "longest_wait_ns", "hold_ns",    "longest_hold_ns"};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (!member(c, r, numbers[i], INTEGER, false))
+            return false;
+    const json_t *wait = json_object_get(r, "longest_wait");
+    if (!member(c, r, "class", STRING, true) || !member(c, r, "kind", STRING, false) ||
+        !member(c, r, "mode", STRING, false) || !member(c, r, "local", STRING, false) ||
+        !member(c, r, "wait_histogram", ARRAY, false) || !member(c, r, "hold_histogram", ARRAY, false) ||
+        !items(c, r, "longest_holds", longest_ok, false) || !member(c, r, "longest_wait", OBJECT, false))
+        return false;
+    c->step[c->depth++] = (struct step){"longest_wait", 0};
+    bool ok = !wait || longest_ok(c, wait);
+    c->depth -= ok;
+    return ok;
+}
+
 static bool document_ok(struct check *c, const json_t *d)
 {
     if (!json_is_object(d))
@@ -278,7 +303,7 @@ static bool document_ok(struct check *c, const json_t *d)
         return wrong(c, "this version of snarl reads \"snarl/1\"");
     }
     if (!member(c, d, "run", OBJECT, true) || !items(c, d, "findings", finding_ok, true) ||
-        !member(c, d, "lock_graph", OBJECT, false))
+        !items(c, d, "contention", contention_ok, false) || !member(c, d, "lock_graph", OBJECT, false))
         return false;
     const json_t *run = json_object_get(d, "run"), *graph = json_object_get(d, "lock_graph");
     c->step[c->depth++] = (struct step){"run", 0};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contention.h"
 #include "format.h"
 #include "label.h"
 #include "markup.h"
@@ -112,8 +113,9 @@ static void put_top(struct html *h, const json_t *document, const char *title)
         buffer_print(&h->out, "<li>exit status %lld</li>", (long long)label_number(exit, "status"));
     if (json_is_integer(json_object_get(exit, "signal")))
         buffer_print(&h->out, "<li>ended by signal %lld</li>", (long long)label_number(exit, "signal"));
-    put(h, "</ul>\n<nav><a href=\"#findings\">Findings</a> <a href=\"#order\">Lock order</a> <a href=\"#run\">Run</a> "
-           "<a href=\"#kinds\">Explanations</a></nav>\n</header>\n");
+    put(h, "</ul>\n<nav><a href=\"#findings\">Findings</a> <a href=\"#order\">Lock order</a> ");
+    put(h, contention_measured(document) ? "<a href=\"#contention\">Contention</a> " : "");
+    put(h, "<a href=\"#run\">Run</a> <a href=\"#kinds\">Explanations</a></nav>\n</header>\n");
     free(subject);
 }
 
@@ -284,6 +286,8 @@ char *format_html(const json_t *document)
     put(&h, "<main>\n");
     put_findings(&h, list, n);
     html_orders(&h, document);
+    if (contention_measured(document))
+        html_contention(&h, document);
     put_run(&h, document);
     put_kinds(&h, list, n);
     put(&h, "</main>\n<script>");

@@ -25,6 +25,8 @@ void html_stack(struct html *h, const json_t *stack);
 void html_source(struct html *h, const json_t *stack, unsigned around);
 /* The lock-order graph and each of its orders. */
 void html_orders(struct html *h, const json_t *document);
+/* Contention: its table, plots and longest holds. */
+void html_contention(struct html *h, const json_t *document);
 /* Markdown of a page of `snarl explain`. */
 void html_markdown(struct html *h, const char *text);
 /* A malloc'd label as text. */

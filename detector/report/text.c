@@ -352,7 +352,9 @@ char *text_report(const json_t *document, const struct text_options *o)
     }
     put_short(&t, findings);
     text_gate(&t, document);
-    if (!o->quiet)
+    if (!o->quiet) {
+        text_contention(&t, document);
         text_summary(&t, document);
+    }
     return text_take(&t);
 }

@@ -15,6 +15,7 @@ _Unwind_Reason_Code blocked_unwound(UNWIND_PARAMETERS)
         t->wait_frames.sem = 0;
         if (t->rec->wait.seq & 1)
             engine_wait_end(t);
+        engine_wait_failed(t);
         interceptor_leave(t);
     }
     return _URC_CONTINUE_UNWIND;

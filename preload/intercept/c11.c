@@ -25,6 +25,8 @@ static __attribute__((noinline)) int mtx_block(struct thread *t, struct lock_rec
     engine_wait_end(t);
     if (r == thrd_success)
         engine_acquired(t, l, MODE_EXCLUSIVE, how, fp);
+    else
+        engine_wait_failed(t);
     interceptor_leave(t);
     return r;
 }

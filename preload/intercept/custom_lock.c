@@ -79,8 +79,10 @@ void custom_lock_acquiring(struct thread *t, u64 lock, enum lock_mode mode, u32 
     bool free = !l->owner;
     if (engine_lock_wait(t, l, mode, how, fp))
         engine_release(t, l, fp); /* the phantom that stands for a failed acquire: this one goes on */
-    else if (free)
+    else if (free) {
         l->contended--; /* as far as is known */
+        engine_wait_unknown(t);
+    }
 }
 
 void custom_lock_acquired(struct thread *t, u64 lock, enum lock_mode mode, u32 how, const u64 *fp)
@@ -95,6 +97,7 @@ void custom_lock_failed(struct thread *t, u64 lock, const u64 *fp)
 {
     struct lock_rec *l = custom_rec(t, lock, 0, fp);
     engine_wait_end(t);
+    engine_wait_failed(t);
     if (l)
         engine_lock_busy(t, l, fp);
 }

@@ -201,6 +201,8 @@ static __attribute__((noinline)) int file_block(struct thread *t, struct lock_re
         engine_acquired(t, l, c->mode, HOW_BLOCK, fp);
         hold_note(c, c->mode, c->range);
         errno = before;
+    } else {
+        engine_wait_failed(t);
     }
     interceptor_leave(t);
     return r;

@@ -20,6 +20,7 @@ static SNARL_COLD void jump_out_of_wait(const u64 *fp)
         engine_cond_wait_end(t, w->cond, w->mutex, w->depth, fp); /* glibc takes the mutex again as it jumps */
     }
     engine_wait_end(t);
+    engine_wait_failed(t);
     interceptor_leave(t);
 }
 

@@ -104,6 +104,8 @@ static __attribute__((noinline)) int mutex_block(struct thread *t, struct lock_r
     engine_wait_end(t);
     if (r == 0 || r == EOWNERDEAD)
         engine_acquired(t, l, MODE_EXCLUSIVE, how, fp);
+    else
+        engine_wait_failed(t);
     interceptor_leave(t);
     return r;
 }

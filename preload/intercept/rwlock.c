@@ -78,6 +78,8 @@ static __attribute__((noinline)) int rwlock_block(struct thread *t, struct lock_
     engine_wait_end(t);
     if (r == 0)
         engine_acquired(t, l, c->mode, how, fp);
+    else
+        engine_wait_failed(t);
     interceptor_leave(t);
     return r;
 }

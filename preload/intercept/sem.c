@@ -54,6 +54,8 @@ static __attribute__((noinline)) int sem_block(struct thread *t, struct lock_rec
     engine_wait_end(t);
     if (r == 0)
         engine_sem_take(t, s, how, fp);
+    else
+        engine_wait_failed(t);
     interceptor_leave(t);
     return r;
 }

@@ -43,6 +43,7 @@ static __attribute__((noinline)) int spin_block(struct thread *t, struct lock_re
                                                 const u64 *fp)
 {
     int r = EBUSY;
+    engine_spins(t, l, fp);
     for (int i = 0; r == EBUSY && i < SPIN_TRIES && l->owner != t->ref; i++) {
         __builtin_ia32_pause();
         if (*s == SPIN_FREE)

@@ -121,6 +121,7 @@ static __attribute__((noinline)) bool file_wait(struct thread *t, struct lock_re
     REAL(funlockfile)(f);
     interceptor_again(t, fp);
     engine_wait_end(t);
+    engine_wait_failed(t);
     return true;
 }
 

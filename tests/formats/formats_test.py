@@ -64,6 +64,14 @@ def document(*findings, nodes=(), edges=()):
             "findings": list(findings), "lock_graph": {"nodes": list(nodes), "edges": list(edges)}}
 
 
+def contention(name, **more):
+    """A row with everything that a row can have."""
+    longest = {"ns": 900, "thread": 2, "process": 1, "stack": [FRAME], "released": [FRAME]}
+    return {"class": name, "kind": "rwlock", "mode": "shared", "acquisitions": 5, "contended": 1, "reacquired": 1, "given_up": 1,
+            "wait_ns": 1000, "longest_wait_ns": 900, "hold_ns": 1000, "longest_hold_ns": 900, "wait_histogram": [0] * 6 + [1, 0, 0, 1],
+            "hold_histogram": [0] * 9 + [5], "longest_wait": longest, "longest_holds": [longest], **more}
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="snarl-formats-")
@@ -319,6 +327,7 @@ class Hostile(Case):
                       {**f, "id": f"{i + 200:016x}", "kind": "lock-misuse", "rule": name, "suppressed_by": name}]
             edges.append({"from": name, "to": name + "3", "count": 1, "threads": 1, "stack": [evil]})
         doc = document(*found, nodes=[{"class": e["from"], "kind": e["from"]} for e in edges], edges=edges)
+        doc["contention"] = [contention(e["from"], kind=e["from"], longest_holds=[{"ns": 1, "stack": e["stack"]}]) for e in edges]
         doc["run"].update(command=HOSTILE, notes=HOSTILE, losses=[{"text": n, "count": 1} for n in HOSTILE])
         return doc
 
@@ -355,7 +364,8 @@ class Hostile(Case):
             self.assertIsNone(re.match(r"\s*::", line), line[:100])
 
     def check_page(self, text, n):
-        page, plain = extract.Page(text), extract.Page(self.report("html", self.write(document(cycle(1)), "plain.json")))
+        other = {**document(cycle(1)), "contention": [contention("a")]}
+        page, plain = extract.Page(text), extract.Page(self.report("html", self.write(other, "plain.json")))
         self.assertEqual(len(page.findings), n)
         self.assertEqual(page.scripts, plain.scripts)
         self.assertLessEqual(page.elements.keys() - plain.elements.keys(), {"ul", "li", "ol", "a", "h3", "details", "summary", "i"})

@@ -1,4 +1,4 @@
-/* Arena, address map and internal locks. */
+/* Arena, address map, internal locks and the clock of lock operations. */
 #include <errno.h>
 #include <pthread.h>
 #include <sys/wait.h>
@@ -6,6 +6,7 @@
 #include "engine_fixture.h"
 
 #include "base/addrmap.h"
+#include "base/ticks.h"
 
 static void addrmap_against_oracle(void)
 {
@@ -141,7 +142,22 @@ static void ilock_of_killed_owner_unwaited(void)
     waitpid(pid, NULL, 0);
 }
 
-UNIT_TESTS("base", {"addrmap_against_oracle", addrmap_against_oracle}, {"arena_pools", arena_pools},
+/* Readings of the other clock around, and in between: a pause of this thread anywhere does no harm. */
+static void ticks_like_the_kernels(void)
+{
+    u64 rate = ticks_calibrate(), outside = sys_now(), begin = ticks_now(rate), inside = sys_now();
+    while (sys_now() - inside < 20000000)
+        ;
+    inside = sys_now() - inside;
+    u64 ticks = ticks_now(rate) - begin;
+    outside = sys_now() - outside;
+    CU_ASSERT(ticks >= inside - inside / 500);
+    CU_ASSERT(ticks <= outside + outside / 500);
+    CU_ASSERT(ticks_now(0) - sys_now() + 1000000000 < 2000000000); /* without it, the same clock */
+}
+
+UNIT_TESTS("base", {"ticks_like_the_kernels", ticks_like_the_kernels},
+           {"addrmap_against_oracle", addrmap_against_oracle}, {"arena_pools", arena_pools},
            {"arena_exhausted", arena_exhausted}, {"arena_refuses", arena_refuses}, {"ilock_excludes", ilock_excludes},
            {"ilock_of_killed_owner", ilock_of_killed_owner},
            {"ilock_of_killed_owner_unwaited", ilock_of_killed_owner_unwaited})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Nanoseconds per uncontended acquire and release: native, through a pass-through shim, watched by snarl, ThreadSanitizer, Helgrind and DRD.
+"""Nanoseconds per uncontended acquire and release: native, through a pass-through shim, watched by snarl without and with contention, ThreadSanitizer, Helgrind and DRD.
 
 All tools take turns, several rounds; the smallest value of each counts, since noise only adds. Slow tools run fewer iterations. The
 last column says whether snarl keeps the goal of its row.
@@ -41,7 +41,9 @@ SCALE = [
     ("1,000,000 live locks", "live", 1000000, 1000000),
 ]
 SLOWER = {"helgrind": 100, "drd": 200, "tsan gcc": 4, "tsan clang": 4}
-TOOLS = ("native", "shim", "snarl", "tsan gcc", "tsan clang", "helgrind", "drd")
+TOOLS = ("native", "shim", "snarl", "contention", "tsan gcc", "tsan clang", "helgrind", "drd")
+OURS = ("native", "shim", "snarl", "contention")
+MEASURES = "--detect=deadlock,misuse,race,atomicity,contention"
 ONLY_SNARL = ("held", "threads", "live", "orders", "inside")
 
 
@@ -49,7 +51,8 @@ def make_tools(folder, opts):
     shim = os.path.join(folder, "shim.so")
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", os.path.join(HERE, "shim.c"), "-o", shim], check=True)
     tools = [common.Tool("native", ["gcc"]), common.Tool("shim", env={"LD_PRELOAD": shim}),
-             common.Tool("snarl", command=[opts.snarl, "run", "--quiet", "--exit-code=0", "--"])]
+             common.Tool("snarl", command=[opts.snarl, "run", "--quiet", "--exit-code=0", "--"]),
+             common.Tool("contention", command=[opts.snarl, "run", "--quiet", "--exit-code=0", MEASURES, "--"])]
     tools = [tool for tool in tools if tool.name in opts.tools] + common.peers(opts.tools, folder, SLOWER)
     return tools
 
@@ -79,7 +82,7 @@ def table(tools, programs, rows, opts):
                 count = n
             return tool.run([programs[tool.name], kind, str(count), str(n)], opts.limit)
 
-        able = [tool for tool in tools if kind not in ONLY_SNARL or tool.name in ("native", "shim", "snarl")]
+        able = [tool for tool in tools if kind not in ONLY_SNARL or tool.name in OURS]
         results.append((row, common.take_turns(able, opts.rounds, measure)))
         line(tools, *results[-1])
     return results
@@ -115,7 +118,7 @@ def verdict(row, native, snarl):
 def main():
     opts = common.parse(common.arguments(__doc__, TOOLS), TOOLS)
     if opts.quick:
-        opts.rounds, opts.scale, opts.tools = 1, 0.001, ["native", "shim", "snarl"]
+        opts.rounds, opts.scale, opts.tools = 1, 0.001, list(OURS)
     with tempfile.TemporaryDirectory(prefix="snarl-bench-") as folder:
         tools = make_tools(folder, opts)
         programs = build(tools, folder)
@@ -126,7 +129,7 @@ def main():
         if opts.quick:
             scale = [r for r in scale if r[2] <= 1000]
         done = table(tools, programs, pairs, opts) + table(tools, programs, scale, opts)
-    values = [(row[0], found.get(name)) for row, found in done for name in ("native", "snarl")]
+    values = [(row[0], found.get(name)) for row, found in done for name in ("native", "snarl", "contention")]
     broken = [(name, r.why) for name, r in values if r and r.ns is None]
     for name, why in broken:
         print(f"no value for {name}: {why}", file=sys.stderr)
