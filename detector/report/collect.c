@@ -117,10 +117,12 @@ static void add_options(json_t *run, const struct run_options *o)
         json_array_append_new(detect, json_string("atomicity"));
     if (o->detect & DETECT_CONTENTION)
         json_array_append_new(detect, json_string("contention"));
-    json_t *options =
-        json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses", hows[o->accesses < ARRAY_LEN(hows) ? o->accesses : 0],
-                  "on-deadlock", whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0,
-                  "stack-depth", (json_int_t)o->stack_depth);
+    json_t *options = json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses",
+                                hows[o->accesses < ARRAY_LEN(hows) ? o->accesses : 0], "on-deadlock",
+                                whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0, "stack-depth",
+                                (json_int_t)o->stack_depth);
+    if (o->modules[0] && memchr(o->modules, 0, sizeof o->modules))
+        json_object_set_new(options, "modules", names_text(o->modules));
     if (o->perturb)
         json_object_set_new(options, "perturb", json_integer((json_int_t)(o->perturb_seed & INT64_MAX)));
     json_object_set_new(run, "options", options);
@@ -189,6 +191,7 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
         json_array_append_new(
             notes, json_string("this program waits on futexes that snarl does not see: locks of its own, or of a "
                                "library that does not use pthread's, are not in this report"));
+    collect_modules_unmet(notes, state);
     json_object_set_new(run, "notes", notes);
     add_cost(run, state);
     return run;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "collect.h"
 #include "names.h"
 #include "view.h"
@@ -88,4 +89,21 @@ json_t *collect_coverage(u32 only_process_ref)
     return json_pack("{s:I,s:I,s:I,s:I,s:o,s:o}", "eligible", (json_int_t)eligible, "watched", (json_int_t)watched,
                      "functions", (json_int_t)sum.functions, "unlisted_bytes", (json_int_t)sum.unlisted, "left",
                      left_of(&sum), "modules", modules);
+}
+
+void collect_modules_unmet(json_t *notes, const struct run_state *state)
+{
+    const char *list = state->options.modules, *word;
+    size_t n;
+    if (!(state->modules_met & RUN_MODULES_ASKED) || !memchr(list, 0, sizeof state->options.modules))
+        return;
+    for (u32 i = 0; i < PATTERNS_MOST && (word = patterns_word(list, i, &n)) != NULL; i++) {
+        struct buffer b = {0};
+        if (state->modules_met >> i & 1)
+            continue;
+        buffer_print(&b, "no module that was loaded is meant by --modules=%.*s", (int)n, word);
+        char *text = buffer_take(&b);
+        json_array_append_new(notes, names_text(text));
+        free(text);
+    }
 }

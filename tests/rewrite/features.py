@@ -40,6 +40,23 @@ int main(void)
 }
 """
 
+# A library of its own whose race is seen, or not.
+LIBRARY = "int shared; void add(void) { for (int i = 0; i < 1000; i++) shared++; }"
+CALLER = r"""
+#include <pthread.h>
+void add(void);
+int own;
+static void *theirs(void *arg) { add(); return arg; }
+static void *ours(void *arg) { own++; return arg; }
+static void twice(void *(*work)(void *))
+{
+    pthread_t t[2];
+    for (int i = 0; i < 2; i++) pthread_create(&t[i], 0, work, 0);
+    for (int i = 0; i < 2; i++) pthread_join(t[i], 0);
+}
+int main(void) { twice(theirs); twice(ours); }
+"""
+
 
 def build(name, source, *options):
     path = WORK / name
@@ -96,6 +113,61 @@ class Coverage(unittest.TestCase):
         _, said, result = run("--verbose", how="none", program=["/bin/true"])
         self.assertNotIn("coverage", result["run"])
         self.assertNotIn("shared memory", said)
+
+
+class Modules(unittest.TestCase):
+    BOTH = [("data-race", "own"), ("data-race", "shared")]
+
+    @classmethod
+    def setUpClass(cls):
+        (WORK / "part.c").write_text(LIBRARY)
+        subprocess.run(["gcc", "-g", "-shared", "-fPIC", WORK / "part.c", "-o", WORK / "libpart.so.1"], check=True)
+        cls.program = build("caller", CALLER, WORK / "libpart.so.1", f"-Wl,-rpath,{WORK}")
+
+    def found(self, *args, **kw):
+        status, said, result = run(*args, program=[self.program], **kw)
+        return races(result), said, result
+
+    def test_default_and_all(self):
+        self.assertEqual(self.found()[0], self.BOTH)
+        found, _, result = self.found("--modules=all")
+        self.assertEqual((found, result["run"]["options"]["modules"]), (self.BOTH, "all"))
+
+    def test_names_and_globs(self):
+        for words, found in (("caller", self.BOTH[:1]), ("libpart", self.BOTH[1:]), ("libpart.so.1,caller", self.BOTH),
+                             ("lib*", self.BOTH[1:]), (f"{WORK}/*", self.BOTH), ("/usr/*", [])):
+            with self.subTest(words):
+                self.assertEqual(self.found(f"--modules={words}")[0], found)
+
+    def test_by_environment(self):
+        found = self.found(env=clean_env(SNARL_OPTIONS="modules='libpart':accesses=rewrite"))[0]
+        self.assertEqual(found, self.BOTH[1:])
+
+    def test_of_the_system(self):
+        """Left alone unless asked for."""
+        names = lambda r: {os.path.basename(m["module"]).split(".")[0] for m in r["run"]["coverage"]["modules"]}
+        self.assertNotIn("libz", names(run(program=["/usr/bin/pigz", "-c", WORK / "part.c"])[2]))
+        self.assertEqual(names(run("--modules=libz", program=["/usr/bin/pigz", "-c", WORK / "part.c"])[2]), {"libz"})
+
+    def test_nothing_meant(self):
+        found, said, _ = self.found("--modules=caller,libpurt")
+        self.assertEqual(found, self.BOTH[:1])
+        self.assertIn("no module that was loaded is meant by --modules=libpurt", said)
+        self.assertNotIn("--modules=caller", said)
+
+    def test_bad_lists(self):
+        for words, what in (("", "needs a value"), ("a,,b", "wanted between commas"), ("lib[xy]", "no glob that snarl knows")):
+            status, said, _ = run(f"--modules={words}", program=["/bin/true"])
+            self.assertEqual(status, 2)
+            self.assertIn(what, said)
+
+    def test_not_offered_yet(self):
+        env = {k: v for k, v in clean_env().items() if k != "SNARL_UNFINISHED"}
+        r = subprocess.run([SNARL, "run", "--modules=all", "/bin/true"], capture_output=True, env=env)
+        self.assertEqual(r.returncode, 2)
+        self.assertIn(b"not part of this version", r.stderr)
+        for e in (env, clean_env()):
+            self.assertNotIn(b"--modules", subprocess.run([SNARL, "run", "--help"], capture_output=True, env=e).stdout)
 
 
 if __name__ == "__main__":
