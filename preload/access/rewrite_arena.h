@@ -34,8 +34,10 @@ void arena_drop(struct arena *a) __attribute__((visibility("hidden")));
 /* After patching. */
 void arena_free_taken(struct arena *a) __attribute__((visibility("hidden")));
 
-/* n bytes at exactly that address, among the stubs; false when they are not free. */
+/* n bytes, 32 at most, at exactly that address, among the stubs; false when they are not free. */
 bool arena_take(struct arena *a, u64 at, u32 n) __attribute__((visibility("hidden")));
+/* Five bytes at one of the 32 addresses lo, lo + 8, ...; 0: none is free. */
+u64 arena_take_among(struct arena *a, u64 lo) __attribute__((visibility("hidden")));
 /* None of them is taken any more. */
 void arena_release_all(struct arena *a) __attribute__((visibility("hidden")));
 

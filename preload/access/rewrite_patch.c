@@ -135,7 +135,9 @@ static bool allowed(const struct choice *c, u8 v)
 /* A place for a stub among the 256 addresses from `lo` on, 0: none. */
 static u64 stub_among(struct patcher *p, u64 lo, const struct choice *c)
 {
-    for (u32 i = 0; i < c->n; i += c->n == 256 ? 8 : 1)
+    if (c->n == 256)
+        return arena_take_among(p->arena, lo);
+    for (u32 i = 0; i < c->n; i++)
         if (arena_take(p->arena, lo + value_of(c, i), JUMP))
             return lo + value_of(c, i);
     return 0;
