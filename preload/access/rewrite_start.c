@@ -15,6 +15,7 @@
 #include "analyze/access.h"
 #include "intercept/fault.h"
 #include "interceptor.h"
+#include "model/options.h"
 #include "model/run.h"
 #include "model/stack.h"
 #include "modules_internal.h"
@@ -22,6 +23,21 @@
 #include "rewrite_watch.h"
 #include "start.h"
 #include "watched.h"
+
+/* For tests, from $SNARL_TEST_REWRITE, where what is built in part is accepted: "pause=MILLISECONDS" before the work. */
+static u64 test_pause_ns;
+
+static void take_test_hooks(char **envp)
+{
+    static const char pause[] = "pause=";
+    const char *s = options_unfinished ? start_env(envp, "SNARL_TEST_REWRITE") : NULL;
+    u64 ms = 0;
+    if (!s || __builtin_strncmp(s, pause, sizeof pause - 1) != 0)
+        return;
+    for (s += sizeof pause - 1; *s >= '0' && *s <= '9'; s++)
+        ms = ms * 10 + (u64)(*s - '0');
+    test_pause_ns = ms * 1000000;
+}
 
 struct found {
     struct module module[REWRITE_MODULES];
@@ -59,6 +75,29 @@ static void take(void *found, const struct module *m)
         f->module[f->n++] = *m;
 }
 
+static u64 code_bytes(const struct module *m)
+{
+    const ElfW(Phdr) *p = (const ElfW(Phdr) *)m->headers;
+    u64 bytes = 0;
+    for (u32 i = 0; i < m->nheaders; i++)
+        bytes += p[i].p_type == PT_LOAD && (p[i].p_flags & PF_X) ? p[i].p_memsz : 0;
+    return bytes;
+}
+
+/* `snarl run` says so when it takes long. */
+static void progress_begin(const struct found *f)
+{
+    u64 bytes = 0;
+    for (u32 i = 0; i < f->n; i++)
+        bytes += code_bytes(&f->module[i]);
+    __atomic_store_n(&run()->rewriting_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&run()->rewriting_done, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&run()->rewriting_pid, snarl_pid, __ATOMIC_RELAXED);
+    __atomic_store_n(&run()->rewriting_since, sys_now(), __ATOMIC_RELEASE);
+    if (test_pause_ns)
+        sys_sleep_ns(test_pause_ns);
+}
+
 /* The list stands still: the loader's lock is held, or there is one thread. */
 static void rewrite_new(void)
 {
@@ -67,9 +106,14 @@ static void rewrite_new(void)
     if (!f)
         return;
     modules_each(take, f);
-    for (u32 i = 0; i < f->n; i++)
+    if (f->n)
+        progress_begin(f);
+    for (u32 i = 0; i < f->n; i++) {
         if (rewrite_watch_module(&f->module[i]) > REWRITE_NOTHING)
             run_lost(LOSS_modules_unwatched);
+        __atomic_fetch_add(&run()->rewriting_done, code_bytes(&f->module[i]), __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&run()->rewriting_since, 0, __ATOMIC_RELEASE);
     sys_unmap(f, bytes);
 }
 
@@ -90,7 +134,7 @@ static void begin(void)
     sys_signals_restore(mask);
 }
 
-void rewrite_start(void)
+void rewrite_start(char **envp)
 {
     struct thread *t = interceptor_enter(INTERCEPTOR_FP());
     if (!t)
@@ -104,6 +148,7 @@ void rewrite_start(void)
         return;
     }
     __atomic_store_n(&run()->accesses, ACCESSES_REWRITE, __ATOMIC_RELAXED);
+    take_test_hooks(envp);
     fault_watch();
     modules_on_loaded = loaded;
     watched_first = begin;

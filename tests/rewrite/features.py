@@ -159,6 +159,16 @@ class Coverage(unittest.TestCase):
         self.assertNotIn("shared memory", said)
 
 
+class Progress(unittest.TestCase):
+    def test_told_when_it_takes_long(self):
+        program, slow = [build("counter", COUNTER)], clean_env(SNARL_TEST_REWRITE="pause=2500")
+        said = run(program=program, env=slow)[1]
+        self.assertRegex(said, r"(?m)^snarl: rewriting the program's code before it goes on: 0\.0 of \d+\.\d MB done$")
+        self.assertEqual(said.count("rewriting the program"), 1)
+        self.assertNotIn("rewriting the program", run("--quiet", program=program, env=slow)[1])
+        self.assertNotIn("rewriting the program", run(program=program)[1])
+
+
 class Masked(unittest.TestCase):
     def test_elements(self):
         flags = open("/proc/cpuinfo").read()
