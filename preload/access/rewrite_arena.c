@@ -131,7 +131,6 @@ static u64 stub_bytes(const struct arena *a)
 
 bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold)
 {
-    static const u8 jump[] = {0xff, 0x25};
     copies = (copies + sizeof(struct arena_head) + 4095) & ~4095ULL;
     cold = (cold + 4095) & ~4095ULL;
     *a = (struct arena){.taken = sys_map(TAKEN_BYTES)};
@@ -142,11 +141,33 @@ bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold
     a->copies = a->lo + sizeof(struct arena_head);
     a->copies_end = a->cold = a->lo + copies;
     a->cold_end = a->cold + cold;
+    return true;
+}
+
+bool arena_again(struct arena *a, const struct arena *like)
+{
+    *a = (struct arena){0};
+    if (like->lo < LOWEST || like->hi > HIGHEST || like->stubs < LOWEST || like->stubs_end > HIGHEST ||
+        !map_at(like->lo, like->hi - like->lo))
+        return false;
+    if (!map_at(like->stubs, like->stubs_end - like->stubs)) {
+        sys_call3(SYS_munmap, like->lo, like->hi - like->lo, 0);
+        return false;
+    }
+    *a = *like;
+    a->taken = NULL;
+    return true;
+}
+
+void arena_set_head(struct arena *a, u64 slow, u64 cells)
+{
+    static const u8 jump[] = {0xff, 0x25};
     struct arena_head *head = (struct arena_head *)a->lo;
     int32_t to_slow = (int32_t)((u64)&head->slow - ((u64)head->call_slow + 6));
     __builtin_memcpy(head->call_slow, jump, sizeof jump);
     __builtin_memcpy(head->call_slow + sizeof jump, &to_slow, sizeof to_slow);
-    return true;
+    head->slow = slow;
+    head->cells = cells;
 }
 
 bool arena_take(struct arena *a, u64 at, u32 n)

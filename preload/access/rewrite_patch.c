@@ -217,6 +217,9 @@ static bool try_head(struct patcher *p, u32 head, u32 prefixes)
             return false;
         struct emit e = {.p = (u8 *)(next + (u64)(int64_t)to_stub)};
         e.end = e.p + JUMP;
+        if (!LIST_GROW(&r->stubs))
+            return false;
+        r->stubs.item[r->stubs.n++] = (struct stub){(u32)((u64)e.p - p->arena->stubs), h->copy};
         emit_jump(&e, body);
         displacement = to_stub;
         r->counts.stubs++;
@@ -322,6 +325,7 @@ static void all_heads(struct patcher *p)
     __builtin_memcpy(r->patched, text_at(r, 0), text_size(r));
     r->counts.direct = r->counts.stubs = r->counts.hosted = r->counts.entries = r->counts.retargeted = 0;
     p->turn = p->unchecked = 0;
+    r->stubs.n = 0;
     retarget_calls(p);
     for (u32 i = r->places.n; i-- > 0;) {
         const struct place *q = &r->places.item[i];
@@ -354,15 +358,25 @@ bool rewrite_patch(struct rewrite *r, struct arena *a)
     return ok;
 }
 
-bool rewrite_commit(struct rewrite *r)
+/* Only pages that change become the process's own. */
+bool patch_text(const struct image *m, const u8 *patched)
 {
-    u64 from = r->image.text_lo & ~4095ULL, bytes = ((r->image.text_hi + 4095) & ~4095ULL) - from;
+    u64 from = m->text_lo & ~4095ULL, bytes = ((m->text_hi + 4095) & ~4095ULL) - from, n = m->text_hi - m->text_lo;
     if (sys_call3(SYS_mprotect, from, bytes, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
         return false;
-    u8 *text = (u8 *)r->image.text_lo;
-    for (u32 i = 0; i < text_size(r); i++)
-        if (text[i] != r->patched[i])
-            text[i] = r->patched[i];
+    u8 *text = (u8 *)m->text_lo;
+    for (u64 at = 0; at < n; at += 8) {
+        u64 rest = n - at < 8 ? n - at : 8, old = 0, new = 0;
+        __builtin_memcpy(&old, text + at, rest);
+        __builtin_memcpy(&new, patched + at, rest);
+        if (old != new)
+            __builtin_memcpy(text + at, &new, rest);
+    }
     sys_call3(SYS_mprotect, from, bytes, PROT_READ | PROT_EXEC);
     return true;
+}
+
+bool rewrite_commit(struct rewrite *r)
+{
+    return patch_text(&r->image, r->patched);
 }

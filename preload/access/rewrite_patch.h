@@ -9,6 +9,9 @@ bool rewrite_patch(struct rewrite *r, struct arena *a) __attribute__((visibility
 /* Makes it so. The arena must be executable. False when the text cannot be written; then nothing has changed. */
 bool rewrite_commit(struct rewrite *r) __attribute__((visibility("hidden")));
 
+/* The same with any text that was worked out before. */
+bool patch_text(const struct image *m, const u8 *patched) __attribute__((visibility("hidden")));
+
 /* The byte faults in user mode when it is executed as an opcode, whatever follows. */
 bool patch_is_trap(u8 opcode) __attribute__((visibility("hidden")));
 

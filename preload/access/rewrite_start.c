@@ -11,6 +11,7 @@
 #include "rewrite_start.h"
 
 #include <link.h>
+#include <time.h>
 
 #include "analyze/access.h"
 #include "intercept/fault.h"
@@ -20,6 +21,7 @@
 #include "model/stack.h"
 #include "modules_internal.h"
 #include "rewrite_arena.h"
+#include "rewrite_cache.h"
 #include "rewrite_watch.h"
 #include "start.h"
 #include "watched.h"
@@ -98,9 +100,17 @@ static void progress_begin(const struct found *f)
         sys_sleep_ns(test_pause_ns);
 }
 
+static u64 cpu_time(void)
+{
+    struct timespec t;
+    sys_call3(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &t, 0);
+    return (u64)t.tv_sec * 1000000000ULL + (u64)t.tv_nsec;
+}
+
 /* The list stands still: the loader's lock is held, or there is one thread. */
 static void rewrite_new(void)
 {
+    u64 cpu = cpu_time(), cached = rewrite_from_cache;
     u64 bytes = (sizeof(struct found) + 4095) & ~4095ULL;
     struct found *f = sys_map(bytes);
     if (!f)
@@ -114,6 +124,9 @@ static void rewrite_new(void)
         __atomic_fetch_add(&run()->rewriting_done, code_bytes(&f->module[i]), __ATOMIC_RELAXED);
     }
     __atomic_store_n(&run()->rewriting_since, 0, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&run()->rewritten_bytes, f->n ? run()->rewriting_done : 0, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&run()->rewritten_cached, rewrite_from_cache - cached, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&run()->rewritten_cpu_ns, cpu_time() - cpu, __ATOMIC_RELAXED);
     sys_unmap(f, bytes);
 }
 
@@ -125,12 +138,28 @@ static void loaded(void)
     rewrite_new();
 }
 
+/* The program's and our own record. */
+static void name(void *both, const struct module *m)
+{
+    const struct module_rec **r = both;
+    const struct module_rec *rec = m->rec ? arena_at(m->rec) : NULL;
+    if (rec && rec->is_main)
+        r[0] = rec;
+    if (rec && m->is_snarl)
+        r[1] = rec;
+}
+
 static void begin(void)
 {
+    const struct module_rec *both[2] = {NULL, NULL};
     u64 mask = sys_signals_block(); /* a handler may run what is half patched */
     watched_first = NULL;
     arena_give_room();
+    modules_each(name, both);
+    rewrite_watch_name(both[0], both[1]);
+    rewrite_keeps = true;
     rewrite_new();
+    rewrite_keeps = false;
     sys_signals_restore(mask);
 }
 
@@ -149,6 +178,7 @@ void rewrite_start(char **envp)
     }
     __atomic_store_n(&run()->accesses, ACCESSES_REWRITE, __ATOMIC_RELAXED);
     take_test_hooks(envp);
+    cache_start(start_env(envp, "XDG_CACHE_HOME"), start_env(envp, "HOME"));
     fault_watch();
     modules_on_loaded = loaded;
     watched_first = begin;

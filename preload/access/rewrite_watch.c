@@ -6,9 +6,11 @@
 #include <link.h>
 
 #include "analyze/access_hot.h"
+#include "base/hash.h"
 #include "intercept/copies.h"
 #include "interceptor.h"
 #include "model/stack.h"
+#include "rewrite_cache.h"
 #include "rewrite_enter.h"
 #include "rewrite_interrupt.h"
 #include "rewrite_patch.h"
@@ -103,6 +105,45 @@ static u32 slot(void)
     return nmodules;
 }
 
+/* ---- the cache ---- */
+
+static u64 program_and_tool; /* of their build ids, 0: one has none, or is not known yet */
+static struct cache_key key;
+bool rewrite_keeps;
+u64 rewrite_from_cache;
+
+static u64 id_of(const struct module_rec *r, u64 seed)
+{
+    u64 id = r && r->build_id_len ? hash_bytes(r->build_id, r->build_id_len, seed) : 0;
+    return id ? hash_mix64(id) : 0;
+}
+
+void rewrite_watch_name(const struct module_rec *program, const struct module_rec *tool)
+{
+    u64 a = id_of(program, 1), b = id_of(tool, 2);
+    program_and_tool = a && b ? hash_combine(a, b) : 0;
+}
+
+static void key_of(const struct module *m, u32 slot)
+{
+    const struct module_rec *r = m->rec ? arena_at(m->rec) : NULL;
+    u64 a = id_of(r, 3), b = id_of(r, 4);
+    key = (struct cache_key){.slow = (u64)(uintptr_t)rewrite_enter,
+                             .cells = shadow_cells,
+                             .first = slot << REWRITE_CHECKS_SHIFT,
+                             .to = target};
+    if (program_and_tool && a && b) {
+        key.name[0] = hash_combine(a, program_and_tool) | 1;
+        key.name[1] = hash_combine(b, program_and_tool);
+    }
+}
+
+static void made(const struct rewritten *m, const struct rewrite *r)
+{
+    if (key.name[0] && rewrite_keeps)
+        cache_keep(m, r, &key);
+}
+
 enum rewrite_result rewrite_watch_module(const struct module *m)
 {
     struct image image = {.bias = m->bias};
@@ -115,8 +156,12 @@ enum rewrite_result rewrite_watch_module(const struct module *m)
         return REWRITE_NOTHING;
     struct rewritten *r = &modules[i];
     rewritten_drop(r);
-    enum rewrite_result result = rewrite_module(r, &image, &target, (u64)(uintptr_t)rewrite_enter, shadow_cells,
-                                                i << REWRITE_CHECKS_SHIFT, NULL, 0);
+    enum rewrite_result result = REWRITTEN;
+    key_of(m, i);
+    if (cache_use(r, &image, &key))
+        rewrite_from_cache += image.text_hi - image.text_lo;
+    else
+        result = rewrite_module(r, &image, &target, key.slow, key.cells, key.first, NULL, 0);
     if (m->rec)
         ((struct module_rec *)arena_at(m->rec))->coverage = r->coverage;
     if (result != REWRITTEN)
@@ -230,6 +275,7 @@ bool rewrite_watch_start(void)
     if (!rewrite_enter_start())
         return false;
     engine_hooks.instruction = rewrite_instruction;
+    rewrite_made = made;
     copies = &ours;
     return true;
 }
