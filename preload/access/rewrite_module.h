@@ -35,6 +35,7 @@ struct rewritten {
     struct rewrite_counts counts;
     struct coverage coverage;
     bool here;  /* and still loaded. Atomic. */
+    bool taken; /* its slot is, by a module that is about to be rewritten */
     u64 module; /* the loader's */
     u64 text;   /* its address */
     u64 text_bytes, copy_bytes, cold_bytes;

@@ -43,6 +43,8 @@ static void take_test_hooks(char **envp)
 
 struct found {
     struct module module[REWRITE_MODULES];
+    u32 slot[REWRITE_MODULES];
+    bool done[REWRITE_MODULES];
     u32 n;
 };
 
@@ -77,6 +79,17 @@ static void take(void *found, const struct module *m)
         f->module[f->n++] = *m;
 }
 
+/* By the loader's order, so that each has the same number in every run: that is in its checks, and in the cache. */
+static void sort(struct found *f)
+{
+    for (u32 i = 1; i < f->n; i++)
+        for (u32 k = i; k && f->module[k].order < f->module[k - 1].order; k--) {
+            struct module swap = f->module[k];
+            f->module[k] = f->module[k - 1];
+            f->module[k - 1] = swap;
+        }
+}
+
 static u64 code_bytes(const struct module *m)
 {
     const ElfW(Phdr) *p = (const ElfW(Phdr) *)m->headers;
@@ -107,7 +120,8 @@ static u64 cpu_time(void)
     return (u64)t.tv_sec * 1000000000ULL + (u64)t.tv_nsec;
 }
 
-/* The list stands still: the loader's lock is held, or there is one thread. */
+/* First those that the cache has: their copies want a certain place, the others take what is left.
+ * The list stands still: the loader's lock is held, or there is one thread. */
 static void rewrite_new(void)
 {
     u64 cpu = cpu_time(), cached = rewrite_from_cache;
@@ -116,10 +130,13 @@ static void rewrite_new(void)
     if (!f)
         return;
     modules_each(take, f);
+    sort(f);
     if (f->n)
         progress_begin(f);
+    for (u32 i = 0; i < f->n; i++)
+        f->done[i] = rewrite_watch_cached(&f->module[i], &f->slot[i]);
     for (u32 i = 0; i < f->n; i++) {
-        if (rewrite_watch_module(&f->module[i]) > REWRITE_NOTHING)
+        if (!f->done[i] && rewrite_watch_module(&f->module[i], f->slot[i]) > REWRITE_NOTHING)
             run_lost(LOSS_modules_unwatched);
         __atomic_fetch_add(&run()->rewriting_done, code_bytes(&f->module[i]), __ATOMIC_RELAXED);
     }

@@ -100,7 +100,7 @@ void rewrite_forget_gone(void)
 static u32 slot(void)
 {
     for (u32 i = 0; i < nmodules; i++)
-        if (!is_here(&modules[i]))
+        if (!is_here(&modules[i]) && !modules[i].taken)
             return i;
     return nmodules;
 }
@@ -144,35 +144,66 @@ static void made(const struct rewritten *m, const struct rewrite *r)
         cache_keep(m, r, &key);
 }
 
-enum rewrite_result rewrite_watch_module(const struct module *m)
+static bool take_image(struct image *image, const struct module *m)
 {
-    struct image image = {.bias = m->bias};
-    u32 i = slot();
-    if (i == REWRITE_MODULES)
-        return REWRITE_NO_ROOM;
+    *image = (struct image){.bias = m->bias};
     for (u32 k = 0; k < m->nheaders; k++)
-        take_header(&image, m->bias, &((const ElfW(Phdr) *)m->headers)[k]);
-    if (!image.text_hi || !image.frames)
-        return REWRITE_NOTHING;
+        take_header(image, m->bias, &((const ElfW(Phdr) *)m->headers)[k]);
+    return image->text_hi && image->frames;
+}
+
+static void is_watched(const struct module *m, u32 i)
+{
     struct rewritten *r = &modules[i];
-    rewritten_drop(r);
-    enum rewrite_result result = REWRITTEN;
-    key_of(m, i);
-    if (cache_use(r, &image, &key))
-        rewrite_from_cache += image.text_hi - image.text_lo;
-    else
-        result = rewrite_module(r, &image, &target, key.slow, key.cells, key.first, NULL, 0);
-    if (m->rec)
-        ((struct module_rec *)arena_at(m->rec))->coverage = r->coverage;
-    if (result != REWRITTEN)
-        return result;
     rewrite_sites[i] = r->sites;
     r->module = m->map;
     __atomic_store_n(&r->here, true, __ATOMIC_RELEASE);
+    watched_rewritten(r->text);
+}
+
+static void tell_coverage(const struct module *m, const struct rewritten *r)
+{
+    if (m->rec)
+        ((struct module_rec *)arena_at(m->rec))->coverage = r->coverage;
+}
+
+bool rewrite_watch_cached(const struct module *m, u32 *at)
+{
+    struct image image;
+    u32 i = *at = slot();
+    if (i == REWRITE_MODULES || !take_image(&image, m))
+        return false;
+    struct rewritten *r = &modules[i];
+    rewritten_drop(r);
+    *r = (struct rewritten){.module = m->map, .text = image.text_lo, .taken = true};
     if (i == nmodules)
         __atomic_store_n(&nmodules, i + 1, __ATOMIC_RELEASE);
-    watched_rewritten(image.text_lo);
-    return REWRITTEN;
+    key_of(m, i);
+    if (!cache_use(r, &image, &key)) {
+        *r = (struct rewritten){.taken = true};
+        return false;
+    }
+    rewrite_from_cache += image.text_hi - image.text_lo;
+    tell_coverage(m, r);
+    is_watched(m, i);
+    return true;
+}
+
+enum rewrite_result rewrite_watch_module(const struct module *m, u32 i)
+{
+    struct image image;
+    if (i == REWRITE_MODULES)
+        return REWRITE_NO_ROOM;
+    struct rewritten *r = &modules[i];
+    r->taken = false;
+    if (!take_image(&image, m))
+        return REWRITE_NOTHING;
+    key_of(m, i);
+    enum rewrite_result result = rewrite_module(r, &image, &target, key.slow, key.cells, key.first, NULL, 0);
+    tell_coverage(m, r);
+    if (result == REWRITTEN)
+        is_watched(m, i);
+    return result;
 }
 
 const struct rewritten *rewrite_watched(u32 i)
