@@ -11,6 +11,7 @@
 #include "report/collect.h"
 #include "report/document.h"
 #include "report/format.h"
+#include "report/frame.h"
 
 #define FORMATS "text, json, sarif, junit, html, dot, svg, github or gitlab"
 
@@ -58,7 +59,9 @@ static struct source load(const char *path, bool with_graph, u32 finding)
         from = (struct source){collect_document(&in), true};
     } else if (bad == -EPROTO || bad == -EINVAL) {
         from.document = document_load(path, err, sizeof err);
-        if (!from.document)
+        if (from.document)
+            frames_name(from.document);
+        else
             cli_say("%s", err);
     } else {
         cli_say("%s: %s", path, strerror(-bad));
