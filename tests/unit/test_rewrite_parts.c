@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "access/rewrite_copy.h"
+#include "access/rewrite_interrupt.h"
 #include "access/rewrite_map.h"
 #include "access/rewrite_patch.h"
 
@@ -430,9 +431,59 @@ static void window(void)
     arena_drop(&a);
 }
 
+static u64 map_fixed(u64 at, u64 bytes)
+{
+    void *p = mmap((void *)at, bytes, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL((u64)p == at);
+    return at;
+}
+
+/* Stubs above the module, copies below: from one to the other it is more than a displacement can say. */
+static void far_stubs(void)
+{
+    struct check_target to = {.now = -8, .spare = {-64, -48, -32}, .saved = {-80, -88, -96}, .address = -72};
+    u8 *before = base;
+    base = (u8 *)map_fixed(1ULL << 40, 3 * PAGE);
+    begin();
+    CODE(0, 0x53, 0x48, 0x89, 0xfb, 0x8b, 0x03, 0x5b, 0xc3);
+    SCAN({0, 8, 0});
+    select_all();
+    struct arena a = {.lo = map_fixed((u64)base - 0x30000000, 2 * PAGE),
+                      .stubs = map_fixed((u64)base + 0x6d000000, 1 << 21)};
+    a.hi = a.lo + 2 * PAGE;
+    a.copies = a.lo + sizeof(struct arena_head);
+    a.copies_end = a.cold = a.lo + PAGE;
+    a.cold_end = a.hi;
+    a.stubs_end = a.stubs + (1 << 21);
+    a.taken = calloc(1, 1 << 21);
+    CU_ASSERT_TRUE_FATAL(rewrite_copy(&r, &a, &to, 0) && rewrite_patch(&r, &a));
+    CU_ASSERT_EQUAL(r.counts.stubs, 1);
+    CU_ASSERT_EQUAL_FATAL(r.patched[0], 0xe9);
+
+    static const u8 jump[] = {0xff, 0x25, 0, 0, 0, 0};
+    int32_t displacement;
+    memcpy(&displacement, r.patched + 1, 4);
+    u64 stub = (u64)base + 5 + (u64)(int64_t)displacement, body = a.lo + at(0)->copy, resume;
+    CU_ASSERT_EQUAL(memcmp((u8 *)stub, jump, sizeof jump), 0);
+    CU_ASSERT_EQUAL(*(u64 *)(stub + sizeof jump), body);
+
+    struct interrupted there = {.pc = stub};
+    struct rewrite_map m;
+    CU_ASSERT_TRUE_FATAL(map_make(&m, &r, &a));
+    CU_ASSERT_TRUE(interrupt_roll_back(&m, &to, 0, &there, &resume));
+    CU_ASSERT_TRUE(there.pc == (u64)base && resume == body);
+    map_free(&m);
+    munmap((void *)a.lo, 2 * PAGE);
+    munmap((void *)a.stubs, 1 << 21);
+    munmap(base, 3 * PAGE);
+    free(a.taken);
+    base = before;
+}
+
 UNIT_TESTS("rewriting, step by step", {"functions", functions}, {"calls_and_addresses", calls_and_addresses},
            {"tables", tables}, {"relocations", relocations}, {"landing_pads", landing_pads}, {"registers", registers},
            {"flags", flags}, {"private_conventions", private_conventions}, {"not_checked", not_checked},
            {"escaping_stack", escaping_stack}, {"constant_tables", constant_tables}, {"merged", merged},
            {"not_merged", not_merged}, {"hoisted", hoisted}, {"code_of_a_check", code_of_a_check},
-           {"code_that_borrows", code_that_borrows}, {"heads_and_map", heads_and_map}, {"window", window})
+           {"code_that_borrows", code_that_borrows}, {"heads_and_map", heads_and_map}, {"window", window},
+           {"far_stubs", far_stubs})
