@@ -205,7 +205,7 @@ TABLE = {
     "imagemagick": Row(["convert-im6.q16"], {"i.ppm": image}, ["convert-im6.q16 i.ppm -blur 0x3 -resize 70% -rotate 7 -depth 8 out.ppm"], ["out.ppm"]),
     "gimp": Row(["gimp-console-2.10"], {"i.ppm": image}, [], ["out.ppm"]),
     "webp": Row(["cwebp"], {"i.ppm": image}, ["cwebp -quiet -mt -m 4 i.ppm -o out.webp", "dwebp -quiet -mt out.webp -ppm -o out.ppm"], ["out.webp", "out.ppm"]),
-    "vips": Row(["vips"], {"i.ppm": image}, ["vips gaussblur i.ppm out.ppm 3 --vips-concurrency=2"], ["out.ppm"]),
+    "vips": Row(["vips"], {"i.ppm": image}, ["vips gaussblur i.ppm out.png[strip] 3 --vips-concurrency=2"], ["out.png"]),
     "flac": Row(["flac"], {"s.wav": sound}, ["flac -s -8 s.wav -o out.flac", "flac -s -d -c out.flac"], ["out.flac"], 1),
     "ghostscript": Row(["gs"], {"p.ps": page}, ["gs -q -dSAFER -dBATCH -dNOPAUSE -dNumRenderingThreads=2 -sDEVICE=ppmraw -r60 -dBandHeight=100 -dMaxBitmap=10000 -sOutputFile=out%d.ppm p.ps"],
                        ["out1.ppm", "out4.ppm"]),
