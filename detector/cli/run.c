@@ -151,6 +151,8 @@ static void set_environment(const struct settings *s, const char *folder, const 
     buffer_print(&options, ":on-deadlock=%s:follow=%s:stack-depth=%u:exit-code=%u:accesses=%s",
                  whats[s->run.on_deadlock % 3], s->run.follow ? "yes" : "no", s->run.stack_depth, s->run.exit_code,
                  hows[s->run.accesses % ARRAY_LEN(hows)]);
+    if (s->run.modules[0])
+        buffer_print(&options, ":modules='%s'", s->run.modules);
     if (s->run.perturb)
         buffer_print(&options, ":perturb=%llu", (unsigned long long)s->run.perturb_seed);
     buffer_print(&preload, "%s%s%s", library, preloaded && *preloaded ? ":" : "", preloaded ? preloaded : "");

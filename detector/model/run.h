@@ -6,6 +6,7 @@
 #include "base/ilock.h"
 #include "base/types.h"
 #include "model/clock.h"
+#include "model/patterns.h"
 
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
 /* How memory accesses are seen. In the options: what was asked for; in the run: what has come of it. */
@@ -28,6 +29,8 @@ struct run_options {
     u32 stack_depth; /* frames kept of a stack, 1..STACK_MAX_FRAMES */
     u32 exit_code;
     u32 accesses; /* enum access_source */
+    char modules
+        [PATTERNS_BYTES]; /* whose accesses are watched; "": the program and what does not come with the system */
 };
 
 /* Things given up; every one shows in the report's coverage line. X(name, text for "N …") */
@@ -83,6 +86,7 @@ struct run_state {
     u32 urgent; /* findings that the user must hear of at once (observed deadlocks) */
     u32 order_epoch;
     u32 accesses;     /* ACCESSES_COMPILED or _REWRITE once a process watches them, 0 before */
+    u32 modules_met;  /* words of options.modules that some module was meant by; RUN_MODULES_ASKED: it was looked for */
     ref_t module_ids; /* list of first module_rec per id */
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;
@@ -101,6 +105,8 @@ struct run_state {
     u32 nmeasured;
     u64 lost[LOSS_COUNT];
 };
+
+#define RUN_MODULES_ASKED (1u << 31)
 
 static inline struct run_state *run(void)
 {

@@ -66,6 +66,7 @@ static enum rewrite_result write_copies(struct rewritten *out, struct rewrite *r
     out->cold_bytes = a->cold - cold;
     if (!rewrite_patch(r, a) || !map_make(&out->map, r, a) || !make_sites(out, r))
         return REWRITE_NO_MEMORY;
+    rewrite_coverage(r);
     return arena_seal(a) && rewrite_commit(r) ? REWRITTEN : REWRITE_REFUSED;
 }
 
@@ -77,7 +78,12 @@ enum rewrite_result rewrite_module(struct rewritten *out, const struct image *im
     enum rewrite_result result = analyse(&r, functions, nfunctions);
     if (result == REWRITTEN)
         result = write_copies(out, &r, to, slow, cells, first);
+    if (result != REWRITTEN && !r.coverage.functions)
+        rewrite_coverage(&r);
+    if (result > REWRITE_NOTHING)
+        coverage_refused(&r.coverage);
     out->counts = r.counts;
+    out->coverage = r.coverage;
     rewrite_free(&r);
     if (result == REWRITTEN) {
         arena_free_taken(&out->arena);

@@ -31,6 +31,7 @@ struct rewritten {
     struct access_site *sites;
     u32 nsites;
     struct rewrite_counts counts;
+    struct coverage coverage;
     bool here;  /* and still loaded. Atomic. */
     u64 module; /* the loader's */
     u64 text;   /* its address */

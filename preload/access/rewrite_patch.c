@@ -360,6 +360,7 @@ bool rewrite_patch(struct rewrite *r, struct arena *a)
         ok = rewrite_stays(r);
     }
     r->counts.failed = p.failed + p.unchecked;
+    r->counts.unchecked = p.unchecked;
     sys_unmap(p.fixed, FIXED_BYTES(r));
     return ok;
 }

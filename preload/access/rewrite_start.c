@@ -6,7 +6,7 @@
  * never get there. Those that do are inside a call then: it returns to an entry (rewrite_entries.c). Where a signal's handler makes the thread, what it has
  * interrupted goes on at an instruction's start, which is as it was or leads to the copy (rewrite_patch.c).
  *
- * Left as they are: the C library and the loader (their functions are intercepted instead), snarl itself, and what was
+ * Left as they are: what --modules does not name, the C library and the loader (their functions are intercepted instead), snarl itself, and what was
  * built by `snarl cc`, which tells of its accesses already. */
 #include "rewrite_start.h"
 
@@ -33,11 +33,23 @@ static bool is_loader(const struct module *m)
     return _r_debug.r_ldbase >= m->lo && _r_debug.r_ldbase < m->hi;
 }
 
+/* As asked for; if nothing was: the program, and what does not come with the system. */
+static bool is_chosen(const struct module_rec *r, const char *path)
+{
+    const char *list = run()->options.modules;
+    if (!list[0])
+        return r->is_main || !r->is_system;
+    u32 met = patterns_match(list, path);
+    __atomic_fetch_or(&run()->modules_met, met | RUN_MODULES_ASKED, __ATOMIC_RELAXED);
+    return met != 0;
+}
+
 static bool is_wanted(const struct module *m)
 {
     const struct module_rec *r = m->rec ? arena_at(m->rec) : NULL;
     const char *path = r ? string_text(r->path) : "";
-    return r && path[0] == '/' && !m->is_snarl && !r->is_libc && !is_loader(m) && !watched_is_compiled(m);
+    return r && path[0] == '/' && !m->is_snarl && !r->is_libc && !is_loader(m) && !watched_is_compiled(m) &&
+           is_chosen(r, path);
 }
 
 static void take(void *found, const struct module *m)

@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 
 #include "access/rewrite_copy.h"
-#include "access/rewrite_interrupt.h"
 #include "access/rewrite_map.h"
 #include "access/rewrite_patch.h"
 
@@ -431,53 +430,60 @@ static void window(void)
     arena_drop(&a);
 }
 
-static u64 map_fixed(u64 at, u64 bytes)
+/* ---- what has come of it ---- */
+
+static u32 left_accesses(enum coverage_reason why)
 {
-    void *p = mmap((void *)at, bytes, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_FATAL((u64)p == at);
-    return at;
+    return r.coverage.left[why].accesses;
 }
 
-/* Stubs above the module, copies below: from one to the other it is more than a displacement can say. */
-static void far_stubs(void)
+/* Of what is left alone the accesses count, too; between functions only the bytes. */
+static void coverage_of_functions(void)
 {
-    struct check_target to = {.now = -8, .spare = {-64, -48, -32}, .saved = {-80, -88, -96}, .address = -72};
-    u8 *before = base;
-    base = (u8 *)map_fixed(1ULL << 40, 3 * PAGE);
     begin();
-    CODE(0, 0x53, 0x48, 0x89, 0xfb, 0x8b, 0x03, 0x5b, 0xc3);
-    SCAN({0, 8, 0});
+    CODE(0, 0x8b, 0x07, 0x8b, 0x07, 0xc3);                 /* twice mov eax, [rdi]: one check for both */
+    CODE(16, 0x06, 0x8b, 0x07, 0x8b, 0x44, 0x24, 8, 0xc3); /* no instruction; mov eax, [rdi]; mov eax, [rsp + 8] */
+    CODE(32, 0x8b, 0x07, 0x8b, 0x0f, 0xc3);                /* two that overlap: two accesses */
+    CODE(48, 0x74, 0x01, 0xf0, 0xff, 0x07, 0xc3);          /* lock inc [rdi], entangled */
+    CODE(64, 0xc7, 0xf8, 0, 0, 0, 0, 0x8b, 0x07, 0xc3);    /* xbegin; mov eax, [rdi] */
+    CODE(80, 0x0f, 0x1f, 0x40, 0, 0x90, 0x8b, 0x07, 0xc3); /* nobody's: nop, nop; mov eax, [rdi]; ret */
+    CODE(96, 0x0f, 0xa3, 0x07, 0xc3);                      /* bt [rdi], eax: which byte? */
+    SCAN({0, 5, 0}, {16, 24, 0}, {32, 37, 0}, {34, 37, 0}, {48, 54, 0}, {64, 73, 0}, {96, 100, 0});
     select_all();
-    struct arena a = {.lo = map_fixed((u64)base - 0x30000000, 2 * PAGE),
-                      .stubs = map_fixed((u64)base + 0x6d000000, 1 << 21)};
-    a.hi = a.lo + 2 * PAGE;
-    a.copies = a.lo + sizeof(struct arena_head);
-    a.copies_end = a.cold = a.lo + PAGE;
-    a.cold_end = a.hi;
-    a.stubs_end = a.stubs + (1 << 21);
-    a.taken = calloc(1, 1 << 21);
+    rewrite_coverage(&r);
+    CU_ASSERT_EQUAL(r.coverage.functions, 7);
+    CU_ASSERT_EQUAL(r.coverage.watched, 2);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_undecoded), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_overlapping), 2);
+    CU_ASSERT_EQUAL(r.coverage.left[COVERAGE_overlapping].functions, 2);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_entangled), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_barred), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_unmeasured), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_crowded), 0);
+    CU_ASSERT_EQUAL(r.coverage.eligible, 8);
+    CU_ASSERT_EQUAL(r.coverage.unlisted, 3);
+    coverage_refused(&r.coverage);
+    CU_ASSERT_TRUE(r.coverage.watched == 0 && left_accesses(COVERAGE_unplaced) == 2);
+}
+
+/* An entry of two bytes before a call, and nothing near it to jump from: what follows runs as it is. */
+static void coverage_of_entries(void)
+{
+    struct arena a;
+    struct check_target to = {.now = -8, .spare = {-64, -48, -32}, .saved = {-80, -88, -96}, .address = -72};
+    begin();
+    CODE(0, 0xc3);
+    CODE(1, 0x8b, 0x07, 0xc3); /* mov eax, [rdi]; ret */
+    CODE(4, 0xc3);             /* a function by itself, without a check: it stays */
+    SCAN({0, 1, 0}, {1, 4, 0}, {4, 5, 0});
+    select_all();
+    CU_ASSERT_TRUE_FATAL(arena_near(&a, &r.image, PAGE, PAGE));
     CU_ASSERT_TRUE_FATAL(rewrite_copy(&r, &a, &to, 0) && rewrite_patch(&r, &a));
-    CU_ASSERT_EQUAL(r.counts.stubs, 1);
-    CU_ASSERT_EQUAL_FATAL(r.patched[0], 0xe9);
-
-    static const u8 jump[] = {0xff, 0x25, 0, 0, 0, 0};
-    int32_t displacement;
-    memcpy(&displacement, r.patched + 1, 4);
-    u64 stub = (u64)base + 5 + (u64)(int64_t)displacement, body = a.lo + at(0)->copy, resume;
-    CU_ASSERT_EQUAL(memcmp((u8 *)stub, jump, sizeof jump), 0);
-    CU_ASSERT_EQUAL(*(u64 *)(stub + sizeof jump), body);
-
-    struct interrupted there = {.pc = stub};
-    struct rewrite_map m;
-    CU_ASSERT_TRUE_FATAL(map_make(&m, &r, &a));
-    CU_ASSERT_TRUE(interrupt_roll_back(&m, &to, 0, &there, &resume));
-    CU_ASSERT_TRUE(there.pc == (u64)base && resume == body);
-    map_free(&m);
-    munmap((void *)a.lo, 2 * PAGE);
-    munmap((void *)a.stubs, 1 << 21);
-    munmap(base, 3 * PAGE);
-    free(a.taken);
-    base = before;
+    rewrite_coverage(&r);
+    CU_ASSERT_EQUAL(r.coverage.eligible, 1);
+    CU_ASSERT_EQUAL(r.coverage.watched + left_accesses(COVERAGE_crowded), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_crowded), r.counts.failed);
+    arena_drop(&a);
 }
 
 UNIT_TESTS("rewriting, step by step", {"functions", functions}, {"calls_and_addresses", calls_and_addresses},
@@ -486,4 +492,4 @@ UNIT_TESTS("rewriting, step by step", {"functions", functions}, {"calls_and_addr
            {"escaping_stack", escaping_stack}, {"constant_tables", constant_tables}, {"merged", merged},
            {"not_merged", not_merged}, {"hoisted", hoisted}, {"code_of_a_check", code_of_a_check},
            {"code_that_borrows", code_that_borrows}, {"heads_and_map", heads_and_map}, {"window", window},
-           {"far_stubs", far_stubs})
+           {"coverage_of_functions", coverage_of_functions}, {"coverage_of_entries", coverage_of_entries})
