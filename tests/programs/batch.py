@@ -14,8 +14,9 @@ import struct
 import wave
 
 # needs: programs, or files with a slash; the first is what is tested. reads: {file: how it is made}. runs: commands.
-# leaves: files and folders. threads: how many its runs have at least, 1: what is tested is one thread's code.
-Row = collections.namedtuple("Row", "needs reads runs leaves threads prints environment", defaults=((), 2, True, {}))
+# leaves: files and folders. threads: how many its runs have at least, 1: what is tested is one thread's code. prints: what
+# it prints is compared. before: commands that are never watched. alone: not by the rewriter without an engine.
+Row = collections.namedtuple("Row", "needs reads runs leaves threads prints environment before alone", defaults=((), 2, True, {}, (), False))
 
 TEXT_BYTES = 6000000
 
@@ -45,8 +46,8 @@ def tree(path, scale):
         folder = os.path.join(path, f"d{i % 7}")
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, f"f{i}.c"), "wb") as f:
-            for _ in range(i % 40 + 1):
-                f.write(b"/* " + next(lines)[:-1] + b" */\nint f%d(int a) { return a * %d; }\n" % (i, i))
+            for k in range(i % 40 + 1):
+                f.write(b"/* " + next(lines)[:-1] + b" */\nint f%d_%d(int a) { return a * %d; }\n" % (i, k, i))
         os.utime(f.name, (10**9, 10**9))
 
 
@@ -58,7 +59,7 @@ def image(path, scale):
     side = max(int(640 * math.sqrt(scale)), 64) & ~1
     planes = [pixels(side, side, k) for k in (1, 5, 9)]
     with open(path, "wb") as f:
-        f.write(b"P6 %d %d 255\n" % (side, side) + bytes(v for p in zip(*planes) for v in p))
+        f.write(b"P6\n%d %d\n255\n" % (side, side) + bytes(v for p in zip(*planes) for v in p))
 
 
 def video(path, scale):
@@ -190,7 +191,7 @@ TABLE = {
     "xz-pack": Row(["xz"], TXT, ["xz -T2 -1 --block-size=1MiB -k text", "xz -T2 -d -c text.xz"], ["text.xz"]),
     "zstd": Row(["zstd"], TXT, ["zstd -q -T2 -6 -B1M text", "zstd -q -d -c text.zst"], ["text.zst"]),
     "pixz": Row(["pixz"], TXT, ["pixz -p 2 -1 text text.pxz", "pixz -d -p 2 text.pxz out"], ["text.pxz", "out"]),
-    "lrzip": Row(["lrzip"], TXT, ["lrzip -q -p 2 -L 1 -o text.lrz text", "lrzip -q -d -p 2 -o out text.lrz"], ["out"]),
+    "lrzip": Row(["lrzip"], TXT, ["lrzip -q -p 2 -L 1 -o text.lrz text", "lrzip -q -d -p 2 -o out text.lrz"], ["out"], prints=False),
     "7z": Row(["7z"], TXT, ["7z a -bd -bso0 -mmt=2 -mx=3 -mtm=off -mtc=off -mta=off out.7z text", "7z t -bd -mmt=2 -bso0 out.7z"], ["out.7z"]),
     "lz4": Row(["lz4"], TXT, ["lz4 -q -9 text out.lz4", "lz4 -q -d -c out.lz4"], ["out.lz4"], 1),
     "brotli": Row(["brotli"], TXT, ["brotli -q 5 -k -o out.br text", "brotli -d -c out.br"], ["out.br"], 1),
@@ -236,7 +237,7 @@ TABLE = {
     "bc": Row(["bc"], {"s.bc": script("scale=300; 4*a(1); 2^500; sqrt(2)\n")}, ["bc -lq s.bc"], [], 1),
     "make": Row(["make"], {"tree": tree, "Makefile": script(MAKE)}, ["make -s -j2"], [], 1),
     "cmake": Row(["cmake"], {"tree": tree, "CMakeLists.txt": script(CMAKE)}, ["cmake -G Ninja -S . -B b --log-level=ERROR", "cmake --build b -- -j2 --quiet"], [], 1),
-    "gdb": Row(["gdb"], {}, ["gdb -nx -q -batch -ex 'print 6 * 7' -ex 'info line main' /usr/bin/env"], []),
+    "gdb": Row(["gdb"], {}, ["gdb -nx -q -batch -ex 'print 6 * 7' -ex 'info functions ^ex' /usr/bin/true"], []),
     "gcc": Row(["gcc"], {"tree": tree}, ["gcc -O2 -c tree/d0/f0.c -o out.o"], ["out.o"], 1),
     "clang": Row(["clang"], {"tree": tree}, ["clang -O2 -c tree/d0/f7.c -o out.o"], ["out.o"], 1),
     "lld": Row(["ld.lld"], {"o.s": objects}, ["as o.s -o o.o", "ld.lld --threads=2 --build-id=sha1 o.o -o out"], ["out"]),
@@ -245,9 +246,9 @@ TABLE = {
     "sysbench": Row(["sysbench"], {}, ["sysbench --threads=3 --events=200 --time=0 --verbosity=0 threads run", "sysbench --threads=2 --events=200 --time=0 --verbosity=0 cpu run"]),
 }
 TABLE["gimp"].runs.append("gimp-console-2.10 -n -d -f --batch-interpreter plug-in-script-fu-eval -b " + shlex.quote(GIMP.replace('"image"', '"i.ppm"')))
-TABLE["gimp"] = TABLE["gimp"]._replace(environment=GIMP_ENVIRONMENT)
-# Parts of the default tests, small; all others run under the label slow.
-CORE = ("pigz-pack", "xz-pack", "zstd", "perl-threads", "sqlite-shell", "sort")
+TABLE["gimp"] = TABLE["gimp"]._replace(environment=GIMP_ENVIRONMENT, before=["gimp-console-2.10 -n -i -d -f -b '(gimp-quit 0)'"], alone=True)
+# Part of the default tests, small; all others run under the label slow.
+CORE = ("pigz-pack", "pbzip2", "lbzip2", "plzip", "xz-pack", "zstd", "7z", "perl-threads", "ruby", "sqlite-shell", "sort", "bash", "git")
 
 
 # ---- one row as a workload of watch_program.py ----
@@ -274,8 +275,14 @@ def run(w, row):
     for name, make in row.reads.items():
         make(w.path(name), w.opts.scale)
     ends = []
+    for command in row.before:
+        w.run(*shlex.split(command), plain=True, timed=False, env={**os.environ, **row.environment})
     for command in row.runs:
-        argv = [a.replace("{folder}", w.folder) for a in shlex.split(command)]
-        status, out = w.run(*argv, env={**os.environ, **row.environment})
+        status, out = w.run(*(a.replace("{folder}", w.folder) for a in shlex.split(command)), env={**os.environ, **row.environment})
+        argv = shlex.split(command)
         ends.append((argv[0], status, out if len(out) < 500 else hashlib.sha256(out).hexdigest()) if row.prints else (argv[0], status))
     return ends, {name: digest_of(w.path(name)) for name in row.leaves}
+
+
+if __name__ == "__main__":  # for CMake
+    print(";".join(CORE) + "|" + ";".join(TABLE))
