@@ -58,6 +58,8 @@ struct run_options {
     X(shared_unwatched, "shared mappings whose accesses were not compared between processes")                          \
     X(shared_forgotten, "accesses to shared memory forgotten: too many of the same bytes")                             \
     X(modules_unwatched, "modules whose code could not be rewritten: their accesses were not watched")                 \
+    X(machines_unwatched,                                                                                              \
+      "virtual machines left alone: the code that they make is not seen; --modules=NAME watches the rest of one")      \
     X(contention_full, "locks whose contention was not measured: too many kinds of them")                              \
     X(heap_blocks, "heap blocks not noted: where they were allocated is not known")                                    \
     X(slots_closed, "calls that could not be intercepted: their module is closed to changes")
