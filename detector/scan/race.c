@@ -83,7 +83,7 @@ static void add_to_group(struct place *p, u32 deed)
 {
     const struct deed *d = &p->f->w->deeds.at[deed];
     u64 h = hash_combine(hash_combine(d->path, d->root), hash_combine(d->must, d->live));
-    h = hash_combine(h, hash_combine(d->joined, d->flags & (R_WRITE | R_ATOMIC))) >> 1;
+    h = hash_combine(h, hash_combine(hash_combine(d->joined, d->facts), d->flags & (R_WRITE | R_ATOMIC))) >> 1;
     u32 *known = map_put(&p->index, h);
     if (!*known) {
         LIST_ADD(&p->groups, (struct group){.deed = deed});

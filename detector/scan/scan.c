@@ -96,6 +96,7 @@ void scan_run(struct scan *s)
     points_count(&a->pt, a->repeated);
     find_lock_kinds(a);
     paths_begin(&a->ps, &a->pt);
+    keep_begin(a);
     s->seconds[1] = now() - start;
     a->summary = store_alloc((s->program.functions.n + 1) * sizeof *a->summary);
     for (u32 i = 0; i < a->order.n; i++)

@@ -168,7 +168,7 @@ static void create(struct flow *f, const struct known *k, struct state *s, u32 v
     u32 thread = thread_name_make(f->a, t);
     record(f, s, R_CREATE, 0, value, thread);
     s->live = sets_add(&f->a->sets, s->live, thread);
-    s->joined = sets_drop(&f->a->sets, s->joined, thread);
+    s->joined = effect_created(f->a, s->joined, thread);
     fact_add(f->a, s, value, false, 0);
 }
 
@@ -184,7 +184,7 @@ static void join(struct flow *f, const struct known *k, struct state *s, u32 val
     bool loop = f->a->p->blocks.at[f->a->block_of[value]].loop != 0;
     if (k->timed || !handle)
         return;
-    effect_join(f->a, s, handle, k->op == K_JOIN_OBJECT ? JOINS_OBJECT : loop ? JOINS_EACH : JOINS_ONE);
+    effect_join(f->a, s, handle, k->op == K_JOIN_OBJECT ? JOINS_OBJECT : loop ? JOINS_EACH : JOINS_ONE, value);
     fact_add(f->a, s, value, false, 0);
 }
 
@@ -208,7 +208,7 @@ static void call_body(struct flow *f, const struct state *s, u32 value, u32 func
         if (o.at.facts && binding && fact_refuted_at(f->a, o.at.facts, s, value))
             continue; /* with these arguments it does not end so */
         effect_outcome(f->a, &after, &o, binding);
-        fact_stored(f->a, &after, 0);
+        keep_call(f->a, &after, function);
         if (o.result != RESULT_ANY)
             fact_add(f->a, &after, value, o.result == RESULT_NOT, o.number);
         states_add(f->a, next, &after, false);
@@ -349,8 +349,7 @@ void flow_step(struct flow *f, const struct state *in, u32 value, struct states 
         break;
     case V_STORE:
         access_memory(f, &s, v->a, value, R_WRITE | atomic(v));
-        if (s.facts)
-            fact_stored(f->a, &s, path_of(&f->a->ps, v->a));
+        fact_stored(f->a, &s, path_of(&f->a->ps, v->a), v->flags & (F_ATOMIC | F_VOLATILE) ? NONE : v->b);
         effect_stored(f->a, &s, path_of(&f->a->ps, v->a));
         break;
     case V_RMW:
