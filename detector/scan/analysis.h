@@ -92,8 +92,9 @@ struct analysis {
     struct map fresh;         /* memo of fresh.c */
     LIST(struct list_u32 *) published;
     const struct map *deciding; /* of the function that is followed: facts that keep states apart; see decide.c */
-    struct map tested; /* cells of global variables that decide branches */
-    u32 *changes;      /* by function: which of the tested cells it, or what it calls, stores to; a set */
+    struct map tested;          /* cells of global variables that decide branches */
+    struct list_u32 *calls_of;  /* by function: calls in it (index in pt.calls) */
+    u32 *changes;               /* by function: which of the tested cells it, or what it calls, stores to; a set */
 };
 
 /* graph.c */
@@ -157,6 +158,8 @@ void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth)
 void keep_begin(struct analysis *a);
 /* Its callees are done. */
 void keep_function(struct analysis *a, u32 function);
+/* All are done. */
+void keep_settle(struct analysis *a);
 void keep_call(struct analysis *a, struct state *s, u32 function);
 /* A global variable, reached without a pointer. */
 bool keep_variable(struct analysis *a, u32 place);

@@ -6,6 +6,8 @@
 #include "whole.h"
 
 #define CONTEXTS_PER_FUNCTION 32
+/* Of these, as many may differ in what is known of flags. */
+#define CONTEXTS_BY_FLAGS 8
 /* With more, a call through a pointer is a guess. */
 #define SURE_TARGETS 4
 
@@ -13,6 +15,8 @@ static u32 add_context(struct whole *w, struct context c)
 {
     struct sets *sets = &w->a->sets;
     u64 place = (u64)c.function << 32 | c.root;
+    if (*map_put(&w->counts, place * 2) >= CONTEXTS_BY_FLAGS)
+        c.flags = sets_common(sets, c.flags, w->roots.at[c.root].flags);
     u64 h = hash_combine(hash_combine(place, c.binding), hash_combine(c.must, c.may));
     h = hash_combine(h, hash_combine(hash_combine(c.live, c.joined), c.flags * 2 + c.dying)) >> 1;
     u32 *known = map_put(&w->context_index, h);

@@ -28,6 +28,9 @@ void keep_begin(struct analysis *a)
             tested(a, v->b, &cells);
     }
     a->changes = store_alloc((p->functions.n + 1) * sizeof *a->changes);
+    a->calls_of = store_alloc((p->functions.n + 1) * sizeof *a->calls_of);
+    for (u32 i = 0; i < a->pt.calls.n; i++)
+        LIST_ADD(&a->calls_of[a->pt.calls.at[i].function], i);
     store_free(cells.at);
 }
 
@@ -57,6 +60,14 @@ static u32 add_call(struct analysis *a, u32 changed, u32 value)
     return changed;
 }
 
+static void add_calls(struct analysis *a, u32 function)
+{
+    u32 changed = a->changes[function];
+    for (u32 i = 0; i < a->calls_of[function].n; i++)
+        changed = add_call(a, changed, a->pt.calls.at[a->calls_of[function].at[i]].value);
+    a->changes[function] = changed;
+}
+
 void keep_function(struct analysis *a, u32 function)
 {
     const struct function *f = &a->p->functions.at[function];
@@ -67,10 +78,22 @@ void keep_function(struct analysis *a, u32 function)
             const struct value *v = &a->p->values.at[value];
             if (v->op == V_STORE || v->op == V_RMW || v->op == V_COPY)
                 changed = add_path(a, changed, v->a);
-            else if (v->op == V_CALL)
-                changed = add_call(a, changed, value);
         }
     a->changes[function] = changed;
+    add_calls(a, function);
+}
+
+/* Cycles of calls are gone through once more until nothing is added. */
+void keep_settle(struct analysis *a)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (u32 i = 0; i < a->order.n; i++) {
+            u32 before = a->changes[a->order.at[i]];
+            add_calls(a, a->order.at[i]);
+            again |= before != a->changes[a->order.at[i]];
+        }
+    }
 }
 
 bool keep_variable(struct analysis *a, u32 place)

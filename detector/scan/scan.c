@@ -101,6 +101,7 @@ void scan_run(struct scan *s)
     a->summary = store_alloc((s->program.functions.n + 1) * sizeof *a->summary);
     for (u32 i = 0; i < a->order.n; i++)
         flow_function(a, a->order.at[i]);
+    keep_settle(a);
     s->seconds[2] = now() - start;
     whole_run(&s->whole, a);
     s->seconds[3] = now() - start;
