@@ -87,6 +87,8 @@ struct analysis {
     u32 *block_of, *place_of; /* by value that stands in code: block, position */
     struct list_u32 *sites;   /* by function: calls of it (index in pt.calls) */
     struct map recursive;     /* cells of recursive mutexes */
+    struct map spins;         /* cells that are locks made of atomic instructions */
+    struct map success;       /* compare and exchange -> the value that tells whether it was done */
     struct map intended;      /* cells on which races are meant */
     struct map binary;        /* cells of semaphores that begin with 1 */
     struct map fresh;         /* memo of fresh.c */
@@ -96,6 +98,12 @@ struct analysis {
     struct list_u32 *calls_of;  /* by function: calls in it (index in pt.calls) */
     u32 *changes;               /* by function: which of the tested cells it, or what it calls, stores to; a set */
 };
+
+/* spin.c */
+void spin_find(struct analysis *a);
+/* Whether the instruction at this path takes such a lock when it succeeds; gives it back. */
+bool spin_takes(struct analysis *a, u32 value, u32 path);
+bool spin_gives_back(struct analysis *a, u32 value, u32 path);
 
 /* graph.c */
 void graph_cycles(struct program *p);

@@ -42,7 +42,7 @@ static bool is_state_of_thread(const struct whole *w, u32 value)
 static bool interesting(const struct whole *w, u32 cell)
 {
     const struct object *o = &w->a->pt.objects.at[w->a->pt.cells.at[cell].object];
-    if (o->kind == OBJ_FUNCTION || !o->escapes || map_get(&w->a->intended, cell))
+    if (o->kind == OBJ_FUNCTION || !o->escapes || map_get(&w->a->intended, cell) || map_get(&w->a->spins, cell))
         return false;
     if (o->kind == OBJ_HEAP && is_state_of_thread(w, o->of))
         return false;

@@ -95,6 +95,7 @@ void scan_run(struct scan *s)
     points_escape(&a->pt);
     points_count(&a->pt, a->repeated);
     find_lock_kinds(a);
+    spin_find(a);
     paths_begin(&a->ps, &a->pt);
     keep_begin(a);
     s->seconds[1] = now() - start;

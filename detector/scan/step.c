@@ -334,8 +334,28 @@ static void call(struct flow *f, const struct state *in, u32 value, struct state
         call_body(f, &s, value, c->targets.at[i], binding, next);
 }
 
+/* A lock made of an atomic instruction: two states, with it and without. */
+static void spin(struct flow *f, const struct state *in, u32 value, struct states *next)
+{
+    struct analysis *a = f->a;
+    const struct value *v = value_at(f, value);
+    struct state held = *in;
+    u32 path = path_of(&a->ps, v->a), *told = map_get(&a->success, value);
+    effect_redefine(a, &held, value);
+    struct state failed = held;
+    record(f, &held, R_ACQUIRE, R_TRY, value, LOCK_ELEMENT(path, 0));
+    effect_acquire(a, &held, LOCK_ELEMENT(path, 0));
+    if (told || v->shape == RMW_EXCHANGE) {
+        fact_add(a, &held, told ? *told : value, false, told != NULL);
+        fact_add(a, &failed, told ? *told : value, !told, 0);
+    }
+    states_add(a, next, &held, false);
+    states_add(a, next, &failed, false);
+}
+
 void flow_step(struct flow *f, const struct state *in, u32 value, struct states *next)
 {
+    struct analysis *a = f->a;
     const struct value *v = value_at(f, value);
     struct state s = *in;
     bool again = f->a->p->blocks.at[f->a->block_of[value]].loop != 0;
@@ -348,11 +368,17 @@ void flow_step(struct flow *f, const struct state *in, u32 value, struct states 
             fact_loaded(f->a, &s, value);
         break;
     case V_STORE:
+        if (a->spins.n && spin_gives_back(a, value, path_of(&a->ps, v->a)))
+            effect_release(a, &s, path_of(&a->ps, v->a));
         access_memory(f, &s, v->a, value, R_WRITE | atomic(v));
         fact_stored(f->a, &s, path_of(&f->a->ps, v->a), v->flags & (F_ATOMIC | F_VOLATILE) ? NONE : v->b);
         effect_stored(f->a, &s, path_of(&f->a->ps, v->a));
         break;
     case V_RMW:
+        if (a->spins.n && spin_takes(a, value, path_of(&a->ps, v->a))) {
+            spin(f, in, value, next);
+            return;
+        }
         access_memory(f, &s, v->a, value, R_WRITE | R_ATOMIC);
         effect_stored(f->a, &s, path_of(&f->a->ps, v->a));
         if (again)
