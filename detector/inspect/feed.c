@@ -271,19 +271,23 @@ static void feed_hold(const struct subject *s, const struct wait *w)
 
 /* ---- locks of Python ---- */
 
-/* As a run has them: semaphores that are used as locks, or that stand for a thread's life. */
+/* As a run has them: semaphores that are used as locks, or that stand for a thread's life. Who waits for one has not made it,
+ * but for those that the library makes for a single wait. */
 static struct lock_rec *python_lock(struct thread *t, const struct wait *w)
 {
     struct lock_rec *l = engine_lock_peek(w->object);
+    u64 key[3];
     if (l)
         return l;
     ref_t stack = (ref_t)t->scratch[0];
-    t->scratch[0] = 0; /* who waits for it has not made it */
-    engine_lock_init(t, w->object, OBJ_SEM, ATTR_PYTHON, w->owner != 0, NULL);
+    u32 attrs = ATTR_PYTHON | (feed_shared_key(subject, w->object, key) ? ATTR_SHARED : 0);
+    if (w->what != WAIT_FOR_PYTHON_CALL)
+        t->scratch[0] = 0;
+    engine_lock_init(t, w->object, OBJ_SEM, attrs, w->owner != 0, NULL);
     t->scratch[0] = stack;
-    l = engine_lock_find(t, w->object, OBJ_SEM, ATTR_PYTHON, NULL);
-    if (w->own_name)
-        engine_lock_name(l, w->own_name);
+    l = engine_lock_find(t, w->object, OBJ_SEM, attrs, NULL);
+    if (w->what == WAIT_FOR_PYTHON_LOCK)
+        engine_lock_name(l, w->own_name ? w->own_name : "lock without a name");
     return l;
 }
 

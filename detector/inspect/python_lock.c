@@ -19,11 +19,13 @@
 
 /* ---- objects ---- */
 
+/* Of threading, or the inside of one of multiprocessing. */
 static u64 own_semaphore(const struct subject *s, u64 lock)
 {
     char name[PYTHON_TEXT];
     python_type_name(s, lock, name);
-    return strcmp(name, "_thread.lock") == 0 || strcmp(name, "_thread.RLock") == 0
+    return strcmp(name, "_thread.lock") == 0 || strcmp(name, "_thread.RLock") == 0 ||
+                   strcmp(name, "_multiprocessing.SemLock") == 0
                ? python_word(s, lock + PY_LOCK_SEMAPHORE)
                : 0;
 }
@@ -206,6 +208,8 @@ struct search {
     const struct subject *s;
     const struct python_frame *f;
     u64 lock, done;
+    u64 list;   /* that has it */
+    bool outer; /* it is what has the lock */
     char *name;
 };
 
@@ -222,6 +226,8 @@ static bool is_library(const char *file)
     return file[0] == '<' || (lib && !strstr(lib, "/site-packages/") && !strstr(lib, "/dist-packages/"));
 }
 
+static char *search_all(struct search *x);
+
 /* Of a class's file only the functions of the class tell; where none runs, whoever has the object. */
 static bool in_object(u64 object, void *arg)
 {
@@ -230,6 +236,13 @@ static bool in_object(u64 object, void *arg)
     const char *file = x->f->file;
     if (!python_attribute_of(x->s, object, x->lock, attribute))
         return false;
+    if (strcmp(attribute, "_semlock") == 0) { /* multiprocessing: the program knows what is around it */
+        if (x->outer)
+            return false;
+        struct search outer = {.s = x->s, .lock = object, .outer = true};
+        x->name = search_all(&outer);
+        return x->name;
+    }
     python_type_name(x->s, object, type);
     size_t n = strlen(type);
     for (u32 i = 0; i < x->s->nthreads; i++)
@@ -241,6 +254,25 @@ static bool in_object(u64 object, void *arg)
     return say(x, base_name(file), type, ".", attribute);
 }
 
+static bool in_list(u64 list, void *arg)
+{
+    struct search *x = arg;
+    char type[PYTHON_TEXT];
+    python_type_name(x->s, list, type);
+    bool is_tuple = strcmp(type, "tuple") == 0;
+    if (!is_tuple && strcmp(type, "list") != 0)
+        return false;
+    u64 n = python_word(x->s, list + PY_OB_SIZE),
+        items = is_tuple ? list + PY_TUPLE_ITEMS : python_word(x->s, list + PY_TUPLE_ITEMS);
+    for (u64 i = 0; i < n && i < MAX_SLOTS; i++)
+        if (python_word(x->s, items + 8 * i) == x->lock) {
+            x->list = list;
+            return true;
+        }
+    return false;
+}
+
+/* All locks of a list have the list's name, as when the line is read that makes them. */
 static bool in_globals(struct search *x)
 {
     char name[PYTHON_TEXT];
@@ -248,8 +280,10 @@ static bool in_globals(struct search *x)
     if (globals == x->done)
         return false;
     x->done = globals;
-    return python_key_of(x->s, globals, x->lock, name) ? say(x, base_name(x->f->file), "", "", name)
-                                                       : python_each_value(x->s, globals, in_object, x);
+    if (python_key_of(x->s, globals, x->lock, name) ||
+        (python_each_value(x->s, globals, in_list, x) && python_key_of(x->s, globals, x->list, name)))
+        return say(x, base_name(x->f->file), "", "", name);
+    return python_each_value(x->s, globals, in_object, x);
 }
 
 static bool in_objects_of_locals(struct search *x)
@@ -268,7 +302,7 @@ static bool in_locals(struct search *x)
     u64 names = python_word(x->s, x->f->code + l->co_names_of_locals);
     char name[PYTHON_TEXT];
     for (u32 i = 0; i < n; i++)
-        if (slot(x->s, x->f, i) == x->lock &&
+        if ((slot(x->s, x->f, i) == x->lock || in_list(slot(x->s, x->f, i), x)) &&
             python_text(x->s, python_word(x->s, names + PY_TUPLE_ITEMS + 8ULL * i), name))
             return say(x, base_name(x->f->file), x->f->function, ".", name);
     return false;
@@ -286,11 +320,15 @@ static bool search_in(struct search *x, bool (*where)(struct search *x))
     return false;
 }
 
+static char *search_all(struct search *x)
+{
+    if (!search_in(x, in_globals) && !search_in(x, in_objects_of_locals))
+        search_in(x, in_locals);
+    return x->name;
+}
+
 char *python_name(const struct subject *s, u64 object)
 {
     struct search x = {.s = s, .lock = object};
-    if (s->python->attributes && object && object % 8 == 0 && !search_in(&x, in_globals) &&
-        !search_in(&x, in_objects_of_locals))
-        search_in(&x, in_locals);
-    return x.name;
+    return s->python->attributes && object && object % 8 == 0 ? search_all(&x) : NULL;
 }

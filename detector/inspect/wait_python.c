@@ -59,12 +59,13 @@ static bool is_waiting_library(const char *file)
 static void look_at_call(const struct subject *s, const struct subject_thread *t, struct wait *w)
 {
     u32 n = 0;
-    while (n < t->npython && is_waiting_library(t->python[n].file))
+    while (n < t->npython && is_waiting_library(t->python[n].file) && strncmp(t->python[n].function, "Thread.", 7) != 0)
         n++;
     if (!n)
         return;
     const struct python_frame *f = &t->python[n - 1];
-    w->what = WAIT_FOR_PYTHON_CALL;
+    if (w->is_python)
+        w->what = WAIT_FOR_PYTHON_CALL;
     w->call = f->function;
     if (s->python->attributes)
         w->own_name = python_name(s, python_word(s, f->at + s->python->f_locals));
@@ -76,8 +77,10 @@ static void look_at_lock(const struct subject *s, const struct subject_thread *t
 {
     const struct python_hold *h = python_hold_of(s, w->object);
     u64 lock = h ? h->lock : python_lock_of(s, t, w->object);
-    if (!lock)
+    if (!lock) {
+        look_at_call(s, t, w);
         return;
+    }
     w->is_python = true;
     w->owner = h ? s->thread[h->thread].tid : thread_with(s, python_owner(s, lock));
     w->what = h && h->is_end ? WAIT_FOR_JOIN : WAIT_FOR_PYTHON_LOCK;
