@@ -115,19 +115,22 @@ static json_t *thread_json(struct names *n, ref_t ref)
     return j;
 }
 
+/* By their numbers. */
 static void add_thread(struct names *n, json_t *threads, ref_t ref)
 {
     json_t *known, *j = json_array_size(threads) < MAX_FINDING_THREADS ? thread_json(n, ref) : NULL;
-    size_t i;
+    size_t i, at = 0;
     if (!j)
         return;
+    int64_t number = label_number(j, "thread");
     json_array_foreach (threads, i, known) {
-        if (json_equal(json_object_get(known, "thread"), json_object_get(j, "thread"))) {
+        if (label_number(known, "thread") == number) {
             json_decref(j);
             return;
         }
+        at += label_number(known, "thread") < number;
     }
-    json_array_append_new(threads, j);
+    json_array_insert_new(threads, at, j);
 }
 
 static json_t *lock_json(struct names *n, ref_t ref)
