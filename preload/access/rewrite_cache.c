@@ -268,10 +268,8 @@ static void put_right(struct reader *r, struct arena *a, u64 text)
         npushed = h->part[PART_PUSHED].bytes / sizeof(struct pushed);
     struct stub *stubs = take_new(r, PART_STUBS);
     struct pushed *pushed = take_new(r, PART_PUSHED);
-    for (u64 i = 0; !r->bad && i < nstubs; i++) {
-        struct emit e = {.p = (u8 *)a->stubs + stubs[i].at, .end = (u8 *)a->stubs_end};
-        emit_jump(&e, a->lo + stubs[i].copy);
-    }
+    for (u64 i = 0; !r->bad && i < nstubs; i++)
+        patch_write_stub(a, a->stubs + stubs[i].at, a->lo + stubs[i].copy);
     for (u64 i = 0; !r->bad && i < npushed; i++) {
         struct emit e = {.p = (u8 *)a->lo + pushed[i].copy, .end = (u8 *)a->copies};
         emit_push_address(&e, text + pushed[i].back);

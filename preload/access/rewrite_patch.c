@@ -15,7 +15,7 @@
  * executed in place, and of code that runs on in the original. The arena lies where the last byte is a trap byte; where
  * more is asked for, the jump goes to a stub in the arena at an address that satisfies it:
  *
- *     stub: jmp copy
+ *     stub: jmp copy                       where the copy is too far away for that: jmp [rip + 0], and its address
  *
  * or begins with prefixes that do nothing, so that its bytes fall elsewhere; or a short jump goes to a jump in the midst of
  * an instruction nearby that is not executed any more (its host). Heads are done from high to low addresses:
@@ -36,6 +36,7 @@ struct patcher {
     struct arena *arena;
     u32 *fixed; /* a bit for each byte of text: part of a jump */
     u32 failed, unchecked;
+    u32 stub_bytes;
     u32 turn; /* where the search for stubs begins: bits 8 to 15 and 16 to 23 of a displacement */
 };
 
@@ -135,10 +136,10 @@ static bool allowed(const struct choice *c, u8 v)
 /* A place for a stub among the 256 addresses from `lo` on, 0: none. */
 static u64 stub_among(struct patcher *p, u64 lo, const struct choice *c)
 {
-    if (c->n == 256)
+    if (c->n == 256 && p->stub_bytes == JUMP)
         return arena_take_among(p->arena, lo);
-    for (u32 i = 0; i < c->n; i++)
-        if (arena_take(p->arena, lo + value_of(c, i), JUMP))
+    for (u32 i = 0; i < c->n; i += c->n == 256 ? 8 : 1)
+        if (arena_take(p->arena, lo + value_of(c, i), p->stub_bytes))
             return lo + value_of(c, i);
     return 0;
 }
@@ -197,6 +198,21 @@ static void put_jump(struct patcher *p, u32 at, u32 prefixes, int32_t displaceme
     fix_bytes(p, at, prefixes + JUMP);
 }
 
+static u32 stub_bytes(const struct arena *a)
+{
+    return a->stubs_end < a->lo + INT32_MAX && a->hi < a->stubs + INT32_MAX ? JUMP : EMIT_FAR_JUMP;
+}
+
+void patch_write_stub(const struct arena *a, u64 stub, u64 body)
+{
+    u32 n = stub_bytes(a);
+    struct emit e = {.p = (u8 *)stub, .end = (u8 *)stub + n};
+    if (n == JUMP)
+        emit_jump(&e, body);
+    else
+        emit_far_jump(&e, body);
+}
+
 static bool try_head(struct patcher *p, u32 head, u32 prefixes)
 {
     struct rewrite *r = p->r;
@@ -215,12 +231,11 @@ static bool try_head(struct patcher *p, u32 head, u32 prefixes)
         int32_t to_stub = find_stub(p, next, c);
         if (!to_stub)
             return false;
-        struct emit e = {.p = (u8 *)(next + (u64)(int64_t)to_stub)};
-        e.end = e.p + JUMP;
+        u64 stub = next + (u64)(int64_t)to_stub;
         if (!LIST_GROW(&r->stubs))
             return false;
-        r->stubs.item[r->stubs.n++] = (struct stub){(u32)((u64)e.p - p->arena->stubs), h->copy};
-        emit_jump(&e, body);
+        r->stubs.item[r->stubs.n++] = (struct stub){(u32)(stub - p->arena->stubs), h->copy};
+        patch_write_stub(p->arena, stub, body);
         displacement = to_stub;
         r->counts.stubs++;
     }
@@ -341,7 +356,7 @@ static void all_heads(struct patcher *p)
 #define ROUNDS 4u
 bool rewrite_patch(struct rewrite *r, struct arena *a)
 {
-    struct patcher p = {.r = r, .arena = a, .fixed = sys_map(FIXED_BYTES(r))};
+    struct patcher p = {.r = r, .arena = a, .stub_bytes = stub_bytes(a), .fixed = sys_map(FIXED_BYTES(r))};
     r->patched = sys_map(text_size(r));
     bool ok = p.fixed && r->patched;
     for (u32 round = 0, before = 0; ok && round < ROUNDS; round++, before = p.failed) {
