@@ -18,7 +18,7 @@ static const struct {
 
 static bool is_offered(size_t i)
 {
-    return options_unfinished || verbs[i].run != cli_scan;
+    return options_unfinished || (verbs[i].run != cli_scan && verbs[i].run != cli_bisect);
 }
 
 static void help(FILE *out)

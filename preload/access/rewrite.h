@@ -40,6 +40,8 @@ struct image {
     u64 bias, frames, dynamic; /* .eh_frame_hdr and PT_DYNAMIC, 0: none */
     u64 relro_lo, relro_hi;    /* written by the loader only */
     u64 text_lo, text_hi;      /* the code: one executable part, less than 2 GiB */
+    u64 below;  /* only functions that begin below are given checks; 0: all */
+    u64 broken; /* for tests: this one's copy does nothing and returns 0 */
 };
 
 /* A function, or a part of one. */

@@ -59,7 +59,7 @@ void cache_start(const char *xdg, const char *home)
     add(folder, at, sizeof folder, "/snarl/rewrite");
 }
 
-/* Made when it is not there: the last two parts of its path and ".cache". */
+/* Made when it is not there: ".cache" or what $XDG_CACHE_HOME names, and our two folders in it. Nothing further up. */
 static void make_folder(void)
 {
     u32 n = 0, parts = 0;
@@ -68,8 +68,8 @@ static void make_folder(void)
     for (u32 i = n; i-- > 0 && parts < 3;) /* up to the third slash from the end */
         if (folder[i] == '/')
             n = i, parts++;
-    for (u32 i = n; folder[i]; i++) {
-        if (folder[i] != '/' || i == 0)
+    for (u32 i = n + 1; folder[i]; i++) {
+        if (folder[i] != '/')
             continue;
         folder[i] = 0;
         sys_call3(SYS_mkdir, folder, 0700, 0);

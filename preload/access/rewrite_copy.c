@@ -158,6 +158,8 @@ static void function(struct copier *c, const struct function *f)
         struct place *p = &c->r->places.item[i];
         p->copy = (u32)((u64)c->hot.p - c->arena->lo);
         place_decode(c->r, p, &in);
+        if (i == f->first && c->r->image.broken == place_address(c->r, p))
+            EMIT(&c->hot, 0x31, 0xc0, 0xc3); /* xor eax, eax; ret */
         checks_before(c, p);
         instruction(c, p, &in);
         check_after(c, p, &in);

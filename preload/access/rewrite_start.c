@@ -26,19 +26,42 @@
 #include "start.h"
 #include "watched.h"
 
-/* For tests, from $SNARL_TEST_REWRITE, where what is built in part is accepted: "pause=MILLISECONDS" before the work. */
-static u64 test_pause_ns;
+/* For tests, from $SNARL_TEST_REWRITE: "pause=MILLISECONDS" before the work, "break=ADDRESS" of a function whose copy is
+ * to be wrong. For `snarl bisect`, $SNARL_REWRITE_BELOW=MODULES:ADDRESS, the modules that are rewritten as a whole, and how
+ * much of the next one is. All that only where what is built in part is accepted. */
+static u64 test_pause_ns, next_module, whole_modules = ~0ULL, part_below;
 
-static void take_test_hooks(char **envp)
+static const char *take_number(const char *s, u32 base, u64 *out)
 {
-    static const char pause[] = "pause=";
+    for (*out = 0;; s++) {
+        u32 digit = *s >= '0' && *s <= '9' ? (u32)(*s - '0') : *s >= 'a' && *s <= 'f' ? (u32)(*s - 'a') + 10 : base;
+        if (digit >= base)
+            return s;
+        *out = *out * base + digit;
+    }
+}
+
+static bool take_hooks(char **envp)
+{
     const char *s = options_unfinished ? start_env(envp, "SNARL_TEST_REWRITE") : NULL;
-    u64 ms = 0;
-    if (!s || __builtin_strncmp(s, pause, sizeof pause - 1) != 0)
-        return;
-    for (s += sizeof pause - 1; *s >= '0' && *s <= '9'; s++)
-        ms = ms * 10 + (u64)(*s - '0');
-    test_pause_ns = ms * 1000000;
+    const char *below = options_unfinished ? start_env(envp, "SNARL_REWRITE_BELOW") : NULL;
+    if (s && !__builtin_strncmp(s, "pause=", 6)) {
+        take_number(s + 6, 10, &test_pause_ns);
+        test_pause_ns *= 1000000;
+    } else if (s && !__builtin_strncmp(s, "break=", 6)) {
+        take_number(s + 6, 16, &rewrite_broken);
+    }
+    if (below && *(below = take_number(below, 10, &whole_modules)) == ':')
+        take_number(below + 1, 16, &part_below);
+    return below || rewrite_broken;
+}
+
+/* The module that comes next is beyond the limit. */
+static bool beyond(void)
+{
+    u64 i = next_module++;
+    rewrite_below = i == whole_modules ? part_below : 0;
+    return i > whole_modules || (i == whole_modules && !part_below);
 }
 
 struct found {
@@ -157,7 +180,7 @@ static void rewrite_new(void)
     for (u32 i = 0; i < f->n; i++)
         f->done[i] = rewrite_watch_cached(&f->module[i], &f->slot[i]);
     for (u32 i = 0; i < f->n; i++) {
-        if (!f->done[i] && rewrite_watch_module(&f->module[i], f->slot[i]) > REWRITE_NOTHING)
+        if (!f->done[i] && !beyond() && rewrite_watch_module(&f->module[i], f->slot[i]) > REWRITE_NOTHING)
             run_lost(LOSS_modules_unwatched);
         __atomic_fetch_add(&run()->rewriting_done, code_bytes(&f->module[i]), __ATOMIC_RELAXED);
     }
@@ -215,8 +238,8 @@ void rewrite_start(char **envp)
         return;
     }
     __atomic_store_n(&run()->accesses, ACCESSES_REWRITE, __ATOMIC_RELAXED);
-    take_test_hooks(envp);
-    cache_start(start_env(envp, "XDG_CACHE_HOME"), start_env(envp, "HOME"));
+    if (!take_hooks(envp))
+        cache_start(start_env(envp, "XDG_CACHE_HOME"), start_env(envp, "HOME"));
     fault_watch();
     modules_on_loaded = loaded;
     watched_first = begin;

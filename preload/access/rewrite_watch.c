@@ -110,6 +110,7 @@ static u32 slot(void)
 static u64 program_and_tool; /* of their build ids, 0: one has none, or is not known yet */
 static struct cache_key key;
 bool rewrite_keeps;
+u64 rewrite_below, rewrite_broken;
 u64 rewrite_from_cache;
 
 static u64 id_of(const struct module_rec *r, u64 seed)
@@ -149,6 +150,8 @@ static bool take_image(struct image *image, const struct module *m)
     *image = (struct image){.bias = m->bias};
     for (u32 k = 0; k < m->nheaders; k++)
         take_header(image, m->bias, &((const ElfW(Phdr) *)m->headers)[k]);
+    image->below = rewrite_below ? m->bias + rewrite_below : 0;
+    image->broken = rewrite_broken ? m->bias + rewrite_broken : 0;
     return image->text_hi && image->frames;
 }
 

@@ -13,6 +13,9 @@ bool rewrite_watch_start(void) HIDDEN;
  * that to be done. Its accesses are watched from now on. False: there is nothing kept that fits. */
 bool rewrite_watch_cached(const struct module *m, u32 *slot) HIDDEN;
 enum rewrite_result rewrite_watch_module(const struct module *m, u32 slot) HIDDEN;
+/* Of the module that comes next only functions that begin below that address in its file; 0: all. And one whose copy is
+ * wrong on purpose. */
+extern u64 rewrite_below, rewrite_broken HIDDEN;
 /* What is kept of modules (rewrite_cache.h) is for this program and this library. Before the first module. */
 void rewrite_watch_name(const struct module_rec *program, const struct module_rec *tool) HIDDEN;
 /* What is made of modules is written to the cache: not while other threads could close our file. */

@@ -214,9 +214,11 @@ class Cache(unittest.TestCase):
                 what.chmod(right)
 
     def test_nowhere(self):
-        for env in ({"XDG_CACHE_HOME": "", "HOME": ""}, {"XDG_CACHE_HOME": "relative", "HOME": "/nonexistent"},
+        gone = str(WORK / "gone")
+        for env in ({"XDG_CACHE_HOME": "", "HOME": ""}, {"XDG_CACHE_HOME": "relative", "HOME": gone},
                     {"XDG_CACHE_HOME": "/proc"}, {"XDG_CACHE_HOME": "/" + "x" * 600}):
             self.assertEqual(self.cached(clean_env(**env)), 0)
+        self.assertFalse(os.path.exists(gone))
 
     def test_in_the_home_folder(self):
         env = {**self.env, "HOME": str(self.home)}
@@ -241,9 +243,66 @@ class Cache(unittest.TestCase):
         self.assertEqual(self.cached(), 1)
 
 
+# Two functions with accesses of their own; what they return is printed.
+SUM = r"""
+#include <pthread.h>
+#include <stdio.h>
+int cells[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+__attribute__((noinline)) int first(int *p) { int s = 0; for (int i = 0; i < 4; i++) s += p[i]; return s; }
+__attribute__((noinline)) int second(int *p) { int s = 0; for (int i = 4; i < 8; i++) s += p[i]; return s; }
+static void *work(void *arg) { return arg; }
+int main(void)
+{
+    int c, n = 0;
+    pthread_t t;
+    pthread_create(&t, 0, work, 0);
+    pthread_join(t, 0);
+    while ((c = getchar()) != EOF) n++;
+    printf("%d %d %d\n", n, first(cells), second(cells));
+    return second(cells) == 26 ? 3 : 4;
+}
+"""
+
+
+class Bisect(unittest.TestCase):
+    def bisect(self, *program, **env):
+        r = subprocess.run([SNARL, "bisect", "--", *map(str, program)], input=b"12345", capture_output=True,
+                           env=clean_env(**env), timeout=200)
+        return r.returncode, r.stdout.decode(), r.stderr.decode()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.program = build("sum", SUM)
+        names = subprocess.run(["nm", cls.program], capture_output=True, text=True, check=True).stdout
+        cls.at = {line.split()[2]: line.split()[0].lstrip("0") for line in names.splitlines() if len(line.split()) == 3}
+
+    def test_right(self):
+        self.assertEqual(self.bisect(self.program)[:2], (0, "rewriting does not change what the program does\n"))
+
+    def test_wrong_function_is_found(self):
+        for name, after, output in (("first", "status 3", "differs"), ("second", "status 4", "differs")):
+            status, said, _ = self.bisect(self.program, SNARL_TEST_REWRITE=f"break={self.at[name]}")
+            self.assertEqual(status, 66)
+            self.assertIn(f"what the program does: {name}, at {self.program}+0x{self.at[name]}\n", said)
+            self.assertIn(f"unwatched: status 3; rewritten: {after}; its output {output}", said)
+
+    def test_not_the_same_twice(self):
+        status, _, said = self.bisect("/bin/sh", "-c", "echo $$")
+        self.assertEqual(status, 125)
+        self.assertIn("does not do the same twice", said)
+
+    def test_no_program(self):
+        self.assertEqual(self.bisect(WORK / "nothing")[0], 127)
+
+    def test_not_offered_yet(self):
+        env = {k: v for k, v in clean_env().items() if k != "SNARL_UNFINISHED"}
+        r = subprocess.run([SNARL, "bisect", "/bin/true"], capture_output=True, env=env)
+        self.assertEqual(r.returncode, 2)
+
+
 class Masked(unittest.TestCase):
     def test_elements(self):
-        flags = open("/proc/cpuinfo").read()
+        flags = pathlib.Path("/proc/cpuinfo").read_text()
         if " avx2" not in flags:
             self.skipTest("no AVX2")
         for one, name in enumerate((None, "moved", "gathered", "scattered")):
