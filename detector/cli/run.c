@@ -39,7 +39,7 @@ static const struct settings_verb verb = {
                 "  snarl run ./server --port 8080\n"
                 "  snarl run --json=result.json --quiet -- ctest\n"
                 "  snarl run --html=report.html ./app       to look at in a browser\n"
-                "  snarl run --on-deadlock=report ./app     leave it hanging, to look at it with gdb\n"
+                "  snarl run --on-deadlock=report ./app     leave it hanging, for a debugger\n"
                 "  snarl run --gdb ./app                    stop in gdb at each finding\n"
                 "  snarl run --perturb=17 python3 app.py    the delays of seed 17 again\n\n"
                 "Exit status: the program's own (128+N when signal N ended it); 66 when there is a finding that "

@@ -35,7 +35,7 @@ static const struct settings_verb verb = {
                 "  snarl scan server.c pool.c -- -Iinclude -DNDEBUG\n"
                 "  snarl scan --json=scan.json --fail-on=medium -p build\n\n"
                 "Exit status: 0; 66 when there is a finding that counts; 2 for wrong usage; 125 when nothing could be "
-                "analysed.\n",
+                "analysed.",
     .own = own,
     .fail_on = FAIL_ON_SCAN,
     .least = 0,
