@@ -139,7 +139,10 @@ static void native_class(struct names *n, const struct view_object *o, struct cl
     } else {
         u32 na = names_sites(n, o->birth.alloc_stack, false, alloc, ARRAY_LEN(alloc));
         u32 ni = names_sites(n, o->birth.init_stack, false, init, ARRAY_LEN(init));
-        heap_class(n->symbolizer, alloc, na, init, ni, o->birth.init_seen, na ? o->birth.alloc_size : 0,
+        heap_class(n->symbolizer, alloc, na, init, ni, o->birth.init_seen,
+                   o->birth.region == REGION_SHARED ? HEAP_MAPPED
+                   : na                             ? o->birth.alloc_size
+                                                    : 0,
                    o->birth.offset, type, &v);
     }
     c->class = copy_escaped(v.class_name && *v.class_name ? v.class_name : "?");

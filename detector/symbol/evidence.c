@@ -119,6 +119,16 @@ void evidence_gather(struct symbol_module *m, Dwarf_Die *function, u64 address, 
     }
 }
 
+static enum walk collect_variable(Dwarf_Die *die, void *context)
+{
+    return dwarf_tag(die) == DW_TAG_variable ? collect_evidence(die, context) : WALK_OVER;
+}
+
+void evidence_of_variables(struct symbol_module *m, struct unit *u, struct evidence *e)
+{
+    die_walk(m, &u->die, collect_variable, &(struct evidence_walk){m, e});
+}
+
 bool evidence_of(const struct evidence *e, const char *type, bool near, bool direct)
 {
     for (size_t i = 0; i < e->n; i++) {

@@ -326,6 +326,8 @@ struct evidence {
 
 /* Fills *e, once: what the functions at the address have pointers to. function may be NULL. */
 void evidence_gather(struct symbol_module *m, Dwarf_Die *function, u64 address, struct evidence *e);
+/* What the variables are that a unit declares outside functions. */
+void evidence_of_variables(struct symbol_module *m, struct unit *u, struct evidence *e);
 /* Is there a pointer to this type? near: in the line of the call; direct: not to pointers to it. */
 bool evidence_of(const struct evidence *e, const char *type, bool near, bool direct);
 

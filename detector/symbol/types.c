@@ -27,7 +27,8 @@ enum fit {
     FIT_FLEXIBLE, /* it ends with an array of no fixed length */
     FIT_COOKIE,   /* new T[n]: the count, 8 bytes, then n of them */
     FIT_TRAILING, /* something else behind it */
-    FIT_COUNT
+    FIT_COUNT,
+    FIT_MAPPED = FIT_COUNT /* at the beginning of pages that hold more */
 };
 
 struct candidate {
@@ -66,6 +67,8 @@ static bool place_of(enum fit fit, const struct type_entry *t, u64 size, u64 off
         return true;
     case FIT_FLEXIBLE:
         return t->flexible && t->size < size && (offset < t->size || data);
+    case FIT_MAPPED:
+        return offset < t->size;
     default:
         return t->size < size && offset < t->size;
     }
@@ -285,6 +288,26 @@ static bool find_type(struct sites *sites, struct search *s, struct candidate *b
     return false;
 }
 
+/* The struct that begins a mapping: one that a function of the stack has a pointer to, else a variable of its source. */
+static bool find_mapped(struct sites *sites, struct search *s, struct candidate *best)
+{
+    for (int variables = 0; variables < 2; variables++) {
+        for (size_t i = 0; i < sites->n; i++) {
+            struct evidence of_source = {0}, *e = variables ? &of_source : &sites->at[i].evidence;
+            s->m = sites->at[i].m;
+            find_candidates(s, sites->at[i].u, FIT_MAPPED);
+            if (variables)
+                evidence_of_variables(s->m, sites->at[i].u, e);
+            else
+                evidence_gather(s->m, sites->at[i].function, sites->at[i].address, e);
+            int n = pick(s, e, false, best);
+            if (n)
+                return n == 1 && !best->bare;
+        }
+    }
+    return false;
+}
+
 static u64 heap_key(const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init, size_t ninit,
                     u64 size, u64 offset, enum lock_type type)
 {
@@ -296,10 +319,18 @@ static u64 heap_key(const struct symbol_site *alloc, size_t nalloc, const struct
     return h;
 }
 
+static bool find_holder(struct sites *sites, struct search *s, bool mapped, struct candidate *best)
+{
+    if (s->want.lock == LOCK_TYPE_CUSTOM)
+        return false;
+    return mapped ? find_mapped(sites, s, best) : s->offset < s->size && find_type(sites, s, best);
+}
+
 void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
                 size_t ninit, bool init_seen, u64 alloc_size, u64 offset, enum lock_type type,
                 struct variable_name *out)
 {
+    bool mapped = alloc_size == HEAP_MAPPED;
     struct search search = {.size = alloc_size, .offset = offset, .want = {.lock = type}};
     struct sites sites;
     struct candidate best;
@@ -314,7 +345,7 @@ void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t na
     memset(&sites, 0, sizeof sites);
     add_sites(&sites, alloc, nalloc);
     add_sites(&sites, init, ninit);
-    if (alloc_size && offset < alloc_size && type != LOCK_TYPE_CUSTOM && find_type(&sites, &search, &best)) {
+    if (find_holder(&sites, &search, mapped, &best)) {
         out->class_name = out->local = best.class_name;
         out->source = NAME_TYPED;
         die_declared(search.m, &best.member, out);

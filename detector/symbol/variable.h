@@ -76,7 +76,8 @@ struct symbol_site {
 /* A lock inside an allocated block.
  *   alloc: stack of the allocation, innermost first (one site is enough), init: stack of the initialisation (init_seen) or of the
  *   first use
- *   alloc_size: as asked for; 0 if unknown (then the class is a site). offset: of the lock in the block.
+ *   alloc_size: as asked for; 0 if unknown (then the class is a site); HEAP_MAPPED: the lock lies in memory that processes
+ *   share, and the block is what the mapping begins with. offset: of the lock in the block.
  *
  * type.field: the structs and classes that the units of these frames know, of that size (or the size's n-th part, or
  * with a trailing array) with such a lock at that offset. If several fit, those that the frame's function has a pointer
@@ -89,6 +90,7 @@ struct symbol_site {
  * 1, the calls in that function that allocate or initialise (calls to functions with such names, and to the one called
  * here), in source order: line, column; by address without line information. Edits elsewhere do not change it. Without
  * a symbol: module+0x…. */
+#define HEAP_MAPPED (~0ull)
 void heap_class(struct symbolizer *s, const struct symbol_site *alloc, size_t nalloc, const struct symbol_site *init,
                 size_t ninit, bool init_seen, u64 alloc_size, u64 offset, enum lock_type type,
                 struct variable_name *out);

@@ -31,7 +31,7 @@ TABLE = {
     "before_all_threads_seen": ([["main:ab", "ba"], ["ba"]], None, None),
     "ended_before": ([["alone:ab", "nothing"], ["alone:nothing", "ba"]], None, None),
     "ended_before_seen": ([["alone:ab", "ba"], ["alone:ab", "ba"]], None, None),
-    "main_threads_of_processes": ([["main:shared_12"], ["main:shared_21"]], ["make_nodes#3", "make_nodes#4"], True),
+    "main_threads_of_processes": ([["main:shared_12"], ["main:shared_21"]], ["between.first", "between.second"], True),
     "before_all_processes": ([["main:shared_12", "child:shared_21"], ["main:shared_12", "child:shared_21"]], None, None),
     "many_locks_of_a_class": ([["node_a"], ["a_node"]], ["a", "node.lock"], False),
 }

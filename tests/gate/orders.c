@@ -144,6 +144,7 @@ static void *writer_tp(void *unused)
 }
 
 static struct between {
+    long users;
     pthread_mutex_t first, second;
 } * between;
 
