@@ -27,7 +27,7 @@
 /* In abort mode the program ends by itself right after the finding: then its end tells the story. */
 #define ABORT_PATIENCE_NS 1000000000ULL
 /* Threads of the program wait for halt_look. */
-#define HALT_TICK_NS 10000000L
+#define HALT_TICK_NS 2000000L
 
 static const struct settings_verb verb = {
     .name = "run",
@@ -258,6 +258,7 @@ static int run_watched(struct settings *s, const char *path, char **argv, const 
         return STATUS_TROUBLE;
     c.command = command_json(argv);
     c.folder = folder;
+    collect_several();
     char **gdb = set_environment(s, folder, library, argv);
     if (s->run.halt)
         halt_begin();
