@@ -178,6 +178,8 @@ static char **set_environment(const struct settings *s, const char *folder, cons
                  hows[s->run.accesses % ARRAY_LEN(hows)]);
     if (s->run.halt)
         buffer_put(&options, ":halt");
+    if (s->run.modules[0])
+        buffer_print(&options, ":modules='%s'", s->run.modules);
     if (s->run.perturb)
         buffer_print(&options, ":perturb=%llu", (unsigned long long)s->run.perturb_seed);
     buffer_print(&preload, "%s%s%s", library, preloaded && *preloaded ? ":" : "", preloaded ? preloaded : "");

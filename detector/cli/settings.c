@@ -216,7 +216,7 @@ static struct argp_option *make_options(const struct settings_verb *verb)
         bool header = false;
         for (int id = 0; id < OPTION_ID_COUNT; id++) {
             const struct option_def *d = &option_table[id];
-            if (d->group != g || !offered(verb, id))
+            if (d->group != g || !offered(verb, id) || (options_is_unshown(id) && !options_unfinished))
                 continue;
             if (!header && !verb->plain)
                 *next++ = (struct argp_option){.doc = titles[g], .group = g + 1};
@@ -225,7 +225,8 @@ static struct argp_option *make_options(const struct settings_verb *verb)
             *next++ = (struct argp_option){d->name,
                                            key,
                                            d->metavar[0] ? d->metavar : NULL,
-                                           d->bare && d->metavar[0] ? OPTION_ARG_OPTIONAL : 0,
+                                           (d->bare && d->metavar[0] ? OPTION_ARG_OPTIONAL : 0) |
+                                               (options_is_unshown(id) ? OPTION_HIDDEN : 0),
                                            option_help(verb, id),
                                            g + 1};
         }

@@ -52,6 +52,10 @@ static json_t *describe_wait(const struct subject *s, const struct wait *w)
         json_object_set_new(j, "address", hex(w->object));
     if (*w->function)
         json_object_set_new(j, "function", harmless(w->function));
+    if (w->own_name)
+        json_object_set_new(j, "object", harmless(w->own_name));
+    if (*w->call)
+        json_object_set_new(j, "call", harmless(w->call));
     if (w->timed)
         json_object_set_new(j, "timed", json_true());
     const struct subject_thread *owner = w->owner ? subject_thread_of(s, w->owner) : NULL;
@@ -97,11 +101,24 @@ static json_t *describe_thread(const struct subject *s, u32 i, const struct wait
     return j;
 }
 
+/* Which Python, and whether its frames are known. */
+static void describe_python(const struct subject *s, json_t *j)
+{
+    char version[32] = "?";
+    if (s->python_version)
+        snprintf(version, sizeof version, "%u.%u", s->python_version >> 8, s->python_version & 255);
+    json_object_set_new(j, "python", json_string(version));
+    if (!s->python)
+        json_object_set_new(j, "python_unknown", json_true());
+}
+
 static json_t *describe(const struct subject *s, const struct wait *waits)
 {
     json_t *j = json_object(), *threads = json_array();
     json_object_set_new(j, "pid", json_integer(s->pid));
     json_object_set_new(j, "exe", harmless(s->exe));
+    if (s->has_python)
+        describe_python(s, j);
     for (u32 i = 0; i < s->nthreads; i++)
         json_array_append_new(threads, describe_thread(s, i, &waits[i]));
     json_object_set_new(j, "threads", threads);
@@ -172,6 +189,8 @@ static json_t *look(const char *subject, bool first)
         feed(&s, waits, wants, nwants);
         j = describe(&s, waits);
     }
+    for (u32 i = 0; i < s.nthreads; i++)
+        wait_free(&waits[i]);
     free(waits);
     subject_free(&s);
     return j;
@@ -221,10 +240,10 @@ static void keep_call(json_t *thread)
 static void name_thread(struct names *n, json_t *thread)
 {
     json_object_set_new(thread, "stack", names_stack(n, ref_of(thread, 0), 0, ref_of(thread, 1)));
-    if (ref_of(thread, 2)) {
-        json_t *wait = json_object_get(thread, "wait");
+    json_t *wait = json_object_get(thread, "wait");
+    bool is_end = strcmp(json_string_value(json_object_get(wait, "for")), wait_text(WAIT_FOR_JOIN)) == 0;
+    if (ref_of(thread, 2) && !is_end && !json_object_get(wait, "object") && !json_object_get(wait, "call"))
         json_object_set_new(wait, "object", json_string(names_lock(n, ref_of(thread, 2))->class));
-    }
     json_object_del(thread, "refs");
     keep_call(thread);
 }

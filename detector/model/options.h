@@ -9,11 +9,12 @@
 #include "model/run.h"
 
 enum option_kind {
-    OPTION_FLAG,   /* yes or no; the name alone means yes */
-    OPTION_CHOICE, /* one of `choices` */
-    OPTION_LIST,   /* comma separated, each one of `choices` */
-    OPTION_NUMBER, /* min..max; the name alone is allowed when `bare` */
-    OPTION_TEXT,   /* anything; checked by the command line tool, which alone uses it */
+    OPTION_FLAG,    /* yes or no; the name alone means yes */
+    OPTION_CHOICE,  /* one of `choices` */
+    OPTION_LIST,    /* comma separated, each one of `choices` */
+    OPTION_NUMBER,  /* min..max; the name alone is allowed when `bare` */
+    OPTION_MODULES, /* names and globs (patterns.h) */
+    OPTION_TEXT,    /* anything; checked by the command line tool, which alone uses it */
 };
 
 /* Who acts on it. The other side accepts and ignores it, so that one SNARL_OPTIONS serves both. */
@@ -32,6 +33,10 @@ enum option_group { GROUP_WATCH, GROUP_FOUND, GROUP_OUTPUT, GROUP_STATUS, GROUP_
       0,                                                                                                               \
       "how memory accesses are seen: compiled (what was built by snarl cc), none (locks only); auto: compiled when "   \
       "there is any")                                                                                                  \
+    X(MODULES, "modules", MODULES, PROGRAM, WATCH, "LIST", "", "", "", 0, 0, 0,                                        \
+      "whose accesses are watched when code is rewritten: names or globs of modules, or all; default: the program "    \
+      "and "                                                                                                           \
+      "the libraries outside the system's folders")                                                                    \
     X(FOLLOW, "follow", FLAG, PROGRAM, WATCH, "yes|no", "yes", "", "", 0, 0, 1, "watch child processes too")           \
     X(ON_DEADLOCK, "on-deadlock", CHOICE, PROGRAM, FOUND, "WHAT", "abort", "abort,report,break", "", 0, 0, 0,          \
       "abort: report, then end the processes that take part; report: leave them hanging; break: make one acquisition " \
@@ -117,6 +122,9 @@ int options_number(const char *value, size_t length, u64 *out);
 
 /* Levenshtein distance with adjacent swaps, of at most 63 characters each. */
 u32 options_distance(const char *a, size_t na, const char *b, size_t nb);
+
+/* Only where options_unfinished is set, and not in help. */
+bool options_is_unshown(int id);
 
 /* What is built in part is neither shown nor accepted, unless $SNARL_UNFINISHED is set, as tests of it do: whoever reads
  * the environment sets this. */

@@ -117,10 +117,12 @@ static void add_options(json_t *run, const struct run_options *o)
         json_array_append_new(detect, json_string("atomicity"));
     if (o->detect & DETECT_CONTENTION)
         json_array_append_new(detect, json_string("contention"));
-    json_t *options =
-        json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses", hows[o->accesses < 3 ? o->accesses : 0],
-                  "on-deadlock", whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0,
-                  "stack-depth", (json_int_t)o->stack_depth);
+    json_t *options = json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses",
+                                hows[o->accesses < ARRAY_LEN(hows) ? o->accesses : 0], "on-deadlock",
+                                whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0, "stack-depth",
+                                (json_int_t)o->stack_depth);
+    if (o->modules[0] && memchr(o->modules, 0, sizeof o->modules))
+        json_object_set_new(options, "modules", names_text(o->modules));
     if (o->perturb)
         json_object_set_new(options, "perturb", json_integer((json_int_t)(o->perturb_seed & INT64_MAX)));
     if (o->halt)
@@ -177,6 +179,8 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
     json_object_set_new(run, "lock_operations", json_integer((json_int_t)(t->operations & INT64_MAX)));
     json_object_set_new(run, "accesses",
                         json_string(state->accesses ? hows[state->accesses % ARRAY_LEN(hows)] : "none"));
+    if (state->accesses == ACCESSES_REWRITE)
+        json_object_set_new(run, "coverage", collect_coverage(in->only_process ? t->first_ref : 0));
     if (t->python)
         json_object_set_new(run, "python", json_true());
     json_object_set_new(run, "duration_s", json_real(seconds > 0 && seconds < 1e12 ? seconds : 0));
@@ -191,6 +195,7 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
                                "library that does not use pthread's, are not in this report"));
     if (state->halted)
         json_array_append_new(notes, json_string("the program was ended at its first finding (--halt)"));
+    collect_modules_unmet(notes, state);
     json_object_set_new(run, "notes", notes);
     add_cost(run, state);
     return run;

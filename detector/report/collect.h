@@ -34,6 +34,10 @@ struct finding_rec;
 json_t *collect_finding(struct names *n, const struct finding_rec *head, u32 ref);
 json_t *collect_graph(struct names *n, u32 only_process_ref);
 json_t *collect_contention(struct names *n, u32 only_process_ref);
+json_t *collect_coverage(u32 only_process_ref);
+struct run_state;
+/* Words of --modules that meant no module. */
+void collect_modules_unmet(json_t *notes, const struct run_state *state);
 struct finding_event;
 /* thread: whose memory it is, or who allocated it; 0 if unknown. */
 json_t *collect_memory(struct names *n, const struct finding_rec *f, const struct finding_event *events, u32 nevents,
