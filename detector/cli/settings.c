@@ -73,7 +73,7 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
         break;
     case OPTION_ID_SUPPRESSIONS:
         if (s->nsuppressions == ARRAY_LEN(s->suppressions)) {
-            snprintf(err, errlen, "suppressions: at most %u files", SETTINGS_FILES);
+            snprintf(err, errlen, "suppressions: at most %d files", SETTINGS_FILES);
             return -EINVAL;
         }
         s->suppressions[s->nsuppressions++] = value;
