@@ -18,7 +18,7 @@ const struct option_def option_table[OPTION_ID_COUNT] = {
 };
 
 /* Options that other versions of snarl know; told apart from typing errors. */
-static const char later_options[] = "trace,modules,halt,with-scan,gdb";
+static const char later_options[] = "trace,modules,with-scan";
 
 bool options_unfinished;
 
@@ -359,6 +359,8 @@ int options_set(struct run_options *o, enum option_id id, const char *v, size_t 
             return bad_value(d, v, n, err, errlen);
         if (id == OPTION_ID_FOLLOW)
             o->follow = (u32)yes;
+        else if (id == OPTION_ID_HALT)
+            o->halt = (u32)yes;
         return 0;
     }
     case OPTION_CHOICE:

@@ -20,9 +20,9 @@ enum option_kind {
 /* Who acts on it. The other side accepts and ignores it, so that one SNARL_OPTIONS serves both. */
 enum option_scope { SCOPE_PROGRAM, SCOPE_TOOL };
 
-enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GROUP_SCHEDULE, GROUP_OTHER, GROUP_COUNT };
+enum option_group { GROUP_WATCH, GROUP_FOUND, GROUP_OUTPUT, GROUP_STATUS, GROUP_SCHEDULE, GROUP_OTHER, GROUP_COUNT };
 #define OPTION_GROUP_TITLES                                                                                            \
-    "What is watched", "When a deadlock happens", "Outputs", "Which findings count", "Schedules", "Other"
+    "What is watched", "When something is found", "Outputs", "Which findings count", "Schedules", "Other"
 
 /* X(enumerator, name, kind, scope, group, metavar, default, choices, known but not in this version, min, max, bare, help) */
 #define SNARL_OPTION_TABLE(X)                                                                                          \
@@ -38,9 +38,12 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
       "and "                                                                                                           \
       "the libraries outside the system's folders")                                                                    \
     X(FOLLOW, "follow", FLAG, PROGRAM, WATCH, "yes|no", "yes", "", "", 0, 0, 1, "watch child processes too")           \
-    X(ON_DEADLOCK, "on-deadlock", CHOICE, PROGRAM, DEADLOCK, "WHAT", "abort", "abort,report,break", "", 0, 0, 0,       \
+    X(ON_DEADLOCK, "on-deadlock", CHOICE, PROGRAM, FOUND, "WHAT", "abort", "abort,report,break", "", 0, 0, 0,          \
       "abort: report, then end the processes that take part; report: leave them hanging; break: make one acquisition " \
       "fail so that the rest goes on")                                                                                 \
+    X(HALT, "halt", FLAG, PROGRAM, FOUND, "", "no", "", "", 0, 0, 1,                                                   \
+      "end the program at the first finding that counts")                                                              \
+    X(GDB, "gdb", FLAG, TOOL, FOUND, "", "no", "", "", 0, 0, 1, "run under gdb, which stops at each such finding")     \
     X(JSON, "json", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
       "result file; - is standard output, %p in a name asks for one per process")                                      \
     X(SARIF, "sarif", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings for code scanning (SARIF 2.1.0)")     \

@@ -29,6 +29,7 @@ struct run_options {
     u32 stack_depth; /* frames kept of a stack, 1..STACK_MAX_FRAMES */
     u32 exit_code;
     u32 accesses; /* enum access_source */
+    u32 halt;     /* end the run at the first finding that counts */
     char modules
         [PATTERNS_BYTES]; /* whose accesses are watched; "": the program and what does not come with the system */
 };
@@ -86,6 +87,10 @@ struct run_state {
     u32 nfindings;
     u32 news;   /* futex word: bumped when a finding is complete; the CLI waits on it */
     u32 urgent; /* findings that the user must hear of at once (observed deadlocks) */
+    /* --halt: whether a finding counts is asked of `snarl run`, process `judge`, 0: there is none. It bumps `judged`, a
+     * futex word, whenever it has looked. halted: a finding because of which the run ends. */
+    u32 judge, judged;
+    ref_t halted;
     u32 order_epoch;
     u32 accesses;     /* ACCESSES_COMPILED or _REWRITE once a process watches them, 0 before */
     u32 modules_met;  /* words of options.modules that some module was meant by; RUN_MODULES_ASKED: it was looked for */

@@ -81,7 +81,6 @@ struct thread_rec {
     struct sync_clock clock_told[2]; /* what it knows of others */
     u32 clock_which;                 /* of the two */
     u32 clock_lane;                  /* lane + 1; 0: it has none */
-    u64 python_state;                /* CPython's state of this thread, once it was seen; 0: none */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 

@@ -14,6 +14,8 @@ struct collect_input {
     double duration_s;     /* 0: from the arena */
     u32 only_process;      /* number of the one process wanted; 0: all */
     bool without_graph;    /* for a report that does not show it */
+    const u32 *only;       /* refs of the findings wanted; NULL: all */
+    u32 nonly;
 };
 
 /* Never NULL. Findings have their ids and texts, are merged by id and sorted; `counts` is still to be decided

@@ -14,6 +14,7 @@
 #include "rewrite.h"
 
 #include "rewrite_check.h"
+#include "rewrite_masked.h"
 
 #define WINDOW 16u
 #define HOIST_MOST 12u
@@ -61,9 +62,11 @@ bool select_is_eligible(const struct rewrite *r, const struct function *f, const
 /* Its check can tell which bytes it accesses (rewrite_slow.c). */
 static bool is_measured(const struct insn *in)
 {
-    if (in->segment || in->memory == MEM_OTHER || in->memory == MEM_VECTOR || in->memory == MEM_MASK_STORE)
+    if (in->segment || in->memory == MEM_OTHER)
         return false;
-    return in->memory == MEM_TABLE || (in->size && !(in->what & OP_SOME_BYTES));
+    if (in->memory == MEM_MASK_STORE)
+        return in->size == 16; /* not by MMX registers */
+    return in->memory == MEM_TABLE || (in->size && (!(in->what & OP_SOME_BYTES) || in->element));
 }
 
 /* ---- one check for several ---- */

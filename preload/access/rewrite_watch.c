@@ -114,8 +114,7 @@ enum rewrite_result rewrite_watch_module(const struct module *m)
     if (!image.text_hi || !image.frames)
         return REWRITE_NOTHING;
     struct rewritten *r = &modules[i];
-    map_free(&r->map);
-    sys_unmap(r->sites, r->nsites * sizeof *r->sites);
+    rewritten_drop(r);
     enum rewrite_result result = rewrite_module(r, &image, &target, (u64)(uintptr_t)rewrite_enter, shadow_cells,
                                                 i << REWRITE_CHECKS_SHIFT, NULL, 0);
     if (m->rec)

@@ -57,6 +57,50 @@ static void twice(void *(*work)(void *))
 int main(void) { twice(theirs); twice(ours); }
 """
 
+# Each thread has elements of its own, by masks and by vectors of addresses; ONE more is the other one's, too.
+MASKED = r"""
+#include <immintrin.h>
+#include <pthread.h>
+static int moved[16] __attribute__((aligned(64))), gathered[16], scattered[16];
+static volatile int read_out;
+#ifndef ONE
+#define ONE 0
+#endif
+__attribute__((target("avx2"), noinline)) static void move(void)
+{
+    __m256i mask = _mm256_setr_epi32(-1, 0, -1, 0, -1, 0, -1, ONE == 1 ? -1 : 0);
+    _mm256_maskstore_epi32(moved, mask, _mm256_set1_epi32(7));
+}
+__attribute__((target("avx2"), noinline)) static void gather(void)
+{
+    __m256i at = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, ONE == 2 ? 7 : 14);
+    read_out = _mm256_extract_epi32(_mm256_i32gather_epi32(gathered, at, 4), 3);
+}
+__attribute__((target("avx512f"), noinline)) static void scatter(void)
+{
+    __m512i at = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, ONE == 3 ? 7 : 14);
+    _mm512_mask_i64scatter_epi32(scattered, 0xff, at, _mm256_set1_epi32(9), 4);
+}
+static void *odd(void *arg)
+{
+    for (int i = 1; i < 16; i += 2) ((volatile int *)arg)[i] = i;
+    return arg;
+}
+static void *by(void *f) { ((void (*)(void))f)(); return f; }
+static void both(void (*f)(void), int *memory)
+{
+    pthread_t t[2];
+    pthread_create(&t[0], 0, odd, memory);
+    pthread_create(&t[1], 0, by, (void *)f);
+    for (int i = 0; i < 2; i++) pthread_join(t[i], 0);
+}
+int main(void)
+{
+    if (__builtin_cpu_supports("avx2")) both(move, moved), both(gather, gathered);
+    if (__builtin_cpu_supports("avx512f")) both(scatter, scattered);
+}
+"""
+
 
 def build(name, source, *options):
     path = WORK / name
@@ -113,6 +157,23 @@ class Coverage(unittest.TestCase):
         _, said, result = run("--verbose", how="none", program=["/bin/true"])
         self.assertNotIn("coverage", result["run"])
         self.assertNotIn("shared memory", said)
+
+
+class Masked(unittest.TestCase):
+    def test_elements(self):
+        flags = open("/proc/cpuinfo").read()
+        if " avx2" not in flags:
+            self.skipTest("no AVX2")
+        for one, name in enumerate((None, "moved", "gathered", "scattered")):
+            if name == "scattered" and " avx512f" not in flags:
+                continue
+            for level in ("-O0", "-O2"):
+                with self.subTest(name=name, level=level):
+                    program = build(f"masked{one}{level}", MASKED, f"-DONE={one}", level)
+                    status, _, result = run(program=[program])
+                    self.assertEqual(races(result), [("data-race", f"{name}[]")] if name else [])
+                    coverage = result["run"]["coverage"]
+                    self.assertEqual(coverage["eligible"], coverage["watched"])
 
 
 class Modules(unittest.TestCase):

@@ -52,7 +52,9 @@ static void bad_keys_are_skipped(void)
     CU_ASSERT_NOT_EQUAL(parse("detect=deadlock,noise:exit-code=1"), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "'noise' is not known"));
     CU_ASSERT(o.exit_code == 1 && o.detect == (DETECT_DEADLOCK | DETECT_MISUSE | DETECT_RACE | DETECT_ATOMICITY));
-    CU_ASSERT_NOT_EQUAL(parse("gdb=x"), 0);
+    CU_ASSERT(!parse("halt") && o.halt == 1);
+    CU_ASSERT(!parse("halt=no:gdb") && o.halt == 0);
+    CU_ASSERT_NOT_EQUAL(parse("trace=x"), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err, "not part of this version"));
     static const char *const bad[] = {"=",
                                       "=x",
