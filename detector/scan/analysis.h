@@ -9,6 +9,8 @@
 #define LOCK_ELEMENT(path, shared) ((path)*2 + (u32)(shared))
 #define LOCK_PATH(element) ((element) / 2)
 #define LOCK_SHARED(element) ((element)&1)
+/* In `may` and `rel`: some lock or other, where they are too many to be told apart. */
+#define LOCK_ANY 0
 
 /* What is known at a point of a function, relative to the function's start. */
 struct state {
@@ -119,6 +121,8 @@ void effect_acquire(struct analysis *a, struct state *s, u32 element);
 /* Returns whether a lock taken since the function's start was released. */
 bool effect_release(struct analysis *a, struct state *s, u32 path);
 void effect_outcome(struct analysis *a, struct state *s, const struct outcome *o, u32 binding);
+/* Sets that have become too large are cut down to what is sure. */
+void effect_cut(struct analysis *a, struct state *s);
 u32 effect_bind_locks(struct analysis *a, u32 set, u32 binding);
 u32 effect_bind_threads(struct analysis *a, u32 set, u32 binding);
 /* Everything that depends on a value loses it: the value is computed anew. */

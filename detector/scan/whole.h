@@ -44,6 +44,7 @@ struct whole {
     struct map root_index, context_index, deed_index, counts;
     struct map lock_index, changes;
     struct map starting;               /* paths of variables that decide whether threads are created */
+    u32 current;                       /* the context that is looked at */
     struct list_u32 lock_paths;        /* by lock node: a path of it */
     struct list_u32 created;           /* deeds of kind R_CREATE; path: root */
     struct list_u32 acquired;          /* deeds of kind R_ACQUIRE */
