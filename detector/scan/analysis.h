@@ -97,6 +97,7 @@ struct analysis {
     LIST(struct list_u32 *) published;
     const struct map *deciding; /* of the function that is followed: facts that keep states apart; see decide.c */
     struct map tested;          /* cells of global variables that decide branches */
+    bool *creates;              /* by function: it, or what it calls, creates threads */
     struct list_u32 *calls_of;  /* by function: calls in it (index in pt.calls) */
     u32 *changes;               /* by function: which of the tested cells it, or what it calls, stores to; a set */
 };

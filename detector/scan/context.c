@@ -291,7 +291,7 @@ static void redo(struct whole *w, u32 number, const struct record *r)
         return;
     case R_CREATE:
         create(w, d, sets_item(&a->sets, effect_bind_threads(a, sets_one(&a->sets, r->path), c.binding), 0),
-               flags_each_time(a, c.function, r->value));
+               flags_each_time(w, r->value, number));
         return;
     case R_ACCESS:
         if (c.dying)

@@ -73,7 +73,8 @@ void flags_find_starting(struct whole *w)
     for (u32 f = 0; f < a->p->functions.n; f++)
         for (u32 i = 0; i < a->summary[f].record.n; i++) {
             const struct record *r = &a->summary[f].record.at[i];
-            u32 facts = r->kind == R_CREATE ? flags_in(a, r->at.facts) : 0;
+            u32 facts =
+                r->kind == R_CREATE || (r->kind == R_CALL && a->creates[r->path]) ? flags_in(a, r->at.facts) : 0;
             for (u32 k = 0, n = sets_count(&a->sets, facts); k < n; k++)
                 *map_put(&w->starting, flag_of(a, sets_item(&a->sets, facts, k))) = 1;
         }
@@ -91,17 +92,29 @@ u32 flags_of_starting(struct whole *w, u32 facts)
     return out;
 }
 
-u32 flags_each_time(struct analysis *a, u32 function, u32 value)
+static u32 each_time(struct analysis *a, u32 function, u32 value)
 {
     const struct summary *sum = &a->summary[function];
     u32 out = NONE;
     for (u32 i = 0; i < sum->record.n; i++) {
         const struct record *r = &sum->record.at[i];
-        u32 facts = r->kind == R_CREATE && r->value == value ? flags_in(a, r->at.facts) : NONE;
-        if (facts != NONE)
-            out = out == NONE ? facts : sets_common(&a->sets, out, facts);
+        if (r->value != value || (r->kind != R_CREATE && r->kind != R_CALL))
+            continue;
+        u32 facts = flags_in(a, r->at.facts);
+        out = out == NONE ? facts : sets_common(&a->sets, out, facts);
     }
     return out == NONE ? 0 : out;
+}
+
+u32 flags_each_time(struct whole *w, u32 value, u32 context)
+{
+    struct analysis *a = w->a;
+    u32 out = 0;
+    for (u32 c = context; c != NONE; c = w->contexts.at[c].up) {
+        out = sets_union(&a->sets, out, each_time(a, w->contexts.at[c].function, value));
+        value = w->contexts.at[c].call;
+    }
+    return out;
 }
 
 /* What is true when a thread is created stays true when nobody changes it from there on: neither its creator nor any

@@ -58,8 +58,8 @@ void whole_run(struct whole *w, struct analysis *a);
 u32 flags_kept(struct whole *w, u32 function, u32 facts);
 void flags_find_starting(struct whole *w);
 u32 flags_of_starting(struct whole *w, u32 facts);
-/* Facts about global variables whenever the function comes to the instruction, a creation. */
-u32 flags_each_time(struct analysis *a, u32 function, u32 value);
+/* Facts about global variables whenever the context comes to the instruction, a creation, its callers' too. */
+u32 flags_each_time(struct whole *w, u32 value, u32 context);
 /* Those that are in force in a thread that is created there. */
 u32 flags_at_creation(struct whole *w, u32 facts, u32 call, u32 context);
 
