@@ -60,6 +60,8 @@ void flags_find_starting(struct whole *w);
 u32 flags_of_starting(struct whole *w, u32 facts);
 /* Facts about global variables whenever the context comes to the instruction, a creation, its callers' too. */
 u32 flags_each_time(struct whole *w, u32 value, u32 context);
+/* Whether the deed is a part of an initialisation that a flag lets happen once. */
+bool flags_initialise(struct whole *w, u32 value, u32 context);
 /* Those that are in force in a thread that is created there. */
 u32 flags_at_creation(struct whole *w, u32 facts, u32 call, u32 context);
 
