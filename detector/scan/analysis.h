@@ -36,7 +36,20 @@ struct thread_name {
     u32 joined_at;            /* of a promise: the call that joins, 0: one or another */
 };
 
-enum record_kind { R_ACCESS, R_ACQUIRE, R_RELEASE, R_CALL, R_CREATE, R_DESTROY, R_WAIT, R_FORK, R_HANDLER, R_LEAVE };
+enum record_kind {
+    R_ACCESS,
+    R_ACQUIRE,
+    R_RELEASE,
+    R_CALL,
+    R_CREATE,
+    R_DESTROY,
+    R_WAIT,
+    R_FORK,
+    R_HANDLER,
+    R_LEAVE,
+    R_SIGNAL
+};
+/* R_SIGNAL: of a condition or a semaphore; with R_AFTER_WAIT it is waited for. */
 /* R_UP, R_DOWN: the lock is taken after another whose object was compared as less, or greater. */
 enum record_flags {
     R_WRITE = 1,

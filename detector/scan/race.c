@@ -191,7 +191,7 @@ static u32 score_of(struct place *p, const struct deed *x, const struct deed *y)
     score -= x->root == y->root && turns_one_by_one(w, x->root) ? ONE_BY_ONE : 0;
     if (score <= (int)p->score)
         return 1;
-    score -= turns_part(p->turns, x, y) ? APART : 0;
+    score -= turns_part(p->turns, x, y) || turns_hand_over(p->turns, x, y) ? APART : 0;
     return score > 1 ? (u32)score : 1;
 }
 
