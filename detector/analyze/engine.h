@@ -43,6 +43,8 @@ struct engine_hooks {
     /* What machine code that is watched as it is does at this frame; 0: the frame is other code's, or does more than this
      * can tell. take: it is an atomic operation from now on. */
     u32 (*instruction)(u64 frame, bool take);
+    /* A finding is complete. Called by the thread that made it, with internal locks held; need not return. */
+    void (*found)(ref_t finding);
     /* True when threads exist in this process that the engine does not know. */
     bool (*unknown_threads)(void);
 };
@@ -85,7 +87,8 @@ ref_t engine_fork_owner(u64 addr);
 /* A try on l has failed (or a blocking acquire is about to wait): in a forked child, was it left behind by the fork?
  * Reports fork-while-locked. */
 void engine_lock_busy(struct thread *t, struct lock_rec *l, const u64 *fp);
-void engine_child_waited(struct thread *t, u32 pid);
+/* by_luck: it was asked for without waiting, and could as well not have ended yet. That is no order that must be. */
+void engine_child_waited(struct thread *t, u32 pid, bool by_luck);
 void engine_exec(struct thread *t); /* process record becomes EXECED (undone by engine_exec_failed) */
 void engine_exec_failed(struct thread *t);
 

@@ -293,7 +293,7 @@ void engine_fork_child(struct thread *t, u32 tid)
     inherit_holds(t);
 }
 
-void engine_child_waited(struct thread *t, u32 pid)
+void engine_child_waited(struct thread *t, u32 pid, bool by_luck)
 {
     struct run_state *rs = run();
     for (ref_t r = rs->processes; r; r = PROCESS_AT(r)->next_process) {
@@ -304,7 +304,7 @@ void engine_child_waited(struct thread *t, u32 pid)
             p->state = PROCESS_ENDED;
         u64 mask = ilock_acquire(&rs->graph_lock);
         ref_t seg = all_segments(p);
-        if (t && seg)
+        if (t && seg && !(by_luck && !__atomic_load_n(&process()->handlers, __ATOMIC_RELAXED)))
             t->rec->segment = segment_new(t->ref, t->rec->segment, seg);
         ilock_release(&rs->graph_lock, mask);
         break;

@@ -40,7 +40,11 @@ static char *activity(const json_t *t, const struct text_options *o)
     struct buffer *b = &x.out;
     const json_t *wait = json_object_get(t, "wait");
     const char *what = label_text(wait, "for"), *object = label_text(wait, "object");
-    buffer_print(b, strcmp(what, "running") == 0 ? "%s" : "waiting for %s", what);
+    const char *call = label_text(wait, "call");
+    if (*call)
+        buffer_print(b, "waiting in %s%s", call, *object ? " of" : "");
+    else
+        buffer_print(b, strcmp(what, "running") == 0 ? "%s" : "waiting for %s", what);
     if (*object)
         buffer_print(b, " %s", label_short(object));
     if (json_object_get(wait, "owner"))
@@ -110,6 +114,11 @@ static void put_subject(struct buffer *b, const json_t *s, const struct text_opt
     size_t n = json_array_size(threads);
     buffer_print(b, "process %lld%s%s, %zu thread%s\n", (long long)label_number(s, "pid"), *exe ? ", " : "", exe, n,
                  n == 1 ? "" : "s");
+    if (json_object_get(s, "python_unknown"))
+        buffer_print(b,
+                     "  Python %s is in it, whose frames snarl cannot read (it knows release builds of 3.9 to 3.13): "
+                     "stacks show the interpreter's own functions\n",
+                     label_text(s, "python"));
     put_threads(b, threads, slash ? slash + 1 : exe, o);
     buffer_put(b, "\n");
 }
@@ -156,7 +165,7 @@ static int inspect(struct settings *s, int n, char **subjects)
         return STATUS_TROUBLE;
     json_t *seen = inspect_look(subjects, (size_t)n);
     int status = STATUS_USAGE;
-    hang_look_twice();
+    hang_look_twice(inspect_saw);
     if (check(seen) && output_check(s)) { /* a result that is there stays when there is nothing to say */
         struct collect_input in = {.without_graph = true};
         json_t *document = collect_document(&in);

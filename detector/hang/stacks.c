@@ -104,13 +104,13 @@ static void read_process(const struct snapshot *s, u32 process, const bool *part
     struct modules m = modules_with_parents(p);
     for (u32 i = p->first; i < p->first + p->nthreads; i++) {
         const struct still_thread *t = &s->thread[i];
-        const struct subject_thread *from = part[i] && wanted(t) ? subject_thread_of(&subject, t->tid) : NULL;
+        struct subject_thread *from = part[i] && wanted(t) ? subject_thread_of(&subject, t->tid) : NULL;
         if (!from)
             continue;
-        if (p->rec.python && t->rec.python_state) {
-            out[i].python = view_alloc(STACKS_PYTHON * sizeof *out[i].python);
-            out[i].npython = python_stack(&subject, p->rec.python, t->rec.python_state, out[i].python, STACKS_PYTHON);
-        }
+        out[i].python = from->python;
+        out[i].npython = from->npython;
+        from->python = NULL;
+        from->npython = 0;
         build(&m, from, &out[i]);
     }
     free(m.rec);

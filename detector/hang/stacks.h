@@ -2,11 +2,9 @@
 #ifndef SNARL_HANG_STACKS_H
 #define SNARL_HANG_STACKS_H
 
+#include "inspect/subject.h"
 #include "model/stack.h"
-#include "python.h"
 #include "snapshot.h"
-
-#define STACKS_PYTHON 64u
 
 /* Not in the arena yet: a frame of Python's is FRAME_PYTHON | its index in `python`. */
 struct outside_stack {

@@ -9,6 +9,7 @@
 #include "analyze/finding.h"
 #include "base/hash.h"
 #include "base/ilock.h"
+#include "inspect/feed_stack.h"
 #include "model/objects.h"
 #include "model/run.h"
 #include "report/view.h"
@@ -94,18 +95,6 @@ static const enum finding_awaits awaits[] = {
 
 /* ---- events ---- */
 
-static ref_t python_frame(const struct python_frame *p)
-{
-    ref_t r = arena_blob(sizeof(struct py_frame));
-    if (r) {
-        struct py_frame *f = arena_at(r);
-        f->function = string_intern(p->function, (u32)strlen(p->function));
-        f->file = string_intern(p->file, (u32)strlen(p->file));
-        f->line = p->line;
-    }
-    return r;
-}
-
 static ref_t stack_of(const struct still_thread *t, const struct outside_stack *o)
 {
     u64 frames[STACK_MAX_FRAMES];
@@ -113,8 +102,10 @@ static ref_t stack_of(const struct still_thread *t, const struct outside_stack *
         return t->rec.wait.stack;
     u32 most = run()->options.stack_depth, n = o->n < most ? o->n : most;
     for (u32 i = 0; i < n; i++)
-        frames[i] = o->frame[i] & FRAME_PYTHON ? FRAME_PYTHON | python_frame(&o->python[FRAME_OFFSET(o->frame[i])])
-                                               : o->frame[i];
+        frames[i] = o->frame[i] & FRAME_PYTHON
+                        ? FRAME_PYTHON | feed_python_frame(&o->python[FRAME_OFFSET(o->frame[i])],
+                                                           o->python[FRAME_OFFSET(o->frame[i])].line)
+                        : o->frame[i];
     return n ? stack_intern(frames, n, o->cut || n < o->n ? STACK_CUT : 0) : 0;
 }
 
@@ -212,6 +203,8 @@ static void write_finding(const struct snapshot *s, const bool *part, const stru
 {
     u32 list[TELL_THREADS], n = members(s, part, list), nevents = n;
     u64 signature = 0;
+    if (!n)
+        return;
     for (u32 i = 0; i < n; i++) {
         const struct still_thread *t = &s->thread[list[i]];
         signature += hash_combine(hash_combine(t->ref, t->rec.wait.seq), t->switches);

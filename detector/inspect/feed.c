@@ -9,9 +9,10 @@
 #include "analyze/engine.h"
 #include "analyze/hot.h"
 #include "base/arena.h"
+#include "feed_stack.h"
 #include "model/objects.h"
 #include "model/run.h"
-#include "model/stack.h"
+#include "python.h"
 
 /* glibc's mutex kinds. */
 #define MUTEX_TYPE 3u
@@ -25,62 +26,6 @@ static struct fed {
     ref_t stack;
     u32 skipped; /* frames of the C library that the stack does not have */
 } * fed;
-
-/* ---- modules and stacks ---- */
-
-static u16 *module_ids;
-
-static void feed_modules(const struct subject *s)
-{
-    struct process_rec *p = arena_at(engine_process());
-    module_ids = calloc(s->nmodules + 1, sizeof *module_ids);
-    for (u32 i = 0; module_ids && i < s->nmodules; i++) {
-        const struct subject_module *m = &s->module[i];
-        ref_t ref = arena_alloc(POOL_MODULE, sizeof(struct module_rec));
-        if (!ref)
-            return;
-        struct module_rec *r = arena_at(ref);
-        r->path = string_intern(m->path, (u32)strlen(m->path));
-        r->lo = m->lo;
-        r->hi = m->hi;
-        r->bias = m->bias;
-        r->is_main = m->is_main;
-        r->is_libc = m->is_libc;
-        r->is_system = m->is_system;
-        r->build_id_len = (u8)m->build_id_length;
-        memcpy(r->build_id, m->build_id, m->build_id_length);
-        module_number(ref);
-        r->next = p->modules;
-        p->modules = ref;
-        module_ids[i] = (u16)r->id;
-    }
-}
-
-static u64 frame_of(const struct subject *s, const struct subject_frame *f)
-{
-    const struct subject_module *m = subject_module_at(s, f->pc);
-    u64 exact = f->exact ? FRAME_EXACT : 0;
-    return m && module_ids ? (u64)module_ids[m - s->module] << 48 | exact | FRAME_OFFSET(f->pc - m->bias)
-                           : exact | FRAME_OFFSET(f->pc);
-}
-
-/* As the engine's sensors would have it: from the call into the C library outwards. */
-static ref_t intern(const struct subject *s, const struct subject_thread *t, u32 *skipped)
-{
-    u64 frames[SUBJECT_FRAMES];
-    u32 first = 0;
-    for (; first < t->nframes; first++) {
-        const struct subject_module *m = subject_module_at(s, t->frame[first].pc);
-        if (!m || !m->is_libc)
-            break;
-    }
-    if (first == t->nframes)
-        first = 0;
-    for (u32 i = first; i < t->nframes; i++)
-        frames[i - first] = frame_of(s, &t->frame[i]);
-    *skipped = first;
-    return t->nframes ? stack_intern(frames, t->nframes - first, t->cut ? STACK_CUT : 0) : 0;
-}
 
 /* ---- where locks are ---- */
 
@@ -212,7 +157,7 @@ static void feed_thread(const struct subject *s, u32 i, const char *common_name)
     bool is_main = t->tid == s->pid;
     struct thread *e = engine_thread_adopt(t->tid, is_main);
     fed[i].thread = e;
-    fed[i].stack = intern(s, t, &fed[i].skipped);
+    fed[i].stack = feed_stack(s, t, &fed[i].skipped);
     if (!e)
         return;
     e->scratch[0] = fed[i].stack;
@@ -255,6 +200,7 @@ static enum object_kind kind_of(const struct wait *w)
 {
     switch (w->what) {
     case WAIT_FOR_MUTEX:
+    case WAIT_FOR_INTERPRETER:
         return OBJ_MUTEX;
     case WAIT_FOR_FILE_LOCK:
     case WAIT_FOR_ONCE:
@@ -275,6 +221,8 @@ static u32 attributes(const struct wait *w)
         return ATTR_FILE | ATTR_RECURSIVE;
     if (w->what == WAIT_FOR_ONCE)
         return ATTR_ONCE;
+    if (w->what == WAIT_FOR_INTERPRETER)
+        return ATTR_INTERPRETER;
     if (w->what != WAIT_FOR_MUTEX)
         return 0;
     u32 type = w->kind & MUTEX_TYPE;
@@ -285,8 +233,8 @@ static u32 attributes(const struct wait *w)
 static bool has_owner(const struct wait *w)
 {
     return w->owner && w->object &&
-           (w->what == WAIT_FOR_MUTEX || w->what == WAIT_FOR_ONCE || w->what == WAIT_FOR_FILE_LOCK ||
-            w->what == WAIT_FOR_READ_LOCK || w->what == WAIT_FOR_WRITE_LOCK);
+           (w->what == WAIT_FOR_MUTEX || w->what == WAIT_FOR_INTERPRETER || w->what == WAIT_FOR_ONCE ||
+            w->what == WAIT_FOR_FILE_LOCK || w->what == WAIT_FOR_READ_LOCK || w->what == WAIT_FOR_WRITE_LOCK);
 }
 
 /* A thread that has ended with a lock: it is told of once for each. */
@@ -321,14 +269,54 @@ static void feed_hold(const struct subject *s, const struct wait *w)
     owner->scratch[0] = stack;
 }
 
+/* ---- locks of Python ---- */
+
+/* As a run has them: semaphores that are used as locks, or that stand for a thread's life. Who waits for one has not made it,
+ * but for those that the library makes for a single wait. */
+static struct lock_rec *python_lock(struct thread *t, const struct wait *w)
+{
+    struct lock_rec *l = engine_lock_peek(w->object);
+    u64 key[3];
+    if (l)
+        return l;
+    ref_t stack = (ref_t)t->scratch[0];
+    u32 attrs = ATTR_PYTHON | (feed_shared_key(subject, w->object, key) ? ATTR_SHARED : 0);
+    if (w->what != WAIT_FOR_PYTHON_CALL)
+        t->scratch[0] = 0;
+    engine_lock_init(t, w->object, OBJ_SEM, attrs, w->owner != 0, NULL);
+    t->scratch[0] = stack;
+    l = engine_lock_find(t, w->object, OBJ_SEM, attrs, NULL);
+    if (w->what == WAIT_FOR_PYTHON_LOCK)
+        engine_lock_name(l, w->own_name ? w->own_name : "lock without a name");
+    return l;
+}
+
+static void feed_python_hold(const struct subject *s, const struct wait *w)
+{
+    const struct python_hold *h = python_hold_of(s, w->object);
+    struct thread *owner = thread_of(s, w->owner);
+    struct lock_rec *l = owner ? python_lock(owner, w) : NULL;
+    if (!l || __atomic_load_n(&l->sem_takes, __ATOMIC_RELAXED))
+        return;
+    ref_t stack = (ref_t)owner->scratch[0];
+    owner->scratch[0] = h && !h->is_end ? feed_stack_of_hold(s, h) : 0;
+    engine_sem_taken(owner, l, HOW_BLOCK | (w->what == WAIT_FOR_JOIN ? HOW_THREAD_END : 0), NULL);
+    owner->scratch[0] = stack;
+}
+
 static void feed_wait(const struct subject *s, struct thread *t, const struct wait *w)
 {
+    if (w->is_python) {
+        engine_sem_wait(t, python_lock(t, w), w->timed ? HOW_TIMED : HOW_BLOCK, NULL);
+        return;
+    }
     u64 key[3];
     u32 attrs = w->object && feed_shared_key(s, w->object, key) ? ATTR_SHARED : 0; /* others may wake */
     u32 how = w->timed ? HOW_TIMED : HOW_BLOCK;
     struct thread *other;
     switch (w->what) {
     case WAIT_FOR_MUTEX:
+    case WAIT_FOR_INTERPRETER:
     case WAIT_FOR_FILE_LOCK:
     case WAIT_FOR_ONCE:
     case WAIT_FOR_WRITE_LOCK:
@@ -394,7 +382,10 @@ void feed(const struct subject *s, const struct wait *waits, const struct feed_w
     feed_modules(s);
     feed_threads(s);
     for (u32 i = 0; i < s->nthreads; i++)
-        feed_hold(s, &waits[i]);
+        if (waits[i].is_python)
+            feed_python_hold(s, &waits[i]);
+        else
+            feed_hold(s, &waits[i]);
     for (size_t i = 0; i < nwants; i++)
         feed_shared(s, &wants[i]);
     for (u32 i = 0; i < s->nthreads; i++)

@@ -52,6 +52,10 @@ static json_t *describe_wait(const struct subject *s, const struct wait *w)
         json_object_set_new(j, "address", hex(w->object));
     if (*w->function)
         json_object_set_new(j, "function", harmless(w->function));
+    if (w->own_name)
+        json_object_set_new(j, "object", harmless(w->own_name));
+    if (*w->call)
+        json_object_set_new(j, "call", harmless(w->call));
     if (w->timed)
         json_object_set_new(j, "timed", json_true());
     const struct subject_thread *owner = w->owner ? subject_thread_of(s, w->owner) : NULL;
@@ -63,6 +67,15 @@ static json_t *describe_wait(const struct subject *s, const struct wait *w)
         describe_descriptor(s, w, j);
     if (w->pid > 0)
         json_object_set_new(j, "pid", json_integer(w->pid));
+    return j;
+}
+
+/* Its number, and as it was asked for. */
+static json_t *describe_call(const struct subject_thread *t)
+{
+    json_t *j = json_pack("[I]", (json_int_t)t->call);
+    for (size_t i = 0; i < ARRAY_LEN(t->argument); i++)
+        json_array_append_new(j, hex(t->argument[i]));
     return j;
 }
 
@@ -80,10 +93,23 @@ static json_t *describe_thread(const struct subject *s, u32 i, const struct wait
         json_object_set_new(j, "state", json_stringn(&t->state, isalpha((unsigned char)t->state) ? 1 : 0));
     if (!t->registers.whole && !s->is_core)
         json_object_set_new(j, "not_stopped", json_true());
+    if (t->in_call && !s->is_core)
+        json_object_set_new(j, "call", describe_call(t));
     json_object_set_new(j, "wait", describe_wait(s, w));
     json_object_set_new(
         j, "refs", json_pack("[I,I,I]", (json_int_t)refs.stack, (json_int_t)refs.process, (json_int_t)refs.object));
     return j;
+}
+
+/* Which Python, and whether its frames are known. */
+static void describe_python(const struct subject *s, json_t *j)
+{
+    char version[32] = "?";
+    if (s->python_version)
+        snprintf(version, sizeof version, "%u.%u", s->python_version >> 8, s->python_version & 255);
+    json_object_set_new(j, "python", json_string(version));
+    if (!s->python)
+        json_object_set_new(j, "python_unknown", json_true());
 }
 
 static json_t *describe(const struct subject *s, const struct wait *waits)
@@ -91,6 +117,8 @@ static json_t *describe(const struct subject *s, const struct wait *waits)
     json_t *j = json_object(), *threads = json_array();
     json_object_set_new(j, "pid", json_integer(s->pid));
     json_object_set_new(j, "exe", harmless(s->exe));
+    if (s->has_python)
+        describe_python(s, j);
     for (u32 i = 0; i < s->nthreads; i++)
         json_array_append_new(threads, describe_thread(s, i, &waits[i]));
     json_object_set_new(j, "threads", threads);
@@ -161,6 +189,8 @@ static json_t *look(const char *subject, bool first)
         feed(&s, waits, wants, nwants);
         j = describe(&s, waits);
     }
+    for (u32 i = 0; i < s.nthreads; i++)
+        wait_free(&waits[i]);
     free(waits);
     subject_free(&s);
     return j;
@@ -195,14 +225,27 @@ static ref_t ref_of(const json_t *thread, size_t i)
     return (ref_t)json_integer_value(json_array_get(json_object_get(thread, "refs"), i));
 }
 
+/* By the thread's number at the kernel: the system calls in which threads were seen. */
+static json_t *calls;
+
+static void keep_call(json_t *thread)
+{
+    char key[16];
+    snprintf(key, sizeof key, "%lld", (long long)json_integer_value(json_object_get(thread, "tid")));
+    if (json_object_get(thread, "call"))
+        json_object_set(calls, key, json_object_get(thread, "call"));
+    json_object_del(thread, "call");
+}
+
 static void name_thread(struct names *n, json_t *thread)
 {
     json_object_set_new(thread, "stack", names_stack(n, ref_of(thread, 0), 0, ref_of(thread, 1)));
-    if (ref_of(thread, 2)) {
-        json_t *wait = json_object_get(thread, "wait");
+    json_t *wait = json_object_get(thread, "wait");
+    bool is_end = strcmp(json_string_value(json_object_get(wait, "for")), wait_text(WAIT_FOR_JOIN)) == 0;
+    if (ref_of(thread, 2) && !is_end && !json_object_get(wait, "object") && !json_object_get(wait, "call"))
         json_object_set_new(wait, "object", json_string(names_lock(n, ref_of(thread, 2))->class));
-    }
     json_object_del(thread, "refs");
+    keep_call(thread);
 }
 
 static void name_all(json_t *all)
@@ -210,6 +253,8 @@ static void name_all(json_t *all)
     struct names *n = names_new();
     json_t *subject, *thread;
     size_t i, k;
+    json_decref(calls);
+    calls = json_object();
     json_array_foreach (all, i, subject)
         json_array_foreach (json_object_get(subject, "threads"), k, thread)
             name_thread(n, thread);
@@ -234,4 +279,16 @@ json_t *inspect_look(char *const *subjects, size_t n)
     name_all(all);
     free(wants);
     return all;
+}
+
+bool inspect_saw(u32 tid, long call, const u64 argument[6])
+{
+    struct subject_thread now = {.call = call};
+    char key[16];
+    snprintf(key, sizeof key, "%u", tid);
+    memcpy(now.argument, argument, sizeof now.argument);
+    json_t *j = describe_call(&now);
+    bool same = json_equal(j, json_object_get(calls, key));
+    json_decref(j);
+    return same;
 }

@@ -1,11 +1,11 @@
 /* What live processes and cores have in common: modules, stacks, symbols, all by libdwfl. Called by live.c, core_file.c and
  * those who look. Takes no locks; allocates with malloc. */
-#include "subject.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "python.h"
 
 #define DWARF_RSP 7
 
@@ -29,6 +29,9 @@ void subject_free(struct subject *s)
         dwfl_end(s->dwfl);
     for (u32 i = 0; i < s->nmodules; i++)
         free(s->module[i].path);
+    for (u32 i = 0; i < s->nthreads; i++)
+        free(s->thread[i].python);
+    free(s->python_hold);
     free(s->module);
     free(s->thread);
     free(s->exe);
@@ -150,6 +153,29 @@ const char *subject_function(const struct subject *s, const struct subject_frame
 
 /* ---- memory ---- */
 
+/* Pages that were never written are not in a core: they are as the module's file has them. */
+static bool file_read(const struct subject *s, u64 address, void *to, size_t n)
+{
+    const struct subject_module *m = subject_module_at(s, address);
+    GElf_Addr bias;
+    Elf *elf = m ? dwfl_module_getelf(m->dwfl, &bias) : NULL;
+    size_t count, size = 0;
+    const char *file = elf ? elf_rawfile(elf, &size) : NULL;
+    if (!file || elf_getphdrnum(elf, &count) < 0)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr p;
+        u64 from = address - bias;
+        if (!gelf_getphdr(elf, (int)i, &p) || p.p_type != PT_LOAD || (p.p_flags & PF_W) || from < p.p_vaddr ||
+            from - p.p_vaddr >= p.p_filesz || n > p.p_filesz - (from - p.p_vaddr) || p.p_offset > size ||
+            p.p_filesz > size - p.p_offset)
+            continue;
+        memcpy(to, file + p.p_offset + (from - p.p_vaddr), n);
+        return true;
+    }
+    return false;
+}
+
 static bool core_read(const struct subject *s, u64 address, void *to, size_t n)
 {
     size_t count;
@@ -162,7 +188,7 @@ static bool core_read(const struct subject *s, u64 address, void *to, size_t n)
             continue;
         return pread(s->core_fd, to, n, (off_t)(p.p_offset + (address - p.p_vaddr))) == (ssize_t)n;
     }
-    return false;
+    return file_read(s, address, to, n);
 }
 
 bool subject_read(const struct subject *s, u64 address, void *to, size_t n)
@@ -210,4 +236,5 @@ static int add_stack(Dwfl_Thread *thread, void *arg)
 void subject_stacks(struct subject *s)
 {
     dwfl_getthreads(s->dwfl, add_stack, s);
+    python_look(s);
 }

@@ -26,6 +26,14 @@ struct subject_registers {
     bool whole;    /* else only rsp and rip are known */
 };
 
+#define PYTHON_TEXT 240u
+
+struct python_frame {
+    char function[PYTHON_TEXT], file[PYTHON_TEXT]; /* UTF-8 */
+    u32 line;
+    u64 at, code, offset; /* the frame, its code object, the instruction in it */
+};
+
 struct subject_thread {
     u32 tid;
     char name[16]; /* as the kernel has it */
@@ -37,7 +45,10 @@ struct subject_thread {
     struct subject_registers registers;
     struct subject_frame frame[SUBJECT_FRAMES];
     u32 nframes;
-    bool cut; /* the stack goes on */
+    bool cut;                    /* the stack goes on */
+    struct python_frame *python; /* [npython], innermost first */
+    u32 npython;
+    u64 python_state; /* the interpreter's of this thread; 0: none */
 };
 
 struct subject_module {
@@ -45,9 +56,12 @@ struct subject_module {
     u64 lo, hi, bias;
     u8 build_id[32];
     u32 build_id_length;
-    bool is_main, is_libc, is_system;
+    bool is_main, is_libc, is_system, is_python;
     Dwfl_Module *dwfl;
 };
+
+struct python_layout;
+struct python_hold;
 
 struct subject {
     u32 pid;   /* 0: a core that does not say */
@@ -59,6 +73,14 @@ struct subject {
     u32 nthreads;
     struct subject_module *module;
     u32 nmodules;
+
+    /* CPython, by python.c */
+    bool has_python;
+    u32 python_version;                 /* as 0x030b; 0: not known */
+    const struct python_layout *python; /* NULL: none, or its frames cannot be read */
+    u64 python_runtime, python_code, python_string, python_function;
+    struct python_hold *python_hold; /* [npython_holds] */
+    u32 npython_holds;
 
     /* of live.c and core_file.c */
     Dwfl *dwfl;

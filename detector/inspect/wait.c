@@ -5,6 +5,7 @@
 #include "wait.h"
 
 #include <linux/futex.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -301,15 +302,22 @@ static long call_of(const struct subject *s, const struct subject_thread *t)
     return begins(name, "poll") || begins(name, "ppoll") ? SYS_poll : SYS_clock_nanosleep;
 }
 
+void wait_free(struct wait *w)
+{
+    free(w->own_name);
+}
+
 void wait_look(const struct subject *s, const struct subject_thread *t, struct wait *w)
 {
-    *w = (struct wait){.waiter = t->tid, .fd = -1, .pid = -1, .function = "", .name = ""};
+    *w = (struct wait){.waiter = t->tid, .fd = -1, .pid = -1, .function = "", .name = "", .call = ""};
     if (!t->in_call)
         return;
     w->what = WAIT_FOR_OTHER;
     long call = call_of(s, t);
     if (call == SYS_futex) {
         look_at_futex(s, t, w);
+        if (s->python && (w->what == WAIT_FOR_SEMAPHORE || w->what == WAIT_FOR_CONDITION))
+            wait_look_python(s, t, w);
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(calls); i++)

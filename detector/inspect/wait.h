@@ -15,6 +15,9 @@
     X(BARRIER, "barrier")                                                                                              \
     X(ONCE, "the end of an initialisation,")                                                                           \
     X(FILE_LOCK, "a stream,")                                                                                          \
+    X(PYTHON_LOCK, "lock")                                                                                             \
+    X(INTERPRETER, "the interpreter's lock")                                                                           \
+    X(PYTHON_CALL, "what another thread is to do")                                                                     \
     X(LIBC_LOCK, "a lock inside the C library")                                                                        \
     X(REFUSED,                                                                                                         \
       "a mutex with priority inheritance: the kernel refused to wait for its owner, who waits for this thread "        \
@@ -57,10 +60,16 @@ struct wait {
     int pid;              /* CHILD: which one, -1: any */
     const char *name;     /* FILE_LOCK: of the stream, "" */
     const char *function; /* of the library, that waits; "" */
+    bool is_python;       /* a semaphore inside of a lock of Python's */
+    char *own_name;       /* what the program calls that lock, or the object whose method waits; NULL: not known */
+    const char *call;     /* PYTHON_CALL: that method, as Queue.get */
 };
 
 /* Where the fields are that this looks at: pthread types of glibc 2.25 and later, x86-64. */
 void wait_look(const struct subject *s, const struct subject_thread *t, struct wait *w);
+void wait_free(struct wait *w);
+/* Semaphores and conditions of a subject with s->python. */
+void wait_look_python(const struct subject *s, const struct subject_thread *t, struct wait *w);
 const char *wait_text(enum wait_what what);
 
 #endif

@@ -8,6 +8,10 @@
 
 enum python_lines { LINES_LNOTAB, LINES_310, LINES_LOCATIONS };
 
+/* Where an instance has its attributes: words in front of it lead to their values and to a dictionary; one word leads to
+ * either; they lie behind it unless a word in front leads to a dictionary. */
+enum python_attributes { ATTRIBUTES_UNKNOWN, ATTRIBUTES_TWO_WORDS, ATTRIBUTES_ONE_WORD, ATTRIBUTES_BEHIND };
+
 struct python_layout {
     u16 version;        /* 0x030b for 3.11 */
     u8 lines;           /* enum python_lines: form of the line table */
@@ -16,7 +20,12 @@ struct python_layout {
     u32 gil_in_runtime; /* _PyRuntime.ceval.gil, or 0: */
     u32 main_interp;    /* _PyRuntime.interpreters.main -> */
     u32 interp_gil;     /* interpreter.ceval.gil (a pointer) */
+    u16 interps;        /* _PyRuntime.interpreters.head -> the newest interpreter, */
+    u16 interp_next;    /* which leads to the others, */
+    u16 interp_threads; /* and to its thread states, one leading to the next by PY_THREAD_NEXT */
     u16 thread_id;      /* thread state: its pthread_t */
+    u16 native_id;      /* thread state: its number, 0: not there */
+    u16 thread_end;     /* thread state: weak reference to the lock that join takes, 0: not there */
     u16 frame;          /* thread state: current frame, or cframe that leads to it */
     u16 cframe_frame;   /* cframe: current frame; 0xffff: there is no cframe in between */
     u16 f_back, f_code, f_last;
@@ -31,6 +40,11 @@ struct python_layout {
     /* code units between a call's last argument (or its keywords' names) and what a frame has as its last
      * instruction */
     u8 call_gap;
+    /* Where values are, from 3.11 on: */
+    u16 f_globals, f_locals; /* dictionary; locals, then the stack */
+    u16 co_nlocals, co_stacksize, co_exceptions, co_names_of_locals;
+    u16 type_keys; /* heap type: names of the attributes of its instances */
+    u8 attributes; /* enum python_attributes */
 };
 
 /* Same in all: PyVarObject.ob_size, PyObject.ob_type, PyBytesObject.ob_sval, _gil_runtime_state's members. */
@@ -45,6 +59,25 @@ struct python_layout {
 #define PY_GIL_LOCKED 16u
 #define PY_GIL_COND 32u
 #define PY_OWNED_BY_CSTACK 3u
+#define PY_THREAD_NEXT 8u
+#define PY_TYPE_NAME 24u
+#define PY_TYPE_BASIC_SIZE 32u
+#define PY_TYPE_FLAGS 168u
+#define PY_TYPE_INLINE_VALUES (1u << 2)
+#define PY_TYPE_MANAGED_DICT (1u << 4)
+#define PY_TYPE_HEAP (1u << 9)
+#define PY_WEAK_OBJECT 16u
+#define PY_CELL_CONTENT 16u
+#define PY_METHOD_SELF 24u /* of a C function or a Python one that is bound */
+#define PY_LOCK_SEMAPHORE 16u
+#define PY_RLOCK_OWNER 24u
+/* Dictionaries, from 3.11 on. */
+#define PY_DICT_KEYS 32u
+#define PY_DICT_VALUES 40u
+#define PY_KEYS_INDEX_SIZE 9u /* log2 */
+#define PY_KEYS_KIND 10u
+#define PY_KEYS_COUNT 24u
+#define PY_KEYS_INDEXES 32u
 
 static const struct python_layout python_layouts[] = {
     {.version = 0x0309,
@@ -68,7 +101,12 @@ static const struct python_layout python_layouts[] = {
      .compact_size = 72,
      .op_load_const = 100,
      .op_kw_names = 100,
-     .call_gap = 0},
+     .call_gap = 0,
+     .interps = 32,
+     .interp_next = 0,
+     .interp_threads = 8,
+     .native_id = 0,
+     .thread_end = 208},
     {.version = 0x030a,
      .lines = LINES_310,
      .lasti_scale = 2,
@@ -90,7 +128,12 @@ static const struct python_layout python_layouts[] = {
      .compact_size = 72,
      .op_load_const = 100,
      .op_kw_names = 100,
-     .call_gap = 0},
+     .call_gap = 0,
+     .interps = 32,
+     .interp_next = 0,
+     .interp_threads = 8,
+     .native_id = 0,
+     .thread_end = 208},
     {.version = 0x030b,
      .lines = LINES_LOCATIONS,
      .runtime_size = 166688,
@@ -113,7 +156,20 @@ static const struct python_layout python_layouts[] = {
      .op_load_const = 100,
      .op_load_const_fast = 44,
      .op_kw_names = 172,
-     .call_gap = 2},
+     .call_gap = 2,
+     .interps = 40,
+     .interp_next = 0,
+     .interp_threads = 16,
+     .native_id = 160,
+     .thread_end = 192,
+     .f_globals = 8,
+     .f_locals = 72,
+     .co_nlocals = 76,
+     .co_stacksize = 68,
+     .co_exceptions = 40,
+     .co_names_of_locals = 96,
+     .type_keys = 872,
+     .attributes = ATTRIBUTES_TWO_WORDS},
     {.version = 0x030c,
      .lines = LINES_LOCATIONS,
      .runtime_size = 459944,
@@ -137,7 +193,20 @@ static const struct python_layout python_layouts[] = {
      .op_load_const = 100,
      .op_load_const_fast = 84,
      .op_kw_names = 172,
-     .call_gap = 0},
+     .call_gap = 0,
+     .interps = 40,
+     .interp_next = 0,
+     .interp_threads = 72,
+     .native_id = 144,
+     .thread_end = 176,
+     .f_globals = 24,
+     .f_locals = 72,
+     .co_nlocals = 72,
+     .co_stacksize = 64,
+     .co_exceptions = 40,
+     .co_names_of_locals = 96,
+     .type_keys = 880,
+     .attributes = ATTRIBUTES_ONE_WORD},
     {.version = 0x030d,
      .lines = LINES_LOCATIONS,
      .runtime_size = 283320,
@@ -160,7 +229,19 @@ static const struct python_layout python_layouts[] = {
      .compact_size = 56,
      .op_load_const = 83,
      .op_kw_names = 83,
-     .call_gap = 0},
+     .call_gap = 0,
+     .interps = 632,
+     .interp_next = 7264,
+     .interp_threads = 7344,
+     .native_id = 160,
+     .f_globals = 24,
+     .f_locals = 72,
+     .co_nlocals = 72,
+     .co_stacksize = 64,
+     .co_exceptions = 40,
+     .co_names_of_locals = 96,
+     .type_keys = 880,
+     .attributes = ATTRIBUTES_BEHIND},
 };
 
 /* Line of the instruction at byte offset `at` of a code object that begins at first_line. The table's bytes may be

@@ -7,6 +7,7 @@
 
 #include "base/types.h"
 #include "model/clock.h"
+#include "model/coverage.h"
 #include "object.h"
 
 enum thread_state { THREAD_FREE = 0, THREAD_NEW, THREAD_RUNNING, THREAD_ENDED, THREAD_JOINED };
@@ -80,7 +81,6 @@ struct thread_rec {
     struct sync_clock clock_told[2]; /* what it knows of others */
     u32 clock_which;                 /* of the two */
     u32 clock_lane;                  /* lane + 1; 0: it has none */
-    u64 python_state;                /* CPython's state of this thread, once it was seen; 0: none */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 
@@ -130,6 +130,7 @@ struct module_rec {
     u8 build_id[32];
     u8 is_snarl, is_libc, is_python;
     u8 is_runtime; /* C++'s standard library: what it allocates, its caller does */
+    struct coverage coverage;
 };
 
 #define LOCK_CACHE 256u

@@ -85,7 +85,7 @@ static void named_class(struct class_name *c, const struct view_object *o, char 
         c->class = joined("file:", stable_name(path));
     else if (o->head.attrs & ATTR_FILE)
         c->class = joined("FILE:", strcmp(path, "FILE") == 0 ? "no file" : stable_name(path));
-    else if (o->head.kind == OBJ_SEM)
+    else if (o->head.kind == OBJ_SEM && ((o->head.attrs & ATTR_PYTHON) == 0 || name[0] == '/'))
         c->class = joined("sem:", base_name(name));
     else
         c->class = joined(name, "");

@@ -262,7 +262,7 @@ static void children_gone(u32 first_number, const u64 *fp)
         if (p->number < first_number)
             break; /* newest first */
         if (p->parent == engine_process() && sys_call3(SYS_kill, p->pid, 0, 0) == -ESRCH)
-            engine_child_waited(t, p->pid);
+            engine_child_waited(t, p->pid, false);
         r = p->next_process;
     }
     interceptor_leave(t);

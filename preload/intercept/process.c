@@ -8,10 +8,13 @@
  * are left alone; their children share or copy this memory, so whatever writes our state asks start_same_process()
  * first where such children are likely to call it. Allocates nothing. */
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "analyze/access.h"
+#include "base/sys.h"
 #include "blocks.h"
 #include "fiber.h"
 #include "hooks.h"
@@ -212,14 +215,46 @@ EXPORT void _Exit(int status)
 
 /* ---- waiting for children ---- */
 
-static void child_ended(pid_t pid, const u64 *fp)
+static void child_ended(pid_t pid, bool luck, const u64 *fp)
 {
     struct thread *t = interceptor_enter(fp);
     if (!t)
         return;
     if (start_same_process())
-        engine_child_waited(t, (u32)pid);
+        engine_child_waited(t, (u32)pid, luck);
     interceptor_leave(t);
+}
+
+/* Who keeps SIGCHLD blocked asks for it by signalfd or sigwait. */
+static bool expects_signal(void)
+{
+    u64 blocked = 0;
+    sys_call6(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&blocked, sizeof blocked, 0, 0);
+    return blocked >> (SIGCHLD - 1) & 1;
+}
+
+/* Children that had not ended when they were asked for: who asks again waits for the end in its own way. */
+#define MAX_EXPECTED 64u
+static u32 expected[MAX_EXPECTED], nexpected;
+static bool all_expected;
+
+static void child_not_ended(pid_t which)
+{
+    u32 at = which > 0 ? __atomic_fetch_add(&nexpected, 1, __ATOMIC_RELAXED) : MAX_EXPECTED;
+    if (at < MAX_EXPECTED)
+        __atomic_store_n(&expected[at], (u32)which, __ATOMIC_RELAXED);
+    else
+        __atomic_store_n(&all_expected, true, __ATOMIC_RELAXED);
+}
+
+static bool by_luck(pid_t pid, int options)
+{
+    if (!(options & WNOHANG) || __atomic_load_n(&all_expected, __ATOMIC_RELAXED) || expects_signal())
+        return false;
+    for (u32 i = 0; i < MAX_EXPECTED; i++)
+        if (__atomic_load_n(&expected[i], __ATOMIC_RELAXED) == (u32)pid)
+            return false;
+    return true;
 }
 
 /* As the real call would: that is a write of its caller's. */
@@ -246,7 +281,7 @@ EXPORT pid_t wait(int *status)
     if (pid > 0) {
         if (status)
             status_given(status, mine, INTERCEPTOR_FP());
-        child_ended(pid, INTERCEPTOR_FP());
+        child_ended(pid, false, INTERCEPTOR_FP());
     }
     return pid;
 }
@@ -260,8 +295,10 @@ EXPORT pid_t waitpid(pid_t which, int *status, int options)
         if (status)
             status_given(status, mine, INTERCEPTOR_FP());
         if (has_ended(mine))
-            child_ended(pid, INTERCEPTOR_FP());
+            child_ended(pid, by_luck(pid, options), INTERCEPTOR_FP());
     }
+    if (pid == 0)
+        child_not_ended(which);
     return pid;
 }
 EXPORT_ALIAS(__waitpid, waitpid);
@@ -274,8 +311,10 @@ EXPORT pid_t wait3(int *status, int options, struct rusage *usage)
         if (status)
             status_given(status, mine, INTERCEPTOR_FP());
         if (has_ended(mine))
-            child_ended(pid, INTERCEPTOR_FP());
+            child_ended(pid, by_luck(pid, options), INTERCEPTOR_FP());
     }
+    if (pid == 0)
+        child_not_ended(-1);
     return pid;
 }
 
@@ -287,8 +326,10 @@ EXPORT pid_t wait4(pid_t which, int *status, int options, struct rusage *usage)
         if (status)
             status_given(status, mine, INTERCEPTOR_FP());
         if (has_ended(mine))
-            child_ended(pid, INTERCEPTOR_FP());
+            child_ended(pid, by_luck(pid, options), INTERCEPTOR_FP());
     }
+    if (pid == 0)
+        child_not_ended(which);
     return pid;
 }
 
@@ -302,6 +343,8 @@ EXPORT int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
     if (info)
         *info = mine;
     if (mine.si_pid && mine.si_code >= CLD_EXITED && mine.si_code <= CLD_DUMPED)
-        child_ended(mine.si_pid, INTERCEPTOR_FP());
+        child_ended(mine.si_pid, type != P_PIDFD && by_luck(mine.si_pid, options), INTERCEPTOR_FP());
+    else if (!mine.si_pid)
+        child_not_ended(type == P_PID ? (pid_t)id : 0);
     return 0;
 }

@@ -9,8 +9,8 @@
 #include "analyze/engine.h"
 #include "base/arena.h"
 #include "base/hash.h"
-#include "model/stack.h"
 #include "interceptor.h"
+#include "model/stack.h"
 #include "python_internal.h"
 #include "safe.h"
 #include "thread_map.h"
@@ -93,15 +93,6 @@ static bool prove(u64 state)
     return false;
 }
 
-/* For who looks from outside, when the thread blocks. */
-static u64 noted(u64 state)
-{
-    struct thread *t = snarl_thread;
-    if ((uintptr_t)t > 1 && t->rec->python_state != state)
-        t->rec->python_state = state;
-    return state;
-}
-
 /* The caller's thread state, if it holds the interpreter lock: only then do its frames stand still. Another thread's
  * state may be freed at any moment, so only what is known to be the caller's own is looked at without asking. */
 u64 python_own_state(void)
@@ -111,11 +102,11 @@ u64 python_own_state(void)
     if (!state)
         return 0;
     if (state == known_state)
-        return word(state + python.layout->thread_id) == self ? noted(state) : 0;
+        return word(state + python.layout->thread_id) == self ? state : 0;
     if (!safe_read(state + python.layout->thread_id, &id) || id != self || (trust != PROVEN && !prove(state)))
         return 0;
     known_state = state;
-    return noted(state);
+    return state;
 }
 
 static ref_t interpreter_owner(void)

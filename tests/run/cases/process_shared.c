@@ -15,6 +15,16 @@
  * Before the fork, and in the child: creation orders them.
  * @case process_shared_before_fork before
  * @clean
+ * That the child had ended already was luck: nobody waited for it.
+ * @case process_shared_met_in_passing passing
+ * @finding lock-order locks=*,* side=one side=two
+ * Asked for until it had ended, and known of by a signal.
+ * @case process_shared_polled polled
+ * @clean
+ * @case process_shared_handler handler
+ * @clean
+ * @case process_shared_blocked blocked
+ * @clean
  * Private memory at the same address is another lock in the child.
  * @case process_private private
  * @clean
@@ -113,6 +123,41 @@ static void ring(void)
         waitpid(child[i], NULL, 0);
 }
 
+/* How the parent comes to know of the child's end without waiting for it. */
+static void look_for(pid_t child)
+{
+    char path[32], text[256];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+    if (is("polled")) {
+        CHECK(waitpid(child, NULL, WNOHANG) == 0);
+        meet(4, 2);
+    }
+    for (char state = 0; state != 'Z';) {
+        int fd = open(path, O_RDONLY);
+        CHECK(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+        close(fd);
+        text[sizeof text - 1] = 0;
+        state = strrchr(text, ')')[2];
+    }
+    CHECK(waitpid(child, NULL, WNOHANG) == child);
+}
+
+static void ignores(int unused)
+{
+    (void)unused;
+}
+
+static void expect(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    if (is("handler"))
+        signal(SIGCHLD, ignores);
+    if (is("blocked"))
+        sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int main(int argc, char **argv)
 {
     int fd = -1;
@@ -135,6 +180,7 @@ int main(int argc, char **argv)
     }
     if (is("before"))
         one();
+    expect();
     pid_t child = fork();
     if (!child) {
         if (fd >= 0) {
@@ -142,13 +188,18 @@ int main(int argc, char **argv)
             CHECK(at);
         }
         is("before") ? two() : one();
+        if (is("polled"))
+            meet(4, 2);
         _exit(0);
     }
+    int looked = is("passing") || is("polled") || is("handler") || is("blocked");
+    if (looked)
+        look_for(child);
     if (is("waited"))
         waitpid(child, NULL, 0);
     if (!is("before"))
         two();
-    if (!is("waited"))
+    if (!is("waited") && !looked)
         waitpid(child, NULL, 0);
     return 0;
 }
