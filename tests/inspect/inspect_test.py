@@ -162,6 +162,37 @@ class Live(unittest.TestCase):
             self.assertEqual(findings(document), [], p.stdout)
             self.assertIsNone(hang.process.poll())
 
+    def ends_of(self, name, wanted):
+        """Of each process's first thread: who has the other end of what it waits for."""
+        with Hang(name) as hang:
+            p, document = self.settle(hang, wanted)
+            self.assertEqual(sorted(waits(document)), sorted(wanted), p.stdout)
+            first = [s["threads"][0]["wait"] for s in document["inspected"]]
+            return hang.pids, [(w["watched"][0] if "watched" in w else w) for w in first], p.stdout
+
+    def others(self, wait):
+        return [(o["pid"], o["name"]) for o in wait["others"]]
+
+    def test_other_ends(self):
+        """Of pipes, sockets of this machine, and what is polled for."""
+        reads = "something to read"
+        for name, wanted in (("sockets", [reads] * 2), ("tcp", [reads] * 2)):
+            with self.subTest(name):
+                pids, found, text = self.ends_of(name, wanted)
+                self.assertEqual(self.others(found[0]), [(pids[1], "inspect-hangs")], text)
+                self.assertEqual(self.others(found[1]), [(pids[0], "inspect-hangs")], text)
+                self.assertIn("whose other end has process %d (inspect-hangs)" % pids[0], text)
+        for name in ("polls", "selects", "epolls"):
+            with self.subTest(name):
+                pids, found, text = self.ends_of(name, ["events on descriptors", reads])
+                self.assertEqual(self.others(found[0]), [(pids[1], "inspect-hangs")], text)
+                self.assertEqual(self.others(found[1]), [(pids[0], "inspect-hangs")], text)
+
+    def test_nobody_else(self):
+        with Hang("own_pipe") as hang:
+            p, document = self.settle(hang, CASES["own_pipe"][0])
+            self.assertIn("which no other process can write to", p.stdout)
+
     def test_same_id_as_run(self):
         for case, wanted in (("abba", CASES["abba"][0]), ("full_pipe", ["the end of a child process", "room to write"])):
             with self.subTest(case):
