@@ -262,6 +262,40 @@ static void on_heap(void)
     finish(cache_then_a, a_then_cache, NULL);
 }
 
+/* One in the heap of a thread, one so large that it has a mapping of its own. */
+static struct session {
+    char name[24];
+    pthread_mutex_t lock;
+} * session;
+static struct big_table {
+    char rows[1 << 20];
+    pthread_rwlock_t guard;
+    int count;
+} * big_table;
+NOINLINE static void *session_then_table(void *unused)
+{
+    free(malloc(100));
+    session = malloc(sizeof *session);
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_mutex_lock(&session->lock);
+    together();
+    pthread_rwlock_wrlock(&big_table->guard);
+    return unused;
+}
+NOINLINE static void *table_then_session(void *unused)
+{
+    big_table = calloc(1, sizeof *big_table);
+    pthread_rwlock_init(&big_table->guard, NULL);
+    pthread_rwlock_wrlock(&big_table->guard);
+    together();
+    pthread_mutex_lock(&session->lock);
+    return unused;
+}
+static void blocks(void)
+{
+    finish(session_then_table, table_then_session, NULL);
+}
+
 static pthread_mutex_t *on_stack_lock;
 NOINLINE static void *stack_then_a(void *unused)
 {
@@ -632,6 +666,7 @@ static const struct {
     {"one_too_few", one_too_few},
     {"file_lock", file_lock},
     {"on_heap", on_heap},
+    {"blocks", blocks},
     {"on_stack", on_stack},
     {"once_and_lock", once_and_lock},
     {"timed", timed},
