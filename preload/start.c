@@ -22,6 +22,7 @@
 #include "access/rewrite_start.h"
 #include "base/arena.h"
 #include "child_env.h"
+#include "found.h"
 #include "harmless.h"
 #include "intercept/mapping.h"
 #include "interceptor.h"
@@ -65,7 +66,7 @@ static bool is_owner(const struct process_rec *p)
 
 /* A deadlock ends the processes that take part: at once, nothing of theirs is flushed. The report comes first if one of
  * them is the process that would print it. */
-static void end_processes(const ref_t *processes, u32 n)
+void start_end_processes(const ref_t *processes, u32 n)
 {
     bool report = standalone_owned();
     for (u32 i = 0; i < n; i++) {
@@ -285,10 +286,11 @@ static bool start_engine(void)
         .locate_access = locate_access,
         .shared_key = mapping_shared_key,
         .sem_value = sem_value,
-        .end_processes = end_processes,
+        .end_processes = start_end_processes,
         .watches = watched_caller,
         .harmless = harmless_race,
         .unknown_threads = thread_unknown,
+        .found = found,
     };
     char exe[PATH_MAX];
     long n = sys_call6(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)exe, sizeof exe - 1, 0, 0);

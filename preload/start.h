@@ -25,6 +25,8 @@ extern char start_library[] HIDDEN;
 bool start_run_reachable(void) HIDDEN;
 /* In a forked child, first: it is not the process that reports. */
 void start_forked(void) HIDDEN;
+/* Ends these processes (refs) of the run, the caller's, which comes last, with --exit-code. Does not return. */
+void start_end_processes(const ref_t *processes, u32 n) HIDDEN;
 /* Stops watching in this process (a forked child whose fork could not be recorded). */
 void start_off(void) HIDDEN;
 /* Writes "snarl: WHAT DETAIL" once per process: into the run folder, to standard error where there is none. detail may

@@ -43,6 +43,8 @@ struct engine_hooks {
     /* What machine code that is watched as it is does at this frame; 0: the frame is other code's, or does more than this
      * can tell. take: it is an atomic operation from now on. */
     u32 (*instruction)(u64 frame, bool take);
+    /* A finding is complete. Called by the thread that made it, with internal locks held; need not return. */
+    void (*found)(ref_t finding);
     /* True when threads exist in this process that the engine does not know. */
     bool (*unknown_threads)(void);
 };

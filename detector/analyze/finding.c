@@ -61,6 +61,8 @@ void finding_publish(ref_t r, bool urgent)
     __atomic_fetch_add(&rs->urgent, urgent, __ATOMIC_RELAXED);
     __atomic_fetch_add(&rs->news, 1, __ATOMIC_RELEASE);
     sys_futex_wake(&rs->news, 0x7fffffff);
+    if (engine_hooks.found)
+        engine_hooks.found(r);
 }
 
 void finding_event_fill(struct finding_event *e, const struct thread_rec *r, enum event_action action, ref_t object,

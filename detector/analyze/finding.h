@@ -118,6 +118,8 @@ enum finding_flag {
     FINDING_MOVES = 1u << 12,           /* data-race: by plain moves, which atomic operations are compiled to as well */
 };
 
+enum finding_judgement { JUDGEMENT_NONE, JUDGEMENT_GOES_ON, JUDGEMENT_ENDS };
+
 /* A blob in the arena; list through `next`. Events of one side stay together: for each step of a cycle first HOLD
  * (where the held lock was taken), then ACQUIRE or WAIT (where the next one is asked for). */
 struct finding_rec {
@@ -131,6 +133,7 @@ struct finding_rec {
     ref_t process;
     u64 mem_address; /* what it is about, when that is memory: the bytes that all its accesses touch */
     u32 mem_size;    /* 0: it is about locks */
+    u32 judgement;   /* enum finding_judgement, of --halt; atomic */
     /* Where those bytes live, as for a lock in them. heap: alloc_stack and thread are those of the allocation (0 where
      * unknown). stack: frame is one of alloc_stack, else init_stack, else of the first event's stack. */
     struct object_birth memory;

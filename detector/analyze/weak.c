@@ -195,7 +195,11 @@ static u32 place_for(struct weak_lock *k, u32 lane)
         for (u32 j = 0; j < weak_releases; j++)
             if (k->left[j].lane == k->left[i].lane && k->left[j].time > k->left[i].time)
                 older = i;
-    return older < RELEASES ? older : k->hand++ % weak_releases;
+    if (older < RELEASES)
+        return older;
+    older = k->hand;
+    k->hand = older + 1 < weak_releases ? (u8)(older + 1) : 0;
+    return older;
 }
 
 /* The first release, of those that are kept, by the thread of e since then. */

@@ -10,6 +10,7 @@
 #include "gate/changed.h"
 #include "gate/gate.h"
 #include "gate/owners.h"
+#include "report/frame.h"
 #include "report/label.h"
 #include "results.h"
 
@@ -156,6 +157,8 @@ int cli_check(int argc, char **argv)
         return STATUS_USAGE;
     json_t *document =
         results_list(&r, argv + c.s.first, (size_t)(argc - c.s.first), c.s.json) ? results_join(&r) : NULL;
+    if (document)
+        frames_name(document);
     status = !document ? STATUS_USAGE : output_check(&c.s) ? check(&c, document) : STATUS_TROUBLE;
     json_decref(document);
     results_free(&r);

@@ -59,9 +59,11 @@ struct settings {
     const char *own[SETTINGS_OWN]; /* values of the verb's own options, as the verb lists them; NULL: not given */
     struct fail_on fail_on;
     bool fail_on_given;
-    int color; /* 0 auto, 1 always, 2 never */
-    bool quiet, verbose, force, github;
+    const char *fail_on_text; /* as it was given */
+    int color;                /* 0 auto, 1 always, 2 never */
+    bool quiet, verbose, force, github, gdb;
     bool at_exit; /* report: asked for by the library at the end of a program: silent without findings */
+    u32 finding;  /* report: of a run's data only this one; 0: all. Asked for by gdb's script */
     int first;    /* index in argv of the first argument that is no option */
 };
 struct settings_verb {
@@ -122,6 +124,8 @@ size_t judge(const struct settings *s, json_t *document);
 /* ---- program.c ---- */
 /* Finds PROGRAM as execvp does. malloc'd path; NULL with *status 126 or 127 (said). */
 char *program_find(const char *name, int *status);
+/* The same along PATH, without a message. */
+char *program_search(const char *name, int *status);
 /* Why it cannot be watched, with advice, malloc'd; NULL when it can. */
 char *program_obstacle(const char *path);
 

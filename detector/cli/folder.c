@@ -86,7 +86,7 @@ void folder_messages(const char *folder)
 
 void folder_remove(const char *folder)
 {
-    static const char *const names[] = {"arena", "messages"};
+    static const char *const names[] = {"arena", "messages", "gdb", "frames.py", "at-stop"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char *path = in_folder(folder, names[i]);
         unlink(path);

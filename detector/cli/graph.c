@@ -9,6 +9,7 @@
 #include "folder.h"
 #include "report/collect.h"
 #include "report/document.h"
+#include "report/frame.h"
 #include "report/graph.h"
 
 static const struct settings_verb verb = {
@@ -49,6 +50,8 @@ int cli_graph(int argc, char **argv)
     } else if (!(d = document_load(argv[s.first], err, sizeof err))) {
         cli_say("%s", err);
         return STATUS_USAGE;
+    } else {
+        frames_name(d);
     }
     struct text_options o = output_text_options(&s, 1);
     text = plain ? graph_text(d, &o) : output_render(s.format, d);

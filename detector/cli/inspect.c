@@ -207,7 +207,7 @@ static int inspect(struct settings *s, int n, char **subjects)
         return STATUS_TROUBLE;
     json_t *seen = inspect_look(subjects, (size_t)n);
     int status = STATUS_USAGE;
-    hang_look_twice();
+    hang_look_twice(inspect_saw);
     if (check(seen) && output_check(s)) { /* a result that is there stays when there is nothing to say */
         struct collect_input in = {.without_graph = true};
         json_t *document = collect_document(&in);

@@ -73,7 +73,7 @@ static bool reap(pid_t pid, int *status)
 
 static void wait_for(pid_t pid, const struct launch *l, int *status)
 {
-    const struct timespec tick = {0, TICK_NS};
+    const struct timespec tick = {0, l->tick_ns ? l->tick_ns : TICK_NS};
     while (!reap(pid, status)) {
         siginfo_t info;
         int sig = sigtimedwait(&taken, &info, &tick);

@@ -8,7 +8,8 @@
 struct launch {
     const char *path;
     char **argv;
-    void (*tick)(void *arg); /* called about ten times a second while the program runs */
+    void (*tick)(void *arg); /* called about ten times a second while the program runs, or as often as tick_ns says */
+    long tick_ns;
     void *arg;
 };
 

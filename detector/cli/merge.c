@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "report/frame.h"
 #include "results.h"
 
 enum { OWN_OUT };
@@ -72,6 +73,8 @@ int cli_merge(int argc, char **argv)
     }
     json_t *document =
         results_list(&r, argv + s.first, (size_t)(argc - s.first), s.own[OWN_OUT]) ? results_merge(&r) : NULL;
+    if (document)
+        frames_name(document);
     status = !document ? STATUS_USAGE : output_check(&s) ? merge(&s, document) : STATUS_TROUBLE;
     json_decref(document);
     results_free(&r);

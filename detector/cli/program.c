@@ -29,7 +29,7 @@ static int usable(const char *path)
     return S_ISREG(st.st_mode) && access(path, X_OK) == 0 ? 0 : STATUS_NOT_EXECUTABLE;
 }
 
-static char *search_path(const char *name, int *status)
+char *program_search(const char *name, int *status)
 {
     const char *list = getenv("PATH");
     *status = STATUS_NOT_FOUND;
@@ -57,7 +57,7 @@ char *program_find(const char *name, int *status)
         *status = usable(name);
         path = *status ? NULL : strdup(name);
     } else if (*name) {
-        path = search_path(name, status);
+        path = program_search(name, status);
     } else {
         *status = STATUS_NOT_FOUND;
     }

@@ -11,6 +11,7 @@
 #include "report/collect.h"
 #include "report/document.h"
 #include "report/format.h"
+#include "report/frame.h"
 
 #define FORMATS "text, json, sarif, junit, html, dot, svg, github or gitlab"
 
@@ -47,18 +48,20 @@ static json_t *document_of_process(unsigned process, void *arg)
 }
 
 /* The document behind a path; NULL when it is neither kind of result (said). */
-static struct source load(const char *path, bool with_graph)
+static struct source load(const char *path, bool with_graph, u32 finding)
 {
     struct source from = {NULL, false};
     char err[600];
     bool json = strcmp(path, "-") == 0 || document_looks_like_json(path);
     int bad = json ? -EPROTO : folder_open(path);
     if (bad == 0) {
-        struct collect_input in = {.without_graph = !with_graph};
+        struct collect_input in = {.without_graph = !with_graph, .only = finding ? &finding : NULL, .nonly = 1};
         from = (struct source){collect_document(&in), true};
     } else if (bad == -EPROTO || bad == -EINVAL) {
         from.document = document_load(path, err, sizeof err);
-        if (!from.document)
+        if (from.document)
+            frames_name(from.document);
+        else
             cli_say("%s", err);
     } else {
         cli_say("%s: %s", path, strerror(-bad));
@@ -105,7 +108,7 @@ int cli_report(int argc, char **argv)
         return STATUS_USAGE;
     if (!output_check(&s))
         return STATUS_TROUBLE;
-    struct source from = load(argv[s.first], output_wants_graph(&s));
+    struct source from = load(argv[s.first], output_wants_graph(&s), s.finding);
     if (!from.document)
         return STATUS_USAGE;
     if (!s.fail_on_given && fail_on_of_scan(from.document))

@@ -16,6 +16,8 @@
 #include "base/sys.h"
 #include "cli.h"
 #include "folder.h"
+#include "gdb.h"
+#include "halt.h"
 #include "hang/hang.h"
 #include "launch.h"
 #include "report/collect.h"
@@ -24,6 +26,8 @@
 
 /* In abort mode the program ends by itself right after the finding: then its end tells the story. */
 #define ABORT_PATIENCE_NS 1000000000ULL
+/* Threads of the program wait for halt_look. */
+#define HALT_TICK_NS 10000000L
 
 static const struct settings_verb verb = {
     .name = "run",
@@ -36,6 +40,7 @@ static const struct settings_verb verb = {
                 "  snarl run --json=result.json --quiet -- ctest\n"
                 "  snarl run --html=report.html ./app       to look at in a browser\n"
                 "  snarl run --on-deadlock=report ./app     leave it hanging, to look at it with gdb\n"
+                "  snarl run --gdb ./app                    stop in gdb at each finding\n"
                 "  snarl run --perturb=17 python3 app.py    the delays of seed 17 again\n\n"
                 "Exit status: the program's own (128+N when signal N ended it); 66 when there is a finding that "
                 "counts; 2 for wrong usage; 125 "
@@ -57,12 +62,17 @@ struct run_context {
     int status;
     bool ended;
     struct hang *hang;
+    const char *folder;
 };
 
 static json_t *document_of(struct run_context *c, unsigned process, bool without_graph)
 {
-    struct collect_input in = {c->command, c->ended,     c->status, (double)(sys_now() - c->begin) / 1e9,
-                               process,    without_graph};
+    struct collect_input in = {.command = c->command,
+                               .ended = c->ended,
+                               .status = c->status,
+                               .duration_s = (double)(sys_now() - c->begin) / 1e9,
+                               .only_process = process,
+                               .without_graph = without_graph};
     json_t *d = collect_document(&in);
     judge(c->s, d);
     return d;
@@ -71,6 +81,16 @@ static json_t *document_of(struct run_context *c, unsigned process, bool without
 static json_t *document_of_process(unsigned process, void *arg)
 {
     return document_of(arg, process, false);
+}
+
+static size_t count_findings(const u32 *list, u32 n, void *arg)
+{
+    struct run_context *c = arg;
+    struct collect_input in = {.without_graph = true, .only = list, .nonly = n};
+    json_t *d = collect_document(&in);
+    size_t counting = judge(c->s, d);
+    json_decref(d);
+    return counting;
 }
 
 /* Tells the findings that cannot wait for the end. */
@@ -97,6 +117,10 @@ static void tell_urgent(struct run_context *c)
 static void tick(void *arg)
 {
     struct run_context *c = arg;
+    if (c->s->run.halt)
+        halt_look(c->folder, count_findings, c);
+    if (c->s->gdb) /* what stands still may have been stopped there, which also shows the findings */
+        return;
     hang_look(c->hang);
     u32 urgent = __atomic_load_n(&run()->urgent, __ATOMIC_ACQUIRE);
     if (urgent == c->urgent_seen)
@@ -129,8 +153,8 @@ static void choose_seed(struct settings *s)
 
 static void put_detect(struct buffer *b, u32 detect)
 {
-    static const char *const names[] = {"deadlock", "misuse", "race",
-                                        "atomicity"}; /* in the order of enum detect_bit */
+    static const char *const names[] = {"deadlock", "misuse", "race", "atomicity",
+                                        "contention"}; /* in the order of enum detect_bit */
     const char *between = "";
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (!(detect & 1u << i))
@@ -140,7 +164,8 @@ static void put_detect(struct buffer *b, u32 detect)
     }
 }
 
-static void set_environment(const struct settings *s, const char *folder, const char *library)
+/* For the program; with --gdb for gdb to set: then gdb's arguments, which start the program so. */
+static char **set_environment(const struct settings *s, const char *folder, const char *library, char **argv)
 {
     static const char *const whats[] = {"abort", "report", "break"}, *const hows[] = {"auto", "compiled", "none",
                                                                                       "rewrite"};
@@ -151,15 +176,22 @@ static void set_environment(const struct settings *s, const char *folder, const 
     buffer_print(&options, ":on-deadlock=%s:follow=%s:stack-depth=%u:exit-code=%u:accesses=%s",
                  whats[s->run.on_deadlock % 3], s->run.follow ? "yes" : "no", s->run.stack_depth, s->run.exit_code,
                  hows[s->run.accesses % ARRAY_LEN(hows)]);
+    if (s->run.halt)
+        buffer_put(&options, ":halt");
+    if (s->run.modules[0])
+        buffer_print(&options, ":modules='%s'", s->run.modules);
     if (s->run.perturb)
         buffer_print(&options, ":perturb=%llu", (unsigned long long)s->run.perturb_seed);
     buffer_print(&preload, "%s%s%s", library, preloaded && *preloaded ? ":" : "", preloaded ? preloaded : "");
-    setenv("SNARL_RUN", folder, 1);
-    setenv("SNARL_OPTIONS", options.text, 1);
-    setenv("LD_PRELOAD", preload.text, 1);
+    const struct gdb_variable set[] = {
+        {"SNARL_RUN", folder}, {"SNARL_OPTIONS", options.text}, {"LD_PRELOAD", preload.text}, {NULL, NULL}};
     unsetenv("SNARL_OWNER");
+    char **gdb = s->gdb ? gdb_command(s, folder, set, argv) : NULL;
+    for (size_t i = 0; !s->gdb && set[i].name; i++)
+        setenv(set[i].name, set[i].value, 1);
     free(buffer_take(&options));
     free(buffer_take(&preload));
+    return gdb;
 }
 
 static json_t *command_json(char **argv)
@@ -227,10 +259,13 @@ static int run_watched(struct settings *s, const char *path, char **argv, const 
     if (!folder)
         return STATUS_TROUBLE;
     c.command = command_json(argv);
-    set_environment(s, folder, library);
+    c.folder = folder;
+    char **gdb = set_environment(s, folder, library, argv);
+    if (s->run.halt)
+        halt_begin();
     launch_prepare();
     c.begin = sys_now();
-    struct launch l = {path, argv, tick, &c};
+    struct launch l = {gdb ? gdb[0] : path, gdb ? gdb : argv, tick, s->run.halt ? HALT_TICK_NS : 0, &c};
     int err = launch_run(&l, &c.status);
     c.ended = true;
     if (err) {
@@ -268,7 +303,9 @@ int cli_run(int argc, char **argv)
     if (!path)
         return status;
     char *obstacle = program_obstacle(path), *library = NULL;
-    if (obstacle) {
+    if (s.gdb && !gdb_can(path)) {
+        status = STATUS_TROUBLE;
+    } else if (obstacle) {
         cli_say("%s", obstacle);
         status = s.force ? run_unwatched(path, program) : STATUS_TROUBLE;
     } else if (output_check(&s) && (library = folder_library())) {

@@ -15,6 +15,7 @@
 #define KEY_FIRST 1000 /* of the options in the table; key = KEY_FIRST + id */
 #define KEY_FORMAT 2000
 #define KEY_AT_EXIT 2001
+#define KEY_FINDING 2002
 #define KEY_OWN 3000 /* of a verb's own options without a letter */
 #define GROUP_HEADERS 10
 
@@ -30,7 +31,9 @@ static bool offered(const struct settings_verb *verb, int id)
         return id == OPTION_ID_COLOR;
     if (verb->all)
         return true;
-    return option_table[id].scope == SCOPE_TOOL ? id != OPTION_ID_FORCE : id == OPTION_ID_EXIT_CODE;
+    if (id == OPTION_ID_FORCE || id == OPTION_ID_GDB)
+        return false;
+    return option_table[id].scope == SCOPE_TOOL || id == OPTION_ID_EXIT_CODE;
 }
 
 /* Where the name of an option's file goes; NULL for other options. */
@@ -81,6 +84,7 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
         break;
     case OPTION_ID_FAIL_ON:
         s->fail_on_given = true;
+        s->fail_on_text = value;
         return fail_on_parse(&s->fail_on, value, err, errlen);
     case OPTION_ID_QUIET:
         s->quiet = yes;
@@ -90,6 +94,9 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
         break;
     case OPTION_ID_FORCE:
         s->force = yes;
+        break;
+    case OPTION_ID_GDB:
+        s->gdb = yes;
         break;
     default:
         break;
@@ -165,6 +172,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case KEY_AT_EXIT:
         p->s->at_exit = true;
         return 0;
+    case KEY_FINDING:
+        p->s->finding = (u32)strtoul(argument, NULL, 10);
+        return 0;
     case KEY_FORMAT:
         p->s->format = argument;
         return 0;
@@ -207,7 +217,7 @@ static struct argp_option *make_options(const struct settings_verb *verb)
         bool header = false;
         for (int id = 0; id < OPTION_ID_COUNT; id++) {
             const struct option_def *d = &option_table[id];
-            if (d->group != g || !offered(verb, id))
+            if (d->group != g || !offered(verb, id) || (options_is_unshown(id) && !options_unfinished))
                 continue;
             if (!header && !verb->plain)
                 *next++ = (struct argp_option){.doc = titles[g], .group = g + 1};
@@ -216,7 +226,8 @@ static struct argp_option *make_options(const struct settings_verb *verb)
             *next++ = (struct argp_option){d->name,
                                            key,
                                            d->metavar[0] ? d->metavar : NULL,
-                                           d->bare && d->metavar[0] ? OPTION_ARG_OPTIONAL : 0,
+                                           (d->bare && d->metavar[0] ? OPTION_ARG_OPTIONAL : 0) |
+                                               (options_is_unshown(id) ? OPTION_HIDDEN : 0),
                                            option_help(verb, id),
                                            g + 1};
         }
@@ -224,6 +235,7 @@ static struct argp_option *make_options(const struct settings_verb *verb)
     if (verb->formats)
         *next++ = (struct argp_option){"format", KEY_FORMAT, "FORMAT", 0, verb->formats, GROUP_OUTPUT + 1};
     *next++ = (struct argp_option){"at-exit", KEY_AT_EXIT, NULL, OPTION_HIDDEN, NULL, 0};
+    *next++ = (struct argp_option){"finding", KEY_FINDING, "REF", OPTION_HIDDEN, NULL, 0};
     *next++ = (struct argp_option){"help", 'h', NULL, 0, "this help", -1};
     return o;
 }

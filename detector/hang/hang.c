@@ -32,6 +32,7 @@
 struct hang {
     struct snapshot *last;
     u64 next_ns;
+    hang_same_fn *same; /* NULL: all are */
 };
 
 struct hang *hang_new(void)
@@ -146,6 +147,18 @@ static void look_closely(struct snapshot *s, enum on_deadlock wish)
     free(set);
 }
 
+/* Whoever has moved since may have changed what the arena says of the others. */
+static void leave_moved(const struct hang *h, struct snapshot *s)
+{
+    for (u32 i = 0; i < s->nthreads; i++) {
+        struct still_thread *t = &s->thread[i];
+        if (h->same && !t->open && !h->same(t->tid, t->call, t->argument)) {
+            t->open = true;
+            s->process[t->process].complete = false;
+        }
+    }
+}
+
 void hang_look(struct hang *h)
 {
     struct run_state run;
@@ -155,6 +168,7 @@ void hang_look(struct hang *h)
     struct snapshot *s = snapshot_take(h->last);
     snapshot_free(h->last);
     h->last = s;
+    leave_moved(h, s);
     bool any = false;
     for (u32 i = 0; i < s->nthreads; i++)
         any |= !s->thread[i].open;
@@ -164,9 +178,10 @@ void hang_look(struct hang *h)
     h->next_ns = sys_now() + (cost > LEAST_NS ? cost : LEAST_NS);
 }
 
-void hang_look_twice(void)
+void hang_look_twice(hang_same_fn *same)
 {
     struct hang *h = hang_new();
+    h->same = same;
     hang_look(h);
     nanosleep(&(struct timespec){0, (long)LEAST_NS}, NULL);
     h->next_ns = 0;

@@ -203,6 +203,8 @@ static void write_finding(const struct snapshot *s, const bool *part, const stru
 {
     u32 list[TELL_THREADS], n = members(s, part, list), nevents = n;
     u64 signature = 0;
+    if (!n)
+        return;
     for (u32 i = 0; i < n; i++) {
         const struct still_thread *t = &s->thread[list[i]];
         signature += hash_combine(hash_combine(t->ref, t->rec.wait.seq), t->switches);

@@ -149,8 +149,7 @@ static char *mapping_of(char *maps, u64 address)
 /* Words that processes share: whoever maps the file may wake, and while it has a name, anybody may. */
 static bool word(struct still_thread *t, u32 pid)
 {
-    bool own = t->argument[1] & FUTEX_PRIVATE_FLAG;
-    if (!own) {
+    if (!(t->argument[1] & FUTEX_PRIVATE_FLAG)) {
         char *maps = malloc(MAPS_BYTES), modes[5], *line;
         unsigned major, minor;
         unsigned long long inode;
@@ -166,7 +165,6 @@ static bool word(struct still_thread *t, u32 pid)
             return false;
         if (shared)
             snapshot_need(t, NEED_MEMORY, (u64)major << 32 | minor, inode);
-        own = !shared;
     }
     snapshot_need(t, NEED_PROCESS, 0, pid);
     return true;

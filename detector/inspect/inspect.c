@@ -58,6 +58,15 @@ static json_t *describe_wait(const struct subject *s, const struct subject_threa
     return j;
 }
 
+/* Its number, and as it was asked for. */
+static json_t *describe_call(const struct subject_thread *t)
+{
+    json_t *j = json_pack("[I]", (json_int_t)t->call);
+    for (size_t i = 0; i < ARRAY_LEN(t->argument); i++)
+        json_array_append_new(j, hex(t->argument[i]));
+    return j;
+}
+
 /* Refs of the arena, for named() in the parent. */
 static json_t *describe_thread(const struct subject *s, u32 i, const struct wait *w)
 {
@@ -72,6 +81,8 @@ static json_t *describe_thread(const struct subject *s, u32 i, const struct wait
         json_object_set_new(j, "state", json_stringn(&t->state, isalpha((unsigned char)t->state) ? 1 : 0));
     if (!t->registers.whole && !s->is_core)
         json_object_set_new(j, "not_stopped", json_true());
+    if (t->in_call && !s->is_core)
+        json_object_set_new(j, "call", describe_call(t));
     json_object_set_new(j, "wait", describe_wait(s, t, w));
     json_object_set_new(
         j, "refs", json_pack("[I,I,I]", (json_int_t)refs.stack, (json_int_t)refs.process, (json_int_t)refs.object));
@@ -202,6 +213,18 @@ static ref_t ref_of(const json_t *thread, size_t i)
     return (ref_t)json_integer_value(json_array_get(json_object_get(thread, "refs"), i));
 }
 
+/* By the thread's number at the kernel: the system calls in which threads were seen. */
+static json_t *calls;
+
+static void keep_call(json_t *thread)
+{
+    char key[16];
+    snprintf(key, sizeof key, "%lld", (long long)json_integer_value(json_object_get(thread, "tid")));
+    if (json_object_get(thread, "call"))
+        json_object_set(calls, key, json_object_get(thread, "call"));
+    json_object_del(thread, "call");
+}
+
 static void name_thread(struct names *n, json_t *thread)
 {
     json_object_set_new(thread, "stack", names_stack(n, ref_of(thread, 0), 0, ref_of(thread, 1)));
@@ -210,6 +233,7 @@ static void name_thread(struct names *n, json_t *thread)
     if (ref_of(thread, 2) && !is_end && !json_object_get(wait, "object") && !json_object_get(wait, "call"))
         json_object_set_new(wait, "object", json_string(names_lock(n, ref_of(thread, 2))->class));
     json_object_del(thread, "refs");
+    keep_call(thread);
 }
 
 static void name_all(json_t *all)
@@ -217,6 +241,8 @@ static void name_all(json_t *all)
     struct names *n = names_new();
     json_t *subject, *thread;
     size_t i, k;
+    json_decref(calls);
+    calls = json_object();
     json_array_foreach (all, i, subject)
         json_array_foreach (json_object_get(subject, "threads"), k, thread)
             name_thread(n, thread);
@@ -241,4 +267,16 @@ json_t *inspect_look(char *const *subjects, size_t n)
     name_all(all);
     free(wants);
     return all;
+}
+
+bool inspect_saw(u32 tid, long call, const u64 argument[6])
+{
+    struct subject_thread now = {.call = call};
+    char key[16];
+    snprintf(key, sizeof key, "%u", tid);
+    memcpy(now.argument, argument, sizeof now.argument);
+    json_t *j = describe_call(&now);
+    bool same = json_equal(j, json_object_get(calls, key));
+    json_decref(j);
+    return same;
 }

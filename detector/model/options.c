@@ -18,7 +18,9 @@ const struct option_def option_table[OPTION_ID_COUNT] = {
 };
 
 /* Options that other versions of snarl know; told apart from typing errors. */
-static const char later_options[] = "trace,modules,halt,with-scan,gdb";
+static const char later_options[] = "trace,modules,with-scan";
+
+bool options_unfinished;
 
 struct text {
     char *at;
@@ -123,7 +125,9 @@ static const char *nearest_in(const char *list, const char *word, size_t n, size
     const char *answer = NULL, *w;
     size_t k;
     if (!list) {
-        for (u32 i = 0; i < OPTION_ID_COUNT; i++) {
+        for (int i = 0; i < OPTION_ID_COUNT; i++) {
+            if (options_is_unshown(i))
+                continue;
             u32 d = options_distance(word, n, option_table[i].name, length_of(option_table[i].name));
             if (d < best) {
                 best = d;
@@ -151,10 +155,16 @@ const char *options_nearest(const char *name, size_t length)
     return nearest_in(NULL, name, length, &n);
 }
 
+bool options_is_unshown(int id)
+{
+    return id == OPTION_ID_MODULES;
+}
+
 int options_find(const char *name, size_t length)
 {
     for (int i = 0; i < OPTION_ID_COUNT; i++)
-        if (same(name, length, option_table[i].name, length_of(option_table[i].name)))
+        if ((options_unfinished || !options_is_unshown(i)) &&
+            same(name, length, option_table[i].name, length_of(option_table[i].name)))
             return i;
     return -1;
 }
@@ -253,6 +263,25 @@ static int missing_value(const struct option_def *d, char *err, size_t errlen)
     return -EINVAL;
 }
 
+static int set_modules(struct run_options *o, enum option_id id, const char *v, size_t n, char *err, size_t errlen)
+{
+    struct text t = {err, errlen, 0};
+    size_t at, length;
+    const char *trouble = n ? patterns_trouble(v, n, &at, &length) : "";
+    if (!n)
+        return missing_value(&option_table[id], err, errlen);
+    if (trouble) {
+        puts_text(&t, "modules: '");
+        put(&t, v + at, length);
+        puts_text(&t, "' ");
+        puts_text(&t, trouble);
+        return -EINVAL;
+    }
+    __builtin_memcpy(o->modules, v, n);
+    o->modules[n] = 0;
+    return 0;
+}
+
 static u32 position(const char *list, const char *word, size_t n)
 {
     const char *end = list + length_of(list), *w;
@@ -262,8 +291,6 @@ static u32 position(const char *list, const char *word, size_t n)
         i++;
     return i;
 }
-
-bool options_unfinished;
 
 static int set_choice(struct run_options *o, enum option_id id, const char *v, size_t n, char *err, size_t errlen)
 {
@@ -332,6 +359,8 @@ int options_set(struct run_options *o, enum option_id id, const char *v, size_t 
             return bad_value(d, v, n, err, errlen);
         if (id == OPTION_ID_FOLLOW)
             o->follow = (u32)yes;
+        else if (id == OPTION_ID_HALT)
+            o->halt = (u32)yes;
         return 0;
     }
     case OPTION_CHOICE:
@@ -340,6 +369,8 @@ int options_set(struct run_options *o, enum option_id id, const char *v, size_t 
         return set_list(o, id, v, n, err, errlen);
     case OPTION_NUMBER:
         return set_number(o, id, v, n, err, errlen);
+    case OPTION_MODULES:
+        return set_modules(o, id, v, n, err, errlen);
     default:
         return n ? 0 : missing_value(d, err, errlen);
     }
@@ -350,7 +381,7 @@ void options_default(struct run_options *o)
     char none[1];
     *o = (struct run_options){0};
     for (u32 i = 0; i < OPTION_ID_COUNT; i++)
-        if (option_table[i].scope == SCOPE_PROGRAM)
+        if (option_table[i].scope == SCOPE_PROGRAM && option_table[i].kind != OPTION_MODULES)
             options_set(o, i, option_table[i].initial, length_of(option_table[i].initial), none, 0);
 }
 

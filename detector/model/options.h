@@ -9,19 +9,20 @@
 #include "model/run.h"
 
 enum option_kind {
-    OPTION_FLAG,   /* yes or no; the name alone means yes */
-    OPTION_CHOICE, /* one of `choices` */
-    OPTION_LIST,   /* comma separated, each one of `choices` */
-    OPTION_NUMBER, /* min..max; the name alone is allowed when `bare` */
-    OPTION_TEXT,   /* anything; checked by the command line tool, which alone uses it */
+    OPTION_FLAG,    /* yes or no; the name alone means yes */
+    OPTION_CHOICE,  /* one of `choices` */
+    OPTION_LIST,    /* comma separated, each one of `choices` */
+    OPTION_NUMBER,  /* min..max; the name alone is allowed when `bare` */
+    OPTION_MODULES, /* names and globs (patterns.h) */
+    OPTION_TEXT,    /* anything; checked by the command line tool, which alone uses it */
 };
 
 /* Who acts on it. The other side accepts and ignores it, so that one SNARL_OPTIONS serves both. */
 enum option_scope { SCOPE_PROGRAM, SCOPE_TOOL };
 
-enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GROUP_SCHEDULE, GROUP_OTHER, GROUP_COUNT };
+enum option_group { GROUP_WATCH, GROUP_FOUND, GROUP_OUTPUT, GROUP_STATUS, GROUP_SCHEDULE, GROUP_OTHER, GROUP_COUNT };
 #define OPTION_GROUP_TITLES                                                                                            \
-    "What is watched", "When a deadlock happens", "Outputs", "Which findings count", "Schedules", "Other"
+    "What is watched", "When something is found", "Outputs", "Which findings count", "Schedules", "Other"
 
 /* X(enumerator, name, kind, scope, group, metavar, default, choices, known but not in this version, min, max, bare, help) */
 #define SNARL_OPTION_TABLE(X)                                                                                          \
@@ -32,10 +33,17 @@ enum option_group { GROUP_WATCH, GROUP_DEADLOCK, GROUP_OUTPUT, GROUP_STATUS, GRO
       0,                                                                                                               \
       "how memory accesses are seen: compiled (what was built by snarl cc), none (locks only); auto: compiled when "   \
       "there is any")                                                                                                  \
+    X(MODULES, "modules", MODULES, PROGRAM, WATCH, "LIST", "", "", "", 0, 0, 0,                                        \
+      "whose accesses are watched when code is rewritten: names or globs of modules, or all; default: the program "    \
+      "and "                                                                                                           \
+      "the libraries outside the system's folders")                                                                    \
     X(FOLLOW, "follow", FLAG, PROGRAM, WATCH, "yes|no", "yes", "", "", 0, 0, 1, "watch child processes too")           \
-    X(ON_DEADLOCK, "on-deadlock", CHOICE, PROGRAM, DEADLOCK, "WHAT", "abort", "abort,report,break", "", 0, 0, 0,       \
+    X(ON_DEADLOCK, "on-deadlock", CHOICE, PROGRAM, FOUND, "WHAT", "abort", "abort,report,break", "", 0, 0, 0,          \
       "abort: report, then end the processes that take part; report: leave them hanging; break: make one acquisition " \
       "fail so that the rest goes on")                                                                                 \
+    X(HALT, "halt", FLAG, PROGRAM, FOUND, "", "no", "", "", 0, 0, 1,                                                   \
+      "end the program at the first finding that counts")                                                              \
+    X(GDB, "gdb", FLAG, TOOL, FOUND, "", "no", "", "", 0, 0, 1, "run under gdb, which stops at each such finding")     \
     X(JSON, "json", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
       "result file; - is standard output, %p in a name asks for one per process")                                      \
     X(SARIF, "sarif", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings for code scanning (SARIF 2.1.0)")     \
@@ -114,6 +122,9 @@ int options_number(const char *value, size_t length, u64 *out);
 
 /* Levenshtein distance with adjacent swaps, of at most 63 characters each. */
 u32 options_distance(const char *a, size_t na, const char *b, size_t nb);
+
+/* Only where options_unfinished is set, and not in help. */
+bool options_is_unshown(int id);
 
 /* What is built in part is neither shown nor accepted, unless $SNARL_UNFINISHED is set, as tests of it do: whoever reads
  * the environment sets this. */

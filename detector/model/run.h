@@ -6,6 +6,7 @@
 #include "base/ilock.h"
 #include "base/types.h"
 #include "model/clock.h"
+#include "model/patterns.h"
 
 enum on_deadlock { ON_DEADLOCK_ABORT = 0, ON_DEADLOCK_REPORT, ON_DEADLOCK_BREAK };
 /* How memory accesses are seen. In the options: what was asked for; in the run: what has come of it. */
@@ -28,6 +29,9 @@ struct run_options {
     u32 stack_depth; /* frames kept of a stack, 1..STACK_MAX_FRAMES */
     u32 exit_code;
     u32 accesses; /* enum access_source */
+    u32 halt;     /* end the run at the first finding that counts */
+    char modules
+        [PATTERNS_BYTES]; /* whose accesses are watched; "": the program and what does not come with the system */
 };
 
 /* Things given up; every one shows in the report's coverage line. X(name, text for "N …") */
@@ -54,6 +58,8 @@ struct run_options {
     X(shared_unwatched, "shared mappings whose accesses were not compared between processes")                          \
     X(shared_forgotten, "accesses to shared memory forgotten: too many of the same bytes")                             \
     X(modules_unwatched, "modules whose code could not be rewritten: their accesses were not watched")                 \
+    X(machines_unwatched,                                                                                              \
+      "virtual machines left alone: the code that they make is not seen; --modules=NAME watches the rest of one")      \
     X(contention_full, "locks whose contention was not measured: too many kinds of them")                              \
     X(heap_blocks, "heap blocks not noted: where they were allocated is not known")                                    \
     X(slots_closed, "calls that could not be intercepted: their module is closed to changes")
@@ -81,8 +87,13 @@ struct run_state {
     u32 nfindings;
     u32 news;   /* futex word: bumped when a finding is complete; the CLI waits on it */
     u32 urgent; /* findings that the user must hear of at once (observed deadlocks) */
+    /* --halt: whether a finding counts is asked of `snarl run`, process `judge`, 0: there is none. It bumps `judged`, a
+     * futex word, whenever it has looked. halted: a finding because of which the run ends. */
+    u32 judge, judged;
+    ref_t halted;
     u32 order_epoch;
     u32 accesses;     /* ACCESSES_COMPILED or _REWRITE once a process watches them, 0 before */
+    u32 modules_met;  /* words of options.modules that some module was meant by; RUN_MODULES_ASKED: it was looked for */
     ref_t module_ids; /* list of first module_rec per id */
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;
@@ -101,6 +112,8 @@ struct run_state {
     u32 nmeasured;
     u64 lost[LOSS_COUNT];
 };
+
+#define RUN_MODULES_ASKED (1u << 31)
 
 static inline struct run_state *run(void)
 {

@@ -7,6 +7,7 @@
 
 #include "base/types.h"
 #include "model/clock.h"
+#include "model/coverage.h"
 #include "object.h"
 
 enum thread_state { THREAD_FREE = 0, THREAD_NEW, THREAD_RUNNING, THREAD_ENDED, THREAD_JOINED };
@@ -129,6 +130,7 @@ struct module_rec {
     u8 build_id[32];
     u8 is_snarl, is_libc, is_python;
     u8 is_runtime; /* C++'s standard library: what it allocates, its caller does */
+    struct coverage coverage;
 };
 
 #define LOCK_CACHE 256u

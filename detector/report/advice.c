@@ -54,7 +54,7 @@ static bool same_object(const json_t *x, const json_t *y)
 /* "a, b and c": what the steps hold, or where they hold nothing, what they ask for; each once. */
 static void put_locks(struct buffer *b, const json_t *finding, const struct advice_step *s, size_t n)
 {
-    const json_t **named = view_alloc((n + 1) * sizeof *named); /* NOLINT(bugprone-sizeof-expression): pointers */
+    const json_t **named = view_alloc((n + 1) * sizeof *named);
     size_t known = 0, shown;
     for (size_t i = 0, k; i < n; i++) {
         const json_t *of = s[i].hold ? s[i].hold : s[i].ask;

@@ -117,12 +117,16 @@ static void add_options(json_t *run, const struct run_options *o)
         json_array_append_new(detect, json_string("atomicity"));
     if (o->detect & DETECT_CONTENTION)
         json_array_append_new(detect, json_string("contention"));
-    json_t *options =
-        json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses", hows[o->accesses < 3 ? o->accesses : 0],
-                  "on-deadlock", whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0,
-                  "stack-depth", (json_int_t)o->stack_depth);
+    json_t *options = json_pack("{s:o,s:s,s:s,s:b,s:I}", "detect", detect, "accesses",
+                                hows[o->accesses < ARRAY_LEN(hows) ? o->accesses : 0], "on-deadlock",
+                                whats[o->on_deadlock < 3 ? o->on_deadlock : 0], "follow", o->follow != 0, "stack-depth",
+                                (json_int_t)o->stack_depth);
+    if (o->modules[0] && memchr(o->modules, 0, sizeof o->modules))
+        json_object_set_new(options, "modules", names_text(o->modules));
     if (o->perturb)
         json_object_set_new(options, "perturb", json_integer((json_int_t)(o->perturb_seed & INT64_MAX)));
+    if (o->halt)
+        json_object_set_new(options, "halt", json_true());
     json_object_set_new(run, "options", options);
 }
 
@@ -175,6 +179,8 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
     json_object_set_new(run, "lock_operations", json_integer((json_int_t)(t->operations & INT64_MAX)));
     json_object_set_new(run, "accesses",
                         json_string(state->accesses ? hows[state->accesses % ARRAY_LEN(hows)] : "none"));
+    if (state->accesses == ACCESSES_REWRITE)
+        json_object_set_new(run, "coverage", collect_coverage(in->only_process ? t->first_ref : 0));
     if (t->python)
         json_object_set_new(run, "python", json_true());
     json_object_set_new(run, "duration_s", json_real(seconds > 0 && seconds < 1e12 ? seconds : 0));
@@ -187,18 +193,30 @@ static json_t *run_section(const struct collect_input *in, const struct run_stat
         json_array_append_new(
             notes, json_string("this program waits on futexes that snarl does not see: locks of its own, or of a "
                                "library that does not use pthread's, are not in this report"));
+    if (state->halted)
+        json_array_append_new(notes, json_string("the program was ended at its first finding (--halt)"));
+    collect_modules_unmet(notes, state);
     json_object_set_new(run, "notes", notes);
     add_cost(run, state);
     return run;
 }
 
-static json_t *findings(struct names *n, const struct run_state *state, const struct totals *t, u32 only)
+static bool wanted(const struct collect_input *in, const struct totals *t, const struct finding_rec *f, ref_t at)
+{
+    bool listed = !in->only;
+    for (u32 i = 0; in->only && i < in->nonly; i++)
+        listed |= in->only[i] == at;
+    return listed && f->complete && (!in->only_process || f->process == t->first_ref);
+}
+
+static json_t *findings(struct names *n, const struct run_state *state, const struct totals *t,
+                        const struct collect_input *in)
 {
     json_t *list = json_array();
     struct finding_rec f;
     ref_t at = state->findings;
     for (u32 seen = 0; seen < MAX_FINDINGS && view_get(at, &f, sizeof f); seen++, at = f.next) {
-        if (!f.complete || (only && f.process != t->first_ref))
+        if (!wanted(in, t, &f, at))
             continue;
         json_t *j = collect_finding(n, &f, at);
         if (j)
@@ -221,7 +239,7 @@ json_t *collect_document(const struct collect_input *in)
     json_object_set_new(doc, "tool", json_pack("{s:s,s:s}", "name", "snarl", "version", SNARL_VERSION));
     json_t *run = run_section(in, &state, &t);
     json_object_set_new(doc, "run", run);
-    json_object_set_new(doc, "findings", findings(n, &state, &t, in->only_process));
+    json_object_set_new(doc, "findings", findings(n, &state, &t, in));
     if (in->without_graph)
         json_object_set_new(doc, "lock_graph", json_pack("{s:[],s:[]}", "nodes", "edges"));
     else

@@ -14,6 +14,8 @@ struct collect_input {
     double duration_s;     /* 0: from the arena */
     u32 only_process;      /* number of the one process wanted; 0: all */
     bool without_graph;    /* for a report that does not show it */
+    const u32 *only;       /* refs of the findings wanted; NULL: all */
+    u32 nonly;
 };
 
 /* Never NULL. Findings have their ids and texts, are merged by id and sorted; `counts` is still to be decided
@@ -29,6 +31,10 @@ struct finding_rec;
 json_t *collect_finding(struct names *n, const struct finding_rec *head, u32 ref);
 json_t *collect_graph(struct names *n, u32 only_process_ref);
 json_t *collect_contention(struct names *n, u32 only_process_ref);
+json_t *collect_coverage(u32 only_process_ref);
+struct run_state;
+/* Words of --modules that meant no module. */
+void collect_modules_unmet(json_t *notes, const struct run_state *state);
 struct finding_event;
 /* thread: whose memory it is, or who allocated it; 0 if unknown. */
 json_t *collect_memory(struct names *n, const struct finding_rec *f, const struct finding_event *events, u32 nevents,

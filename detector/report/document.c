@@ -197,7 +197,8 @@ static bool frame_ok(struct check *c, const json_t *f)
 {
     return member(c, f, "function", STRING, false) && member(c, f, "file", STRING, false) &&
            member(c, f, "line", INTEGER, false) && member(c, f, "module", STRING, false) &&
-           member(c, f, "offset", STRING, false) && member(c, f, "inlined", BOOLEAN, false);
+           member(c, f, "offset", STRING, false) && member(c, f, "inlined", BOOLEAN, false) &&
+           member(c, f, "build_id", STRING, false);
 }
 
 static bool lock_ok(struct check *c, const json_t *l)

@@ -69,8 +69,7 @@ enum format_level format_level(const json_t *finding)
 const json_t **format_sorted(const json_t *document, size_t *n)
 {
     const json_t *findings = json_object_get(document, "findings"), *f;
-    const json_t **list =
-        view_alloc((json_array_size(findings) + 1) * sizeof *list); /* NOLINT(bugprone-sizeof-expression) */
+    const json_t **list = view_alloc((json_array_size(findings) + 1) * sizeof *list);
     size_t i;
     *n = 0;
     for (int level = 0; level < LEVEL_COUNT; level++)

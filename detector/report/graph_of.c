@@ -88,11 +88,11 @@ static int compare(const void *a, const void *b)
 static json_t *sorted(json_t *list)
 {
     size_t n = json_array_size(list), i;
-    json_t **item = view_alloc((n + 1) * sizeof *item); /* NOLINT(bugprone-sizeof-expression): pointers */
+    json_t **item = view_alloc((n + 1) * sizeof *item);
     json_t *out = json_array(), *one;
     json_array_foreach (list, i, one)
         item[i] = one;
-    qsort(item, n, sizeof *item, compare); /* NOLINT(bugprone-sizeof-expression): pointers */
+    qsort(item, n, sizeof *item, compare);
     for (i = 0; i < n; i++)
         json_array_append(out, item[i]);
     free(item);
@@ -152,7 +152,7 @@ static json_t *choose_nodes(const json_t *edges, size_t most)
 {
     size_t n = json_array_size(edges), i;
     json_t *kept = json_object(), *near, *edge;
-    const json_t **order = view_alloc((n + 1) * sizeof *order); /* NOLINT(bugprone-sizeof-expression): pointers */
+    const json_t **order = view_alloc((n + 1) * sizeof *order);
     json_array_foreach (edges, i, edge) {
         order[i] = edge;
         if (json_object_get(edge, "finding"))
@@ -163,7 +163,7 @@ static json_t *choose_nodes(const json_t *edges, size_t most)
         if (json_object_get(near, label_text(edge, "from")) || json_object_get(near, label_text(edge, "to")))
             keep_ends(kept, edge, most);
     }
-    qsort(order, n, sizeof *order, by_count); /* NOLINT(bugprone-sizeof-expression): pointers */
+    qsort(order, n, sizeof *order, by_count);
     for (i = 0; i < n && json_object_size(kept) < most; i++)
         keep_ends(kept, order[i], most);
     json_decref(near);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "frame.h"
 #include "map.h"
 #include "names_internal.h"
 
@@ -34,6 +35,8 @@ static void add_module(struct names *n, const struct module_rec *m)
     nm->is_system = (m->is_system && !m->is_main) || m->is_libc || m->is_python;
     nm->path = escape_text(path, strlen(path));
     nm->symbols = symbol_module(n->symbolizer, path, *soname ? soname : NULL, m->is_main != 0, m->build_id, length);
+    for (size_t i = 0; i < length; i++)
+        snprintf(nm->build_id + 2 * i, 3, "%02x", m->build_id[i]);
     free(path);
     free(soname);
 }
@@ -97,45 +100,16 @@ static u64 frame_of(u64 address, ref_t process)
     return 0;
 }
 
-/* Headers of the C++ library: their inlined functions are the library's, whatever module they were compiled into. */
-static bool library_header(const char *path)
-{
-    return strstr(path, "/include/c++/") || strncmp(path, "/usr/include/", 13) == 0 ||
-           strncmp(path, "/usr/lib/gcc", 12) == 0 || strncmp(path, "/usr/lib/llvm", 13) == 0;
-}
-
 static json_t *native_frame(struct names *n, u64 frame, const struct symbol_frame *f)
 {
-    u32 id = FRAME_MODULE(frame);
-    const struct named_module *m = &n->module[id];
-    const char *file = f->file ? f->file : f->path;
-    json_t *j = json_object();
-    if (f->function)
-        json_object_set_new(j, "function", names_text(f->function));
-    if (f->name && f->function && strcmp(f->name, f->function) != 0)
-        json_object_set_new(j, "name", names_text(f->name));
-    if (file)
-        json_object_set_new(j, "file", names_text(file));
-    if (f->path && strcmp(f->path, file) != 0)
-        json_object_set_new(j, "path", names_text(f->path));
-    if (f->line)
-        json_object_set_new(j, "line", json_integer(f->line));
-    if (f->column)
-        json_object_set_new(j, "column", json_integer(f->column));
-    char offset[24];
-    snprintf(offset, sizeof offset, "0x%llx", (unsigned long long)FRAME_OFFSET(frame));
-    json_object_set_new(j, "module", json_string(m->path && *m->path ? m->path : "?"));
-    json_object_set_new(j, "offset", json_string(offset));
-    json_object_set_new(j, "inlined", json_boolean(f->inlined));
-    if (f->language)
-        json_object_set_new(j, "language", names_text(f->language));
-    if (f->nearest)
-        json_object_set_new(j, "nearest", json_true());
-    if (m->is_system || (f->path && library_header(f->path)))
-        json_object_set_new(j, "system", json_true());
-    if (m->is_python)
-        json_object_set_new(j, "interpreter", json_true());
-    return j;
+    const struct named_module *m = &n->module[FRAME_MODULE(frame)];
+    const struct frame_place place = {.module = m->path && *m->path ? m->path : "?",
+                                      .offset = FRAME_OFFSET(frame),
+                                      .build_id = m->build_id,
+                                      .exact = (frame & FRAME_EXACT) != 0,
+                                      .system = m->is_system,
+                                      .interpreter = m->is_python};
+    return frame_json(&place, f);
 }
 
 static json_t *python_frame(u64 frame)

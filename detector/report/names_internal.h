@@ -2,6 +2,7 @@
 #ifndef SNARL_REPORT_NAMES_INTERNAL_H
 #define SNARL_REPORT_NAMES_INTERNAL_H
 
+#include "frame.h"
 #include "map.h"
 #include "names.h"
 #include "symbol/variable.h"
@@ -9,6 +10,7 @@
 struct named_module {
     struct symbol_module *symbols;
     char *path; /* escaped */
+    char build_id[FRAME_BUILD_ID];
     bool known, is_snarl, is_python, is_system, advised;
 };
 

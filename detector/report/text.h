@@ -53,6 +53,8 @@ bool text_is_cycle(const json_t *f);
 void text_accesses(struct text *t, const json_t *f);
 void text_memory(struct text *t, const json_t *f);
 void text_summary(struct text *t, const json_t *document);
+/* How much of a rewritten program was watched: when that is asked for, or is too little (text_coverage.c). */
+void text_coverage(struct text *t, const json_t *run);
 /* The table of contention, when it was measured (text_contention.c). */
 void text_contention(struct text *t, const json_t *document);
 /* What suppressions and the baseline took, and what is left over of them (text_gate.c). */

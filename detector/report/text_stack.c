@@ -247,6 +247,7 @@ void text_summary(struct text *t, const json_t *document)
     put_notes(t, json_object_get(run, "notes"), "");
     if (n + others || t->o->verbose)
         put_notes(t, json_object_get(run, "symbols"), "");
+    text_coverage(t, run);
     if (t->o->verbose && json_object_get(run, "cost"))
         put_cost(t, run);
     free(kinds);

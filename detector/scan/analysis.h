@@ -31,6 +31,7 @@ struct fact {
 struct thread_name {
     u32 call;                 /* value of the call that creates it; NONE: a promise */
     u32 start, given, handle; /* paths */
+    u32 joined_at;            /* of a promise: the call that joins, 0: one or another */
 };
 
 enum record_kind { R_ACCESS, R_ACQUIRE, R_RELEASE, R_CALL, R_CREATE, R_DESTROY, R_WAIT, R_FORK, R_HANDLER, R_LEAVE };
@@ -86,11 +87,23 @@ struct analysis {
     u32 *block_of, *place_of; /* by value that stands in code: block, position */
     struct list_u32 *sites;   /* by function: calls of it (index in pt.calls) */
     struct map recursive;     /* cells of recursive mutexes */
+    struct map spins;         /* cells that are locks made of atomic instructions */
+    struct map success;       /* compare and exchange -> the value that tells whether it was done */
     struct map intended;      /* cells on which races are meant */
     struct map binary;        /* cells of semaphores that begin with 1 */
     struct map fresh;         /* memo of fresh.c */
     LIST(struct list_u32 *) published;
+    const struct map *deciding; /* of the function that is followed: facts that keep states apart; see decide.c */
+    struct map tested;          /* cells of global variables that decide branches */
+    struct list_u32 *calls_of;  /* by function: calls in it (index in pt.calls) */
+    u32 *changes;               /* by function: which of the tested cells it, or what it calls, stores to; a set */
 };
+
+/* spin.c */
+void spin_find(struct analysis *a);
+/* Whether the instruction at this path takes such a lock when it succeeds; gives it back. */
+bool spin_takes(struct analysis *a, u32 value, u32 path);
+bool spin_gives_back(struct analysis *a, u32 value, u32 path);
 
 /* graph.c */
 void graph_cycles(struct program *p);
@@ -115,15 +128,22 @@ u32 thread_name_make(struct analysis *a, struct thread_name t);
 /* What of the live threads is left when those joined are gone: named ones, and by promise whoever has that handle. */
 u32 effect_still_live(struct analysis *a, u32 live, u32 joined);
 
+/* What of the joined is left when this thread is created once more: the promise was for the one before. */
+u32 effect_created(struct analysis *a, u32 joined, u32 thread);
+
 /* Whoever has the handle has ended. How: once; in a loop, each of an array; the handle is an object that may have been moved. */
 enum { JOINS_ONE, JOINS_EACH, JOINS_OBJECT };
-void effect_join(struct analysis *a, struct state *s, u32 handle, u32 how);
+void effect_join(struct analysis *a, struct state *s, u32 handle, u32 how, u32 call);
+/* Where they were joined keeps states apart in the function only. */
+u32 effect_joined_anywhere(struct analysis *a, u32 joined);
 
 /* fact.c */
+/* The number that facts about the memory of a path are kept by. */
+u32 fact_of_memory(const struct analysis *a, u32 path);
 void fact_add(struct analysis *a, struct state *s, u32 value, bool is_not, int64_t number);
-/* A load: what is known of the memory is known of the value. A store: what it may change is known no more; path 0: anything. */
+/* A load: what is known of the memory is known of the value. A store: what it may change is known no more, but what is stored. */
 void fact_loaded(struct analysis *a, struct state *s, u32 value);
-void fact_stored(struct analysis *a, struct state *s, u32 path);
+void fact_stored(struct analysis *a, struct state *s, u32 path, u32 stored);
 void fact_drop(struct analysis *a, struct state *s, u32 value);
 /* 1 true, 0 false, -1 not known */
 int fact_truth(struct analysis *a, const struct state *s, u32 condition);
@@ -141,6 +161,16 @@ bool fact_refuted(struct analysis *a, u32 facts, u32 binding);
 bool fact_refuted_at(struct analysis *a, u32 facts, const struct state *s, u32 call);
 /* The condition is true (or false) from here on. */
 void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth);
+
+/* keep.c: facts that outlive a call. */
+void keep_begin(struct analysis *a);
+/* Its callees are done. */
+void keep_function(struct analysis *a, u32 function);
+/* All are done. */
+void keep_settle(struct analysis *a);
+void keep_call(struct analysis *a, struct state *s, u32 function);
+/* A global variable, reached without a pointer. */
+bool keep_variable(struct analysis *a, u32 place);
 
 /* fresh.c */
 /* Whether memory named by a value (new memory, a local variable, a parameter) is known to this thread alone when

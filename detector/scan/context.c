@@ -6,6 +6,8 @@
 #include "whole.h"
 
 #define CONTEXTS_PER_FUNCTION 32
+/* Of these, as many may differ in what is known of flags. */
+#define CONTEXTS_BY_FLAGS 8
 /* With more, a call through a pointer is a guess. */
 #define SURE_TARGETS 4
 
@@ -13,6 +15,8 @@ static u32 add_context(struct whole *w, struct context c)
 {
     struct sets *sets = &w->a->sets;
     u64 place = (u64)c.function << 32 | c.root;
+    if (*map_put(&w->counts, place * 2) >= CONTEXTS_BY_FLAGS)
+        c.flags = sets_common(sets, c.flags, w->roots.at[c.root].flags);
     u64 h = hash_combine(hash_combine(place, c.binding), hash_combine(c.must, c.may));
     h = hash_combine(h, hash_combine(hash_combine(c.live, c.joined), c.flags * 2 + c.dying)) >> 1;
     u32 *known = map_put(&w->context_index, h);
@@ -119,14 +123,28 @@ static bool is_distinct(struct analysis *a, u32 given)
     return v && (v->op == V_PHI || v->op == V_BIN);
 }
 
-static u32 add_root(struct whole *w, u32 thread, u32 function, u32 parent)
+/* Created once more, where less is known. */
+static u32 again_root(struct whole *w, u32 root, u32 flags)
+{
+    struct root *r = &w->roots.at[root];
+    u32 both = sets_common(&w->a->sets, r->flags, flags);
+    if (both == r->flags)
+        return root;
+    struct context c = w->contexts.at[r->context];
+    r->flags = c.flags = both;
+    add_context(w, c);
+    return root;
+}
+
+static u32 add_root(struct whole *w, u32 thread, u32 function, u32 parent, u32 flags)
 {
     struct analysis *a = w->a;
     u32 *known = map_put(&w->root_index, (u64)thread << 32 | function);
     if (*known)
-        return *known - 1;
+        return again_root(w, *known - 1, flags);
     struct root r = {.thread = thread, .function = function, .parent = parent, .context = w->contexts.n};
     struct context c = {.function = function, .root = w->roots.n, .up = NONE, .call = NONE};
+    r.flags = c.flags = flags;
     *known = w->roots.n + 1;
     if (thread != NONE) {
         u32 given = a->threads.at[thread].given;
@@ -142,7 +160,8 @@ static u32 add_root(struct whole *w, u32 thread, u32 function, u32 parent)
 static void add_deed(struct whole *w, struct deed d)
 {
     u64 h = hash_combine(hash_combine(d.kind * 256u + d.flags, d.value), hash_combine(d.path, d.root));
-    h = hash_combine(hash_combine(h, d.must), hash_combine(d.may, hash_combine(d.live, d.joined))) >> 1;
+    h = hash_combine(hash_combine(h, d.must), hash_combine(d.may, hash_combine(d.live, d.joined)));
+    h = hash_combine(h, d.facts) >> 1;
     u32 *known = map_put(&w->deed_index, h);
     if (*known)
         return;
@@ -154,9 +173,10 @@ static void add_deed(struct whole *w, struct deed d)
         LIST_ADD(&w->acquired, w->deeds.n - 1);
 }
 
-static void create(struct whole *w, struct deed d, u32 thread)
+static void create(struct whole *w, struct deed d, u32 thread, u32 facts)
 {
     struct analysis *a = w->a;
+    u32 flags = flags_at_creation(w, facts, d.value, d.context);
     u32 start = a->threads.at[thread].start;
     const struct call *c = points_call(&a->pt, a->threads.at[thread].call);
     bool again = sets_has(&a->sets, d.live, thread) || w->roots.at[d.root].many || w->contexts.at[d.context].merged;
@@ -164,7 +184,7 @@ static void create(struct whole *w, struct deed d, u32 thread)
         u32 function = c->targets.at[i];
         if (path_at(&a->ps, start)->kind == P_FUNCTION && path_at(&a->ps, start)->a != function)
             continue;
-        d.path = add_root(w, thread, function, d.root);
+        d.path = add_root(w, thread, function, d.root, flags);
         w->roots.at[d.path].many |= again;
         add_deed(w, d);
     }
@@ -236,6 +256,7 @@ static void redo(struct whole *w, u32 number, const struct record *r)
     u32 joined = effect_bind_threads(a, r->at.joined, c.binding);
     u32 live = effect_bind_threads(a, r->at.live, c.binding);
     struct deed d = {.kind = r->kind, .flags = r->flags, .value = r->value, .root = c.root, .context = number};
+    d.facts = flags_of_starting(w, sets_union(&a->sets, flags, r->at.facts));
     d.must = sets_union(&a->sets, without(w, c.must, rel), effect_bind_locks(a, r->at.must, c.binding));
     d.may = sets_union(&a->sets, without(w, c.may, rel), effect_bind_locks(a, r->at.may, c.binding));
     d.live = sets_union(&a->sets, effect_still_live(a, c.live, joined), live);
@@ -247,7 +268,8 @@ static void redo(struct whole *w, u32 number, const struct record *r)
         do_call(w, &c, number, &d, r->path, flags);
         return;
     case R_CREATE:
-        create(w, d, sets_item(&a->sets, effect_bind_threads(a, sets_one(&a->sets, r->path), c.binding), 0));
+        create(w, d, sets_item(&a->sets, effect_bind_threads(a, sets_one(&a->sets, r->path), c.binding), 0),
+               flags_each_time(a, c.function, r->value));
         return;
     case R_ACCESS:
         if (c.dying)
@@ -271,7 +293,7 @@ static void begin(struct whole *w)
     const struct program *p = w->a->p;
     for (u32 i = 0; i < p->functions.n; i++)
         if ((p->functions.at[i].flags & FN_DEFINED) && strcmp(text_of(p, p->functions.at[i].name), "main") == 0) {
-            add_root(w, NONE, i, NONE);
+            add_root(w, NONE, i, NONE, 0);
             return;
         }
     w->library = true;
@@ -279,7 +301,7 @@ static void begin(struct whole *w)
         bool entry = (p->functions.at[i].flags & (FN_DEFINED | FN_STATIC)) == FN_DEFINED;
         if (!entry || w->a->sites[i].n || !w->a->summary[i].matters)
             continue;
-        u32 root = add_root(w, NONE, i, NONE);
+        u32 root = add_root(w, NONE, i, NONE, 0);
         w->roots.at[root].many = true;
     }
 }
@@ -287,6 +309,7 @@ static void begin(struct whole *w)
 void whole_run(struct whole *w, struct analysis *a)
 {
     *w = (struct whole){.a = a};
+    flags_find_starting(w);
     begin(w);
     for (u32 i = 0; i < w->contexts.n; i++) { /* grows while it is walked */
         const struct summary *sum = &a->summary[w->contexts.at[i].function];

@@ -86,7 +86,8 @@ u32 thread_name_make(struct analysis *a, struct thread_name t)
     t.handle = settled(a, t.handle);
     if (t.call != NONE)
         t.given = settled(a, t.given);
-    u64 h = hash_combine(hash_combine(t.call, t.start), hash_combine(t.given, t.handle)) >> 1;
+    u64 h =
+        hash_combine(hash_combine(t.call, t.start), hash_combine(t.given, hash_combine(t.handle, t.joined_at))) >> 1;
     for (;; h++) {
         u32 *known = map_put(&a->thread_index, h);
         if (!*known) {
@@ -94,7 +95,8 @@ u32 thread_name_make(struct analysis *a, struct thread_name t)
             *known = a->threads.n;
         }
         const struct thread_name *x = &a->threads.at[*known - 1];
-        if (x->call == t.call && x->start == t.start && x->given == t.given && x->handle == t.handle)
+        if (x->call == t.call && x->start == t.start && x->given == t.given && x->handle == t.handle &&
+            x->joined_at == t.joined_at)
             return *known - 1;
     }
 }
@@ -252,9 +254,32 @@ u32 effect_still_live(struct analysis *a, u32 live, u32 joined)
     return left;
 }
 
-void effect_join(struct analysis *a, struct state *s, u32 handle, u32 how)
+u32 effect_created(struct analysis *a, u32 joined, u32 thread)
 {
-    u32 promise = thread_name_make(a, (struct thread_name){.call = NONE, .given = how, .handle = handle});
+    u32 one = sets_one(&a->sets, thread), left = sets_drop(&a->sets, joined, thread), set = left;
+    for (u32 i = 0, n = sets_count(&a->sets, set); i < n; i++) {
+        u32 item = sets_item(&a->sets, set, i);
+        if (!effect_still_live(a, one, sets_one(&a->sets, item)))
+            left = sets_drop(&a->sets, left, item);
+    }
+    return left;
+}
+
+u32 effect_joined_anywhere(struct analysis *a, u32 joined)
+{
+    u32 out = 0;
+    for (u32 i = 0, n = sets_count(&a->sets, joined); i < n; i++) {
+        struct thread_name t = a->threads.at[sets_item(&a->sets, joined, i)];
+        t.joined_at = 0;
+        out = sets_add(&a->sets, out, thread_name_make(a, t));
+    }
+    return out;
+}
+
+void effect_join(struct analysis *a, struct state *s, u32 handle, u32 how, u32 call)
+{
+    struct thread_name t = {.call = NONE, .given = how, .handle = handle, .joined_at = call};
+    u32 promise = thread_name_make(a, t);
     s->joined = sets_add(&a->sets, s->joined, promise);
     s->live = effect_still_live(a, s->live, sets_one(&a->sets, promise));
 }

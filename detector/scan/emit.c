@@ -75,6 +75,8 @@ const char *emit_lock_kind(struct emit *e, u32 path)
     for (u32 i = 0; i < e->w->acquired.n; i++) {
         const struct deed *d = &e->w->deeds.at[e->w->acquired.at[i]];
         const struct known *k = LOCK_PATH(d->path) == path ? lock_call(e->w, d) : NULL;
+        if (LOCK_PATH(d->path) == path && e->w->a->p->values.at[d->value].op == V_RMW)
+            return "spin";
         if (k && k->op != K_WAIT)
             return lock_kinds[k->kind];
     }

@@ -3,13 +3,13 @@
 #include "analysis.h"
 
 /* Facts are kept of memory, too: of the value last loaded from a path. These have numbers behind those of values. */
-static u32 memory_fact(const struct analysis *a, u32 path)
+u32 fact_of_memory(const struct analysis *a, u32 path)
 {
     return a->p->values.n + path;
 }
 
-/* More are not kept: the oldest decisions matter least. */
-#define FACTS_PER_STATE 12
+/* More are not kept: the oldest decisions matter least, those about variables most. */
+#define FACTS_PER_STATE 16
 
 static u32 fact_number_of(struct analysis *a, struct fact f)
 {
@@ -48,6 +48,16 @@ void fact_drop(struct analysis *a, struct state *s, u32 value)
     }
 }
 
+static u32 least(const struct analysis *a, u32 facts)
+{
+    for (u32 i = 0, n = sets_count(&a->sets, facts); i < n; i++) {
+        u32 value = a->facts.at[sets_item(&a->sets, facts, i)].value;
+        if (value < a->p->values.n && a->p->values.at[value].op != V_PHI && a->p->values.at[value].op != V_ARG)
+            return sets_item(&a->sets, facts, i);
+    }
+    return sets_item(&a->sets, facts, 0);
+}
+
 void fact_add(struct analysis *a, struct state *s, u32 value, bool is_not, int64_t number)
 {
     if (value < a->p->values.n && a->p->values.at[value].op == V_CONST)
@@ -59,7 +69,7 @@ void fact_add(struct analysis *a, struct state *s, u32 value, bool is_not, int64
                 s->facts = sets_drop(&a->sets, s->facts, sets_item(&a->sets, set, i));
     }
     if (sets_count(&a->sets, s->facts) >= FACTS_PER_STATE)
-        s->facts = sets_drop(&a->sets, s->facts, sets_item(&a->sets, s->facts, 0));
+        s->facts = sets_drop(&a->sets, s->facts, least(a, s->facts));
     s->facts = sets_add(&a->sets, s->facts, fact_number_of(a, (struct fact){value, is_not, number}));
 }
 
@@ -183,12 +193,12 @@ static void learn(struct analysis *a, struct state *s, u32 value, bool is_not, i
     const struct value *v = &a->p->values.at[value];
     fact_add(a, s, value, is_not, number);
     if (v->op == V_LOAD && !(v->flags & (F_ATOMIC | F_VOLATILE)))
-        fact_add(a, s, memory_fact(a, path_of(&a->ps, value)), is_not, number);
+        fact_add(a, s, fact_of_memory(a, path_of(&a->ps, value)), is_not, number);
 }
 
 void fact_loaded(struct analysis *a, struct state *s, u32 value)
 {
-    u32 memory = memory_fact(a, path_of(&a->ps, value)), set = s->facts, n = sets_count(&a->sets, set);
+    u32 memory = fact_of_memory(a, path_of(&a->ps, value)), set = s->facts, n = sets_count(&a->sets, set);
     for (u32 i = 0; i < n; i++) {
         struct fact f = a->facts.at[sets_item(&a->sets, set, i)];
         if (f.value == memory)
@@ -196,17 +206,21 @@ void fact_loaded(struct analysis *a, struct state *s, u32 value)
     }
 }
 
-void fact_stored(struct analysis *a, struct state *s, u32 path)
+void fact_stored(struct analysis *a, struct state *s, u32 path, u32 stored)
 {
+    int64_t number;
     u32 set = s->facts, n = sets_count(&a->sets, set);
     for (u32 i = 0; i < n; i++) {
         u32 fact = sets_item(&a->sets, set, i), value = a->facts.at[fact].value;
         if (value < a->p->values.n)
             continue;
         u32 place = path_at(&a->ps, value - a->p->values.n)->base;
-        if (!path || path_meets(&a->ps, place, path) || path_at(&a->ps, place)->has_deref)
+        if (path_meets(&a->ps, place, path) || path_at(&a->ps, place)->has_deref)
             s->facts = sets_drop(&a->sets, s->facts, fact);
     }
+    const struct list_u32 *cells = stored != NONE && keep_variable(a, path) ? path_cells(&a->ps, path) : NULL;
+    if (cells && cells->n == 1 && map_get(&a->tested, cells->at[0]) && fact_number(a, s, stored, &number))
+        fact_add(a, s, fact_of_memory(a, path_deref(&a->ps, path, false)), false, number);
 }
 
 void fact_assume(struct analysis *a, struct state *s, u32 condition, bool truth)

@@ -1,6 +1,7 @@
 /* Flags: global variables that say whose turn it is. "if (turn == READING) work();" is in force in all that work() calls, and
  * code there that runs only when turn is something else is not reached. That another thread changes the flag meanwhile is not
- * believed; that the function does so, or one that it calls, is looked for. Called by context.c. Takes no locks; allocates
+ * believed; that the function does so, or one that it calls, is looked for. What is so when a thread is created is in force in
+ * the thread, when nobody changes it later ("if (threads > 1) start();"). Called by context.c. Takes no locks; allocates
  * with malloc. */
 #include "whole.h"
 
@@ -23,6 +24,111 @@ u32 flags_in(struct analysis *a, u32 facts)
         u32 fact = sets_item(&a->sets, facts, i);
         if (flag_of(a, fact))
             out = sets_add(&a->sets, out, fact);
+    }
+    return out;
+}
+
+static bool changes_cells(struct analysis *a, u32 changed, const struct list_u32 *cells)
+{
+    for (u32 i = 0; i < cells->n; i++)
+        if (sets_has(&a->sets, changed, cells->at[i]))
+            return true;
+    return false;
+}
+
+static bool instruction_changes(struct analysis *a, u32 value, const struct list_u32 *cells, u32 place)
+{
+    const struct value *v = &a->p->values.at[value];
+    if (v->op == V_STORE || v->op == V_RMW)
+        return path_meets(&a->ps, path_of(&a->ps, v->a), place);
+    const struct call *c = v->op == V_CALL ? points_call(&a->pt, value) : NULL;
+    bool starts = c && c->known && c->known->op == K_CREATE;
+    for (u32 i = 0; c && !starts && i < c->targets.n; i++)
+        if (changes_cells(a, a->changes[c->targets.at[i]], cells))
+            return true;
+    return false;
+}
+
+/* Whether the code of the function that comes after the instruction changes the variable. */
+static bool changed_after(struct analysis *a, u32 value, const struct list_u32 *cells, u32 place)
+{
+    const struct program *p = a->p;
+    const struct function *f = &p->functions.at[p->values.at[value].function];
+    u32 home = a->block_of[value];
+    for (u32 b = f->block; b < f->block + f->nblocks; b++) {
+        const struct block *block = &p->blocks.at[b];
+        bool reached = graph_reaches(p, home, b, NONE);
+        for (u32 i = 0; (reached || b == home) && i < block->ncode; i++)
+            if ((reached || i > a->place_of[value]) &&
+                instruction_changes(a, p->code.at[block->code + i], cells, place))
+                return true;
+    }
+    return false;
+}
+
+/* Variables of which something is known where threads are created. */
+void flags_find_starting(struct whole *w)
+{
+    struct analysis *a = w->a;
+    for (u32 f = 0; f < a->p->functions.n; f++)
+        for (u32 i = 0; i < a->summary[f].record.n; i++) {
+            const struct record *r = &a->summary[f].record.at[i];
+            u32 facts = r->kind == R_CREATE ? flags_in(a, r->at.facts) : 0;
+            for (u32 k = 0, n = sets_count(&a->sets, facts); k < n; k++)
+                *map_put(&w->starting, flag_of(a, sets_item(&a->sets, facts, k))) = 1;
+        }
+}
+
+u32 flags_of_starting(struct whole *w, u32 facts)
+{
+    struct analysis *a = w->a;
+    u32 out = 0;
+    for (u32 i = 0, n = w->starting.n ? sets_count(&a->sets, facts) : 0; i < n; i++) {
+        u32 fact = sets_item(&a->sets, facts, i), place = flag_of(a, fact);
+        if (place && map_get(&w->starting, place))
+            out = sets_add(&a->sets, out, fact);
+    }
+    return out;
+}
+
+u32 flags_each_time(struct analysis *a, u32 function, u32 value)
+{
+    const struct summary *sum = &a->summary[function];
+    u32 out = NONE;
+    for (u32 i = 0; i < sum->record.n; i++) {
+        const struct record *r = &sum->record.at[i];
+        u32 facts = r->kind == R_CREATE && r->value == value ? flags_in(a, r->at.facts) : NONE;
+        if (facts != NONE)
+            out = out == NONE ? facts : sets_common(&a->sets, out, facts);
+    }
+    return out == NONE ? 0 : out;
+}
+
+/* What is true when a thread is created stays true when nobody changes it from there on: neither its creator nor any
+ * thread. */
+u32 flags_at_creation(struct whole *w, u32 facts, u32 call, u32 context)
+{
+    struct analysis *a = w->a;
+    u32 out = 0;
+    for (u32 i = 0, n = sets_count(&a->sets, facts); i < n; i++) {
+        u32 fact = sets_item(&a->sets, facts, i), place = flag_of(a, fact), at = call;
+        struct list_u32 cells = {0};
+        for (u32 k = 0; k < path_cells(&a->ps, place)->n; k++)
+            LIST_ADD(&cells, path_cells(&a->ps, place)->at[k]);
+        bool changed = !cells.n || !map_get(&a->tested, cells.at[0]);
+        for (u32 c = context; c != NONE && !changed; c = w->contexts.at[c].up) {
+            changed = changed_after(a, at, &cells, place);
+            at = w->contexts.at[c].call;
+        }
+        for (u32 k = 0; k < a->pt.calls.n && !changed; k++) {
+            const struct call *c = &a->pt.calls.at[k];
+            bool starts = c->known && (c->known->op == K_CREATE || c->known->op == K_CREATE_STATE);
+            for (u32 t = 0; starts && t < c->targets.n; t++)
+                changed |= changes_cells(a, a->changes[c->targets.at[t]], &cells);
+        }
+        if (!changed)
+            out = sets_add(&a->sets, out, fact);
+        store_free(cells.at);
     }
     return out;
 }

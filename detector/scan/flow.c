@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define MAX_STATES 12
+#define MAX_JOINING 40 /* in functions that join threads */
 #define MAX_OUTCOMES 8
 #define MAX_NOT_CASES 6
 
@@ -31,11 +32,19 @@ static void merge(struct analysis *a, struct state *to, const struct state *from
     to->facts = sets_common(&a->sets, to->facts, from->facts);
 }
 
+/* What decides about the end of threads that live keeps states apart, as long as they are few. */
+static bool one_state(struct analysis *a, const struct states *l, const struct state *x, const struct state *y)
+{
+    return agree(x, y) && !(x->live && x->facts != y->facts && a->deciding->n && l->n < MAX_JOINING &&
+                            flow_decides(a, a->deciding, x->facts, y->facts));
+}
+
 bool states_add(struct analysis *a, struct states *l, const struct state *s, bool one)
 {
+    u32 most = a->deciding->n ? MAX_JOINING : MAX_STATES;
     for (u32 i = 0; i < l->n; i++) {
         struct state_entry *e = &l->at[i];
-        if (!agree(&e->s, s) && !(one || l->n >= MAX_STATES))
+        if (!one_state(a, l, &e->s, s) && !(one || l->n >= most))
             continue;
         struct state before = e->s;
         merge(a, &e->s, s);
@@ -126,6 +135,7 @@ static void simplify(struct flow *f)
 static void leave(struct flow *f, const struct state *s, u32 value)
 {
     struct outcome o = {.at = *s};
+    o.at.joined = effect_joined_anywhere(f->a, o.at.joined);
     u32 result = f->a->p->values.at[value].a;
     if (s->may || s->rel)
         flow_record(f, (struct record){.kind = R_LEAVE, .value = value, .at = *s});
@@ -171,6 +181,8 @@ static void go(struct flow *f, struct state s, u32 from, u32 to)
     if (f->around.n)
         flow_pass_joins(f, &s, from, to);
     enter_phis(f, &s, from, to);
+    if (s.facts && from != NONE)
+        flow_forget_dead(f, &s, to);
     u32 i = to - f->f->block;
     if (states_add(f->a, &f->in[i], &s, f->coarse))
         f->queued[i] = true;
@@ -337,7 +349,11 @@ void flow_function(struct analysis *a, u32 function)
         return;
     f.in = store_alloc(f.f->nblocks * sizeof *f.in);
     f.queued = store_alloc(f.f->nblocks);
+    keep_function(a, function);
+    flow_find_live(&f);
     flow_find_joins(&f);
+    flow_find_deciding(&f);
+    a->deciding = &f.deciding;
     go(&f, (struct state){0}, NONE, f.f->block);
     solve(&f);
     f.sum->outcome.n = f.sum->record.n = 0;
@@ -357,4 +373,6 @@ void flow_function(struct analysis *a, u32 function)
     free(f.in);
     free(f.queued);
     free(f.around.at);
+    map_free(&f.deciding);
+    map_free(&f.live);
 }

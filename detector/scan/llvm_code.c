@@ -203,6 +203,19 @@ static void fill_switch(struct reader *r, LLVMValueRef i, struct value *out)
     out->c = cases.n;
 }
 
+static bool is_zero(LLVMValueRef v)
+{
+    return LLVMIsConstant(v) && LLVMIsNull(v);
+}
+
+static enum rmw way_to_lock(LLVMValueRef i, LLVMValueRef value)
+{
+    if (LLVMIsAAtomicCmpXchgInst(i))
+        return is_zero(LLVMGetOperand(i, 1)) ? RMW_IF_ZERO : RMW_OTHER;
+    return LLVMGetAtomicRMWBinOp(i) == LLVMAtomicRMWBinOpXchg && LLVMIsConstant(value) && !is_zero(value) ? RMW_EXCHANGE
+                                                                                                          : RMW_OTHER;
+}
+
 static void fill_memory(struct reader *r, LLVMValueRef i, struct value *out)
 {
     bool store = out->op == V_STORE;
@@ -216,6 +229,8 @@ static void fill_memory(struct reader *r, LLVMValueRef i, struct value *out)
             out->flags |= F_POINTER;
         if (LLVMIsAAtomicCmpXchgInst(i))
             out->flags |= F_CMPXCHG;
+        if (out->op == V_RMW)
+            out->shape = (u16)way_to_lock(i, value);
     }
     out->a = value_of(r, LLVMGetOperand(i, store ? 1 : 0));
     out->c = size_of(r, t);

@@ -52,6 +52,6 @@ void flow_pass_joins(struct flow *f, struct state *s, u32 from, u32 to)
             continue;
         u32 handle = flow_handle(f, known_at(f, w->call), w->call);
         if (handle)
-            effect_join(f->a, s, handle, known_at(f, w->call)->op == K_JOIN ? JOINS_EACH : JOINS_OBJECT);
+            effect_join(f->a, s, handle, known_at(f, w->call)->op == K_JOIN ? JOINS_EACH : JOINS_OBJECT, w->call);
     }
 }

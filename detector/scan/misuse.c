@@ -65,6 +65,19 @@ static bool is_consequence(const struct misuse *m, u32 deed, u32 held)
     return false;
 }
 
+/* Whether the same call comes to the same instruction without the lock, too: a condition that the caller tests once more may
+ * tell the two apart. */
+static bool free_elsewhere(struct whole *w, const struct deed *d)
+{
+    for (u32 i = 0; i < w->acquired.n; i++) {
+        const struct deed *x = &w->deeds.at[w->acquired.at[i]];
+        if (x->value == d->value && x->path == d->path && x->root == d->root &&
+            w->contexts.at[x->context].call == w->contexts.at[d->context].call && !may_hold(w, x))
+            return true;
+    }
+    return false;
+}
+
 static void acquire(struct misuse *m, u32 number)
 {
     struct whole *w = m->f->w;
@@ -81,7 +94,8 @@ static void acquire(struct misuse *m, u32 number)
         u32 taken = lock_taken_at(w, number, held);
         bool around =
             taken == NONE || w->deeds.at[taken].value == d.value; /* in an earlier round, if it was kept there */
-        tell(m, upgrade ? "rwlock-upgrade" : "relock", number, LOCK_PATH(d.path), held, around ? 14 : 20);
+        bool elsewhere = w->contexts.at[d.context].up != NONE && free_elsewhere(w, &d);
+        tell(m, upgrade ? "rwlock-upgrade" : "relock", number, LOCK_PATH(d.path), held, around || elsewhere ? 14 : 20);
         return;
     }
 }
@@ -164,13 +178,26 @@ static void leave(struct misuse *m, u32 number)
 
 /* ---- functions that return with a lock on one path and without it on another ---- */
 
-/* Releases of a lock in a function itself while it surely holds it: then it means to give the lock back. */
+/* A function that is called to release the lock, on every way. */
+static bool wrapper_releases(struct analysis *a, const struct record *call, u32 lock)
+{
+    const struct summary *sum = &a->summary[call->path];
+    u32 binding = binding_of_call(&a->ps, call->value, NULL);
+    for (u32 i = 0; i < sum->outcome.n; i++)
+        if (!sets_has(&a->sets, effect_bind_locks(a, sum->outcome.at[i].at.rel, binding), LOCK_ELEMENT(lock, 0)))
+            return false;
+    return sum->outcome.n != 0;
+}
+
+/* Releases of a lock in a function itself, or in a wrapper that it calls, while it surely holds it: then it means to give the lock back. */
 static bool gives_back(struct analysis *a, u32 function, u32 lock)
 {
     const struct summary *sum = &a->summary[function];
     for (u32 i = 0; i < sum->record.n; i++) {
         const struct record *r = &sum->record.at[i];
-        if (r->kind == R_RELEASE && LOCK_PATH(r->path) == lock && sets_has(&a->sets, r->at.must, LOCK_ELEMENT(lock, 0)))
+        if (!sets_has(&a->sets, r->at.must, LOCK_ELEMENT(lock, 0)))
+            continue;
+        if ((r->kind == R_RELEASE && LOCK_PATH(r->path) == lock) || (r->kind == R_CALL && wrapper_releases(a, r, lock)))
             return true;
     }
     return false;
@@ -201,7 +228,9 @@ static u32 leaving(struct whole *w, u32 function, u32 element)
 {
     for (u32 i = 0; i < w->acquired.n; i++) {
         const struct deed *d = &w->deeds.at[w->acquired.at[i]];
-        if (w->a->p->values.at[d->value].function == function && d->path == element)
+        u32 by = w->contexts.at[d->context].call;
+        if (d->path == element && (w->a->p->values.at[d->value].function == function ||
+                                   (by != NONE && w->a->p->values.at[by].function == function)))
             return w->acquired.at[i];
     }
     return NONE;

@@ -38,12 +38,14 @@ enum value_op {
 };
 
 enum value_flags { F_ATOMIC = 1, F_VOLATILE = 2, F_POINTER = 4, F_ORDERED = 8, F_CMPXCHG = 16, F_INVOKE = 32 };
+/* How an atomic instruction can take a lock: it sets a number other than 0 and tells the one before; it sets one if 0 was there. */
+enum rmw { RMW_OTHER, RMW_EXCHANGE, RMW_IF_ZERO };
 enum cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_ULT, CMP_ULE, CMP_UGT, CMP_UGE, CMP_OTHER };
 enum bin { BIN_ADD, BIN_SUB, BIN_MUL, BIN_AND, BIN_OR, BIN_XOR, BIN_SHL, BIN_SHR, BIN_DIV, BIN_REM, BIN_OTHER };
 
 struct value {
     u8 op, flags;
-    u16 shape; /* V_CALL: that of the function called, 0: not told */
+    u16 shape; /* V_CALL: that of the function called, 0: not told; V_RMW: enum rmw */
     u32 a, b, c;
     u32 loc;
     u32 function; /* the one that it belongs to */

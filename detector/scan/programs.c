@@ -17,6 +17,7 @@ struct loaded {
     struct units *u;
     struct program *unit;          /* by unit; texts.n 0: not there */
     struct map functions, globals; /* hash of a name -> unit that defines it + 1 */
+    struct map several;            /* names that several units define */
     struct list_u32 mains;
 };
 
@@ -24,6 +25,24 @@ static u64 name_hash(const struct program *p, u32 text)
 {
     const char *name = text_of(p, text);
     return hash_bytes(name, strlen(name), 0) >> 1;
+}
+
+static u32 needs_of(const struct program *p)
+{
+    u32 n = 0;
+    for (u32 k = 0; k < p->functions.n; k++)
+        n += !(p->functions.at[k].flags & FN_DEFINED);
+    return n;
+}
+
+/* Of several units that define a name, the one that needs least: a small one made for programs that want nothing else. */
+static void define(struct loaded *l, struct map *by_name, u64 name, u32 unit)
+{
+    u32 *known = map_put(by_name, name);
+    if (*known)
+        *map_put(&l->several, name) = 1;
+    if (!*known || needs_of(&l->unit[unit]) < needs_of(&l->unit[*known - 1]))
+        *known = unit + 1;
 }
 
 /* What a unit defines for others. */
@@ -36,15 +55,12 @@ static void enter(struct loaded *l, u32 i)
         if ((f->flags & (FN_DEFINED | FN_STATIC)) != FN_DEFINED)
             continue;
         main |= strcmp(text_of(p, f->name), "main") == 0;
-        u32 *known = map_put(&l->functions, name_hash(p, f->name));
-        *known = *known ? *known : i + 1;
+        define(l, &l->functions, name_hash(p, f->name), i);
     }
     for (u32 k = 0; k < p->globals.n; k++) {
         const struct global *g = &p->globals.at[k];
-        u32 *known =
-            (g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED ? map_put(&l->globals, name_hash(p, g->name)) : NULL;
-        if (known)
-            *known = *known ? *known : i + 1;
+        if ((g->flags & (GL_DEFINED | GL_STATIC)) == GL_DEFINED)
+            define(l, &l->globals, name_hash(p, g->name), i);
     }
     if (main)
         LIST_ADD(&l->mains, i);
@@ -86,6 +102,7 @@ struct gathering {
     bool *in;
     struct map defined; /* hash of a name */
     struct list_u32 work;
+    bool doubtful; /* names that several units define are looked for, too */
 };
 
 static void add_unit(struct gathering *g, u32 unit)
@@ -105,7 +122,7 @@ static void add_unit(struct gathering *g, u32 unit)
 static void need(struct gathering *g, const struct map *by_name, u64 name)
 {
     const u32 *by = map_get(&g->defined, name) ? NULL : map_get(by_name, name);
-    if (!by || g->in[*by - 1])
+    if (!by || g->in[*by - 1] || (!g->doubtful && map_get(&g->l->several, name)))
         return;
     for (u32 i = 0; i < g->l->mains.n; i++)
         if (g->l->mains.at[i] == *by - 1)
@@ -113,20 +130,32 @@ static void need(struct gathering *g, const struct map *by_name, u64 name)
     add_unit(g, *by - 1);
 }
 
-/* Marks the units of the program that begins with one. */
+static void add_needed(struct gathering *g, u32 unit)
+{
+    const struct program *p = &g->l->unit[unit];
+    for (u32 k = 0; k < p->functions.n; k++)
+        if (!(p->functions.at[k].flags & FN_DEFINED))
+            need(g, &g->l->functions, name_hash(p, p->functions.at[k].name));
+    for (u32 k = 0; k < p->globals.n; k++)
+        if (!(p->globals.at[k].flags & GL_DEFINED))
+            need(g, &g->l->globals, name_hash(p, p->globals.at[k].name));
+}
+
+/* Marks the units of the program that begins with one. Names that several define are left for last: mostly a unit that is
+ * needed anyway has them. */
 static void gather(struct loaded *l, u32 main, bool *in)
 {
     struct gathering g = {.l = l, .in = in};
     add_unit(&g, main);
-    while (g.work.n) {
-        const struct program *p = &l->unit[g.work.at[--g.work.n]];
-        for (u32 k = 0; k < p->functions.n; k++)
-            if (!(p->functions.at[k].flags & FN_DEFINED))
-                need(&g, &l->functions, name_hash(p, p->functions.at[k].name));
-        for (u32 k = 0; k < p->globals.n; k++)
-            if (!(p->globals.at[k].flags & GL_DEFINED))
-                need(&g, &l->globals, name_hash(p, p->globals.at[k].name));
-    }
+    do {
+        g.doubtful = false;
+        while (g.work.n)
+            add_needed(&g, g.work.at[--g.work.n]);
+        g.doubtful = true;
+        for (u32 i = 0; i < l->u->n && !g.work.n; i++)
+            if (in[i])
+                add_needed(&g, i);
+    } while (g.work.n);
     map_free(&g.defined);
     free(g.work.at);
 }

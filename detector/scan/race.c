@@ -18,6 +18,7 @@ struct group {
 };
 struct place {
     struct findings *f;
+    struct turns *turns;
     u32 cell;
     LIST(struct group) groups;
     struct map index;
@@ -41,7 +42,7 @@ static bool is_state_of_thread(const struct whole *w, u32 value)
 static bool interesting(const struct whole *w, u32 cell)
 {
     const struct object *o = &w->a->pt.objects.at[w->a->pt.cells.at[cell].object];
-    if (o->kind == OBJ_FUNCTION || !o->escapes || map_get(&w->a->intended, cell))
+    if (o->kind == OBJ_FUNCTION || !o->escapes || map_get(&w->a->intended, cell) || map_get(&w->a->spins, cell))
         return false;
     if (o->kind == OBJ_HEAP && is_state_of_thread(w, o->of))
         return false;
@@ -83,7 +84,7 @@ static void add_to_group(struct place *p, u32 deed)
 {
     const struct deed *d = &p->f->w->deeds.at[deed];
     u64 h = hash_combine(hash_combine(d->path, d->root), hash_combine(d->must, d->live));
-    h = hash_combine(h, hash_combine(d->joined, d->flags & (R_WRITE | R_ATOMIC))) >> 1;
+    h = hash_combine(h, hash_combine(hash_combine(d->joined, d->facts), d->flags & (R_WRITE | R_ATOMIC))) >> 1;
     u32 *known = map_put(&p->index, h);
     if (!*known) {
         LIST_ADD(&p->groups, (struct group){.deed = deed});
@@ -164,18 +165,28 @@ static bool race(struct whole *w, const struct deed *x, const struct deed *y)
     return !same_guard(w, x, y);
 }
 
+/* What it takes from the score that something seems to keep the two apart; that the one is done while the program starts; that
+ * the threads of one kind seem to be one at a time; that a pointer to a function may point to many. */
+enum { APART = 10, STARTING = 4, ONE_BY_ONE = 5, GUESSED = 9 };
+
 /* Sure things first: one object, no lock in between that may have been held, plain writes. */
-static u32 score_of(struct whole *w, const struct deed *x, const struct deed *y)
+static u32 score_of(struct place *p, const struct deed *x, const struct deed *y)
 {
-    u32 score = 10;
+    struct whole *w = p->f->w;
+    int score = 10;
     score += path_single(&w->a->ps, x->path) != NONE ? 4 : 0;
     score += path_single(&w->a->ps, y->path) != NONE ? 4 : 0;
     score += x->may == x->must && y->may == y->must ? 2 : 0;
     score += x->flags & y->flags & R_WRITE ? 1 : 0;
     score -= (x->flags | y->flags) & R_ATOMIC ? 2 : 0;
     score -= w->contexts.at[x->context].merged || w->contexts.at[y->context].merged ? 3 : 0;
-    score -= w->contexts.at[x->context].guessed || w->contexts.at[y->context].guessed ? 6 : 0;
-    return score;
+    score -= w->contexts.at[x->context].guessed || w->contexts.at[y->context].guessed ? GUESSED : 0;
+    if (score <= (int)p->score)
+        return 1;
+    score -= turns_starting(p->turns, x) || turns_starting(p->turns, y) ? STARTING : 0;
+    score -= x->root == y->root && turns_one_by_one(w, x->root) ? ONE_BY_ONE : 0;
+    score -= turns_part(p->turns, x, y) ? APART : 0;
+    return score > 1 ? (u32)score : 1;
 }
 
 static void compare(struct place *p)
@@ -188,7 +199,7 @@ static void compare(struct place *p)
             if (!race(w, &x, &y))
                 continue;
             p->groups.at[i].racing = p->groups.at[k].racing = true;
-            u32 score = score_of(w, &x, &y);
+            u32 score = score_of(p, &x, &y);
             if (score > p->score) {
                 p->score = score;
                 p->first = i;
@@ -255,13 +266,14 @@ void race_rule(struct findings *f)
     use_list uses = {0};
     if (f->w->library)
         return; /* its users decide which functions run at the same time */
+    struct turns *turns = turns_find(f->w);
     for (u32 i = 0; i < f->w->deeds.n; i++)
         if (f->w->deeds.at[i].kind == R_ACCESS)
             add_uses(f->w, &uses, i);
     if (uses.n)
         qsort(uses.at, uses.n, sizeof *uses.at, by_cell);
     for (u32 i = 0; i < uses.n;) {
-        struct place p = {.f = f, .cell = uses.at[i].cell};
+        struct place p = {.f = f, .turns = turns, .cell = uses.at[i].cell};
         for (; i < uses.n && uses.at[i].cell == p.cell; i++)
             add_to_group(&p, uses.at[i].deed);
         compare(&p);
@@ -273,4 +285,5 @@ void race_rule(struct findings *f)
         map_free(&p.index);
     }
     free(uses.at);
+    turns_free(turns);
 }

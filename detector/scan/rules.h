@@ -37,6 +37,17 @@ struct findings {
 };
 
 void race_rule(struct findings *f);
+
+/* turn.c */
+struct turns;
+struct turns *turns_find(struct whole *w);
+void turns_free(struct turns *t);
+/* Whether an atomic variable seems to keep the two apart. */
+bool turns_part(struct turns *t, const struct deed *x, const struct deed *y);
+/* Whether main has threads still to create when it does this: others may wait for something to do until then. */
+bool turns_starting(struct turns *t, const struct deed *d);
+/* Whether threads of this kind seem to be one at a time: they have one handle. */
+bool turns_one_by_one(struct whole *w, u32 root);
 void order_rule(struct findings *f);
 void misuse_rule(struct findings *f);
 

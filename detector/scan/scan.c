@@ -95,11 +95,14 @@ void scan_run(struct scan *s)
     points_escape(&a->pt);
     points_count(&a->pt, a->repeated);
     find_lock_kinds(a);
+    spin_find(a);
     paths_begin(&a->ps, &a->pt);
+    keep_begin(a);
     s->seconds[1] = now() - start;
     a->summary = store_alloc((s->program.functions.n + 1) * sizeof *a->summary);
     for (u32 i = 0; i < a->order.n; i++)
         flow_function(a, a->order.at[i]);
+    keep_settle(a);
     s->seconds[2] = now() - start;
     whole_run(&s->whole, a);
     s->seconds[3] = now() - start;

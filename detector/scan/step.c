@@ -168,7 +168,7 @@ static void create(struct flow *f, const struct known *k, struct state *s, u32 v
     u32 thread = thread_name_make(f->a, t);
     record(f, s, R_CREATE, 0, value, thread);
     s->live = sets_add(&f->a->sets, s->live, thread);
-    s->joined = sets_drop(&f->a->sets, s->joined, thread);
+    s->joined = effect_created(f->a, s->joined, thread);
     fact_add(f->a, s, value, false, 0);
 }
 
@@ -184,7 +184,7 @@ static void join(struct flow *f, const struct known *k, struct state *s, u32 val
     bool loop = f->a->p->blocks.at[f->a->block_of[value]].loop != 0;
     if (k->timed || !handle)
         return;
-    effect_join(f->a, s, handle, k->op == K_JOIN_OBJECT ? JOINS_OBJECT : loop ? JOINS_EACH : JOINS_ONE);
+    effect_join(f->a, s, handle, k->op == K_JOIN_OBJECT ? JOINS_OBJECT : loop ? JOINS_EACH : JOINS_ONE, value);
     fact_add(f->a, s, value, false, 0);
 }
 
@@ -208,7 +208,7 @@ static void call_body(struct flow *f, const struct state *s, u32 value, u32 func
         if (o.at.facts && binding && fact_refuted_at(f->a, o.at.facts, s, value))
             continue; /* with these arguments it does not end so */
         effect_outcome(f->a, &after, &o, binding);
-        fact_stored(f->a, &after, 0);
+        keep_call(f->a, &after, function);
         if (o.result != RESULT_ANY)
             fact_add(f->a, &after, value, o.result == RESULT_NOT, o.number);
         states_add(f->a, next, &after, false);
@@ -334,8 +334,28 @@ static void call(struct flow *f, const struct state *in, u32 value, struct state
         call_body(f, &s, value, c->targets.at[i], binding, next);
 }
 
+/* A lock made of an atomic instruction: two states, with it and without. */
+static void spin(struct flow *f, const struct state *in, u32 value, struct states *next)
+{
+    struct analysis *a = f->a;
+    const struct value *v = value_at(f, value);
+    struct state held = *in;
+    u32 path = path_of(&a->ps, v->a), *told = map_get(&a->success, value);
+    effect_redefine(a, &held, value);
+    struct state failed = held;
+    record(f, &held, R_ACQUIRE, R_TRY, value, LOCK_ELEMENT(path, 0));
+    effect_acquire(a, &held, LOCK_ELEMENT(path, 0));
+    if (told || v->shape == RMW_EXCHANGE) {
+        fact_add(a, &held, told ? *told : value, false, told != NULL);
+        fact_add(a, &failed, told ? *told : value, !told, 0);
+    }
+    states_add(a, next, &held, false);
+    states_add(a, next, &failed, false);
+}
+
 void flow_step(struct flow *f, const struct state *in, u32 value, struct states *next)
 {
+    struct analysis *a = f->a;
     const struct value *v = value_at(f, value);
     struct state s = *in;
     bool again = f->a->p->blocks.at[f->a->block_of[value]].loop != 0;
@@ -348,12 +368,17 @@ void flow_step(struct flow *f, const struct state *in, u32 value, struct states 
             fact_loaded(f->a, &s, value);
         break;
     case V_STORE:
+        if (a->spins.n && spin_gives_back(a, value, path_of(&a->ps, v->a)))
+            effect_release(a, &s, path_of(&a->ps, v->a));
         access_memory(f, &s, v->a, value, R_WRITE | atomic(v));
-        if (s.facts)
-            fact_stored(f->a, &s, path_of(&f->a->ps, v->a));
+        fact_stored(f->a, &s, path_of(&f->a->ps, v->a), v->flags & (F_ATOMIC | F_VOLATILE) ? NONE : v->b);
         effect_stored(f->a, &s, path_of(&f->a->ps, v->a));
         break;
     case V_RMW:
+        if (a->spins.n && spin_takes(a, value, path_of(&a->ps, v->a))) {
+            spin(f, in, value, next);
+            return;
+        }
         access_memory(f, &s, v->a, value, R_WRITE | R_ATOMIC);
         effect_stored(f->a, &s, path_of(&f->a->ps, v->a));
         if (again)

@@ -210,8 +210,17 @@ void threads_relate(struct whole *w)
     inherit_under(w);
 }
 
+/* The one is not done while the other's thread exists: it needs another state of a variable than its creation. */
+static bool excluded(const struct whole *w, const struct deed *x, const struct deed *y)
+{
+    return (x->facts && fact_contradicts(w->a, x->facts, w->roots.at[y->root].flags)) ||
+           (y->facts && fact_contradicts(w->a, y->facts, w->roots.at[x->root].flags));
+}
+
 bool threads_meet(const struct whole *w, const struct deed *x, const struct deed *y)
 {
+    if ((x->facts || y->facts) && excluded(w, x, y))
+        return false;
     if (x->root == y->root)
         return w->roots.at[x->root].many;
     if (is_ancestor(w, x->root, y->root))

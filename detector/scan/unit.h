@@ -6,7 +6,7 @@
 #include "program.h"
 
 /* To be raised when units of the same source become different: those kept are made anew. */
-#define UNIT_FORMAT 2
+#define UNIT_FORMAT 3
 
 /* Reads LLVM bitcode or assembly. 0, or -EINVAL with a sentence in err. */
 int unit_read_llvm(struct program *p, const char *path, char *err, size_t errlen);

@@ -14,6 +14,7 @@ struct root {
     bool many;     /* more than one at a time */
     u32 under;     /* locks that `holder` holds from before it is created until it has ended */
     u32 holder;    /* root: its creator, or whose lock its creator runs under */
+    u32 flags;     /* facts about global variables at each of its creations */
     bool distinct; /* each of them is given memory, or a number, of its own */
 };
 
@@ -32,6 +33,7 @@ struct deed {
     u32 value, path;
     u32 must, may, live, joined;
     u32 root, context;
+    u32 facts; /* about variables that decide whether threads are created */
 };
 
 struct whole {
@@ -41,6 +43,7 @@ struct whole {
     LIST(struct deed) deeds;
     struct map root_index, context_index, deed_index, counts;
     struct map lock_index, changes;
+    struct map starting;               /* paths of variables that decide whether threads are created */
     struct list_u32 lock_paths;        /* by lock node: a path of it */
     struct list_u32 created;           /* deeds of kind R_CREATE; path: root */
     struct list_u32 acquired;          /* deeds of kind R_ACQUIRE */
@@ -52,6 +55,12 @@ void whole_run(struct whole *w, struct analysis *a);
 
 /* flag.c: those of the facts that the function, and what it calls, leave alone. */
 u32 flags_kept(struct whole *w, u32 function, u32 facts);
+void flags_find_starting(struct whole *w);
+u32 flags_of_starting(struct whole *w, u32 facts);
+/* Facts about global variables whenever the function comes to the instruction, a creation. */
+u32 flags_each_time(struct analysis *a, u32 function, u32 value);
+/* Those that are in force in a thread that is created there. */
+u32 flags_at_creation(struct whole *w, u32 facts, u32 call, u32 context);
 
 /* threads.c */
 void threads_relate(struct whole *w);

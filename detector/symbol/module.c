@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 
+#include <dlfcn.h>
 #include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -65,8 +66,10 @@ struct symbolizer *symbolizer_new(const char *debug_path)
     /* libdwfl asks debuginfod by itself when its variable is set. Its patience of 90 s per file is too much for a
      * report. */
     s->ask_debuginfod = getenv("DEBUGINFOD_URLS") != NULL;
-    if (s->ask_debuginfod)
+    if (s->ask_debuginfod) {
         setenv("DEBUGINFOD_TIMEOUT", "15", 0);
+        setenv("DEBUGINFOD_MAXTIME", "60", 0);
+    }
     return s;
 }
 
@@ -235,6 +238,55 @@ static bool try_build_id(struct symbol_module *m)
     return false;
 }
 
+static u64 seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec;
+}
+
+/* A server that does not answer is not asked for every module of a large program. */
+static void count_wait(struct symbolizer *s, u64 since)
+{
+    s->waited_for_nothing += seconds_now() - since;
+    if (s->waited_for_nothing >= DEBUGINFOD_PATIENCE) {
+        unsetenv("DEBUGINFOD_URLS");
+        s->ask_debuginfod = false;
+    }
+}
+
+/* The file is nowhere here: a server may have its debug file. libdwfl asks by itself, but only for a module whose file
+ * there is; its library is loaded by us as it is by libdwfl, when it is needed. */
+static bool try_debuginfod(struct symbol_module *m)
+{
+    typedef void *(*begin_fn)(void);
+    typedef int (*find_fn)(void *, const unsigned char *, int, char **);
+    typedef void (*end_fn)(void *);
+    char *path = NULL;
+    enum symbol_file why;
+    u64 start = seconds_now();
+    if (!m->owner->ask_debuginfod || m->build_id_len < 2)
+        return false;
+    void *library = dlopen("libdebuginfod.so.1", RTLD_NOW | RTLD_LOCAL);
+    begin_fn begin = library ? (begin_fn)(uintptr_t)dlsym(library, "debuginfod_begin") : NULL;
+    find_fn find = library ? (find_fn)(uintptr_t)dlsym(library, "debuginfod_find_debuginfo") : NULL;
+    end_fn end = library ? (end_fn)(uintptr_t)dlsym(library, "debuginfod_end") : NULL;
+    void *client = begin && find && end ? begin() : NULL;
+    if (!client)
+        return false;
+    int fd = find(client, m->build_id, (int)m->build_id_len, &path);
+    if (fd >= 0)
+        close(fd);
+    end(client);
+    bool found = fd >= 0 && path && try_file(m, path, &why);
+    if (found)
+        m->status.debug_file = pool_string(&m->owner->pool, path);
+    free(path);
+    if (!found)
+        count_wait(m->owner, start);
+    return found;
+}
+
 static void note_segments(struct symbol_module *m)
 {
     size_t n;
@@ -286,27 +338,14 @@ static void note_debug_files(struct symbol_module *m)
     }
 }
 
-static u64 seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (u64)t.tv_sec;
-}
-
-/* Opens the DWARF; a server that does not answer is not asked for every module of a large program. */
 static void open_dwarf(struct symbol_module *m)
 {
     Dwarf_Addr bias = 0;
     u64 start = seconds_now();
     m->dwarf = dwfl_module_getdwarf(m->mod, &bias);
     m->dwarf_bias = bias;
-    if (!m->owner->ask_debuginfod || m->dwarf)
-        return;
-    m->owner->waited_for_nothing += seconds_now() - start;
-    if (m->owner->waited_for_nothing >= DEBUGINFOD_PATIENCE) {
-        unsetenv("DEBUGINFOD_URLS");
-        m->owner->ask_debuginfod = false;
-    }
+    if (m->owner->ask_debuginfod && !m->dwarf)
+        count_wait(m->owner, start);
 }
 
 bool module_open(struct symbol_module *m)
@@ -314,7 +353,7 @@ bool module_open(struct symbol_module *m)
     if (m->opened)
         return m->mod != NULL;
     m->opened = true;
-    if (!try_file(m, m->path, &m->status.file) && !try_build_id(m)) {
+    if (!try_file(m, m->path, &m->status.file) && !try_build_id(m) && !try_debuginfod(m)) {
         m->status.stripped = true;
         module_advise(m);
         return false;

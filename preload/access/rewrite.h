@@ -22,6 +22,7 @@
 
 #include "access/rewrite_insn.h"
 #include "access/rewrite_list.h"
+#include "model/coverage.h"
 
 #define HIDDEN __attribute__((visibility("hidden")))
 #define NOWHERE 0xffffffffu
@@ -60,6 +61,8 @@ enum place_mark {
     PLACE_READ_TOO = 128, /* its check stands for a read before, too */
     PLACE_SHARED = 512,   /* another function jumps here, or ends before it */
     PLACE_FAILED = 256,   /* an entry, but there is no room for a jump */
+    PLACE_ELIGIBLE = 1024,   /* accesses memory that others may reach */
+    PLACE_UNMEASURED = 2048, /* but it is not known which bytes */
 };
 
 /* An instruction. */
@@ -90,6 +93,13 @@ struct function {
     bool stale; /* what its liveness follows from has changed */
 };
 
+/* A function that is left alone, or several that lie over each other. */
+struct left_alone {
+    u32 lo, hi;
+    u32 functions;
+    enum coverage_reason why;
+};
+
 /* An access that is checked. */
 struct check {
     u32 place;     /* the access */
@@ -106,7 +116,7 @@ struct check {
 struct rewrite_counts {
     u32 functions, undecoded, overlapping, entangled, copied;
     u32 instructions, eligible, merged, checks, calls; /* of the checks that always call */
-    u32 entries, direct, stubs, hosted, failed, retargeted, made_up;
+    u32 entries, direct, stubs, hosted, failed, unchecked, retargeted, made_up;
     u32 tables, table_entries, pads;
     u32 spills, flag_saves, hoisted;
 };
@@ -117,11 +127,13 @@ struct rewrite {
     LIST(struct function) functions;
     LIST(struct place) places;
     LIST(struct check) checks;
+    LIST(struct left_alone) left;
     u32 *starts;             /* a bit for each byte of text: an instruction begins here */
     u8 *patched;             /* what the text will be */
     u32 *ranks;              /* how many places come before each 32 of these bits */
     u64 tables[TABLES_KEPT]; /* jump tables that have been read, by hash */
     struct rewrite_counts counts;
+    struct coverage coverage;
 };
 
 static inline const u8 *text_at(const struct rewrite *r, u32 at)
@@ -211,7 +223,21 @@ bool rewrite_live(struct rewrite *r) HIDDEN;
 bool rewrite_select(struct rewrite *r) HIDDEN;
 /* Marks original code that runs on, once more: some entries have failed. */
 bool rewrite_stays(struct rewrite *r) HIDDEN;
+/* What has come of it: r->coverage. Before the text is patched. */
+void rewrite_coverage(struct rewrite *r) HIDDEN;
+/* It was not done. */
+void coverage_refused(struct coverage *c) HIDDEN;
 void rewrite_free(struct rewrite *r) HIDDEN;
+
+/* ---- between the steps ---- */
+
+/* Code between functions. */
+void coverage_gap(struct rewrite *r, u32 lo, u32 hi) HIDDEN;
+/* push rbp; mov rbp, rsp at a function's beginning */
+bool scan_sets_frame(const u8 *code, const struct insn *in, u32 offset) HIDDEN;
+/* The instruction accesses memory that others may reach. */
+bool select_is_eligible(const struct rewrite *r, const struct function *f, const struct place *p, const struct insn *in)
+    HIDDEN;
 
 #undef HIDDEN
 #endif

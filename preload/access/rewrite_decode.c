@@ -317,6 +317,8 @@ bool insn_decode(const u8 *code, u64 n, struct insn *in)
     in->flow = f->flow;
     in->memory = f->memory;
     in->size = f->size;
+    in->element = f->element;
+    in->bits = f->bits;
     in->reads = f->reads;
     in->writes = f->writes;
     in->wholes = f->wholes;

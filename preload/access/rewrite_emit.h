@@ -41,6 +41,13 @@ static inline void emit_jump(struct emit *e, u64 to)
     emit_1(e, 0xe9);
     emit_relative(e, to);
 }
+/* However far: jmp [rip + 0], and the address. */
+#define EMIT_FAR_JUMP 14u
+static inline void emit_far_jump(struct emit *e, u64 to)
+{
+    EMIT(e, 0xff, 0x25, 0, 0, 0, 0);
+    emit_bytes(e, &to, sizeof to);
+}
 static inline void emit_call(struct emit *e, u64 to)
 {
     emit_1(e, 0xe8);

@@ -17,6 +17,7 @@
 #define STATE "0xe6"
 
 u64 rewrite_state_bytes = 512 + 64; /* without AVX */
+struct state_places rewrite_state_at;
 
 __asm__(".text\n"
         ".p2align 4\n"
@@ -64,6 +65,7 @@ __asm__(".text\n"
         "xor %edx, %edx\n\t"
         "xsave64 (%rsp)\n\t"
         "mov %rsp, %r12\n\t"
+        "mov %rsp, %rsi\n\t"
         "mov %rbx, %rdi\n\t"
         "call rewrite_slow_deep\n\t"
         "mov $" STATE ", %eax\n\t"
@@ -73,6 +75,12 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size rewrite_enter, .-rewrite_enter\n");
 
+static u32 place_of(u32 component)
+{
+    u32 a, b, c, d;
+    return __get_cpuid_count(13, component, &a, &b, &c, &d) ? b : 0;
+}
+
 bool rewrite_enter_start(void)
 {
     u32 a, b, c, d;
@@ -80,5 +88,6 @@ bool rewrite_enter_start(void)
         return false;
     if (__get_cpuid_count(13, 0, &a, &b, &c, &d) && b > rewrite_state_bytes)
         rewrite_state_bytes = (b + 63) & ~63u;
+    rewrite_state_at = (struct state_places){place_of(2), place_of(5), place_of(6), place_of(7)};
     return true;
 }

@@ -32,6 +32,8 @@ struct insn {
 
     bool lock;      /* atomic: by prefix, or xchg */
     u8 rep;         /* 0, F3 or F2 */
+    u8 element;     /* of OP_SOME_BYTES: bytes of each element in memory, */
+    u8 bits;        /* and how many bits of the mask count */
     u16 size;       /* bytes of an access, 0 not known */
     u16 what;       /* OP_* */
     int64_t target; /* relative to the end of the instruction */

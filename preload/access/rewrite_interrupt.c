@@ -104,8 +104,11 @@ static void leave_check(const struct check_target *to, u64 tls, const struct map
 /* At a jump of ours: it is already where that goes. */
 static u64 jump_target(u64 pc)
 {
+    static const u8 far[] = {0xff, 0x25, 0, 0, 0, 0};
     struct insn in;
     const u8 *code = (const u8 *)pc;
+    if (!__builtin_memcmp(code, far, sizeof far))
+        return *(const u64 *)(code + sizeof far);
     if ((code[0] != 0xe9 && code[0] != 0xeb) || !insn_decode(code, INSN_LONGEST, &in))
         return 0;
     return pc + in.length + (u64)in.target;

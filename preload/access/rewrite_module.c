@@ -29,14 +29,47 @@ static void make_site(const struct rewrite *r, const struct check *c, struct acc
                   (in.address_32 ? SITE_ADDRESS_32 : 0) | (in.segment ? SITE_SEGMENT : 0));
 }
 
+/* The instruction as it was; masked_runs asks no displacement. */
+static bool keep_masked(struct rewritten *out, const struct rewrite *r, u32 check)
+{
+    const struct place *p = &r->places.item[r->checks.item[check].place];
+    struct insn in;
+    place_decode(r, p, &in);
+    if (!masked_is(&in))
+        return true;
+    if (!LIST_GROW(&out->masked))
+        return false;
+    struct masked_site *m = &out->masked.item[out->masked.n++];
+    *m = (struct masked_site){.site = check, .length = p->length};
+    __builtin_memcpy(m->code, text_at(r, p->at), p->length);
+    return true;
+}
+
+const struct masked_site *rewritten_masked(const struct rewritten *m, u32 site)
+{
+    u32 lo = 0, hi = m->masked.n;
+    while (lo < hi) {
+        u32 middle = lo + (hi - lo) / 2;
+        if (m->masked.item[middle].site < site)
+            lo = middle + 1;
+        else
+            hi = middle;
+    }
+    return lo < m->masked.n && m->masked.item[lo].site == site ? &m->masked.item[lo] : NULL;
+}
+
 static bool make_sites(struct rewritten *out, const struct rewrite *r)
 {
     out->nsites = r->checks.n;
     out->sites = sys_map(r->checks.n * sizeof *out->sites);
     if (!out->sites)
         return false;
-    for (u32 i = 0; i < r->checks.n; i++)
+    for (u32 i = 0; i < r->checks.n; i++) {
         make_site(r, &r->checks.item[i], &out->sites[i]);
+        bool perhaps = out->sites[i].memory != MEM_OPERAND || (out->sites[i].how & SITE_SOME_BYTES);
+        if (perhaps && !keep_masked(out, r, i))
+            return false;
+    }
     return true;
 }
 
@@ -66,6 +99,7 @@ static enum rewrite_result write_copies(struct rewritten *out, struct rewrite *r
     out->cold_bytes = a->cold - cold;
     if (!rewrite_patch(r, a) || !map_make(&out->map, r, a) || !make_sites(out, r))
         return REWRITE_NO_MEMORY;
+    rewrite_coverage(r);
     return arena_seal(a) && rewrite_commit(r) ? REWRITTEN : REWRITE_REFUSED;
 }
 
@@ -77,15 +111,26 @@ enum rewrite_result rewrite_module(struct rewritten *out, const struct image *im
     enum rewrite_result result = analyse(&r, functions, nfunctions);
     if (result == REWRITTEN)
         result = write_copies(out, &r, to, slow, cells, first);
+    if (result != REWRITTEN && !r.coverage.functions)
+        rewrite_coverage(&r);
+    if (result > REWRITE_NOTHING)
+        coverage_refused(&r.coverage);
     out->counts = r.counts;
+    out->coverage = r.coverage;
     rewrite_free(&r);
     if (result == REWRITTEN) {
         arena_free_taken(&out->arena);
         return result;
     }
-    map_free(&out->map);
-    sys_unmap(out->sites, out->nsites * sizeof *out->sites);
-    out->sites = NULL;
-    arena_drop(&out->arena);
+    rewritten_drop(out);
     return result;
+}
+
+void rewritten_drop(struct rewritten *m)
+{
+    map_free(&m->map);
+    sys_unmap(m->sites, m->nsites * sizeof *m->sites);
+    m->sites = NULL;
+    LIST_FREE(&m->masked);
+    arena_drop(&m->arena);
 }

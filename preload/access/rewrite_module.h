@@ -4,6 +4,7 @@
 
 #include "access/rewrite_check.h"
 #include "access/rewrite_map.h"
+#include "access/rewrite_masked.h"
 
 /* What the slow path must know of an access: check i of the module is number first + i. */
 struct access_site {
@@ -30,7 +31,9 @@ struct rewritten {
     struct rewrite_map map;
     struct access_site *sites;
     u32 nsites;
+    LIST(struct masked_site) masked;
     struct rewrite_counts counts;
+    struct coverage coverage;
     bool here;  /* and still loaded. Atomic. */
     u64 module; /* the loader's */
     u64 text;   /* its address */
@@ -50,5 +53,9 @@ enum rewrite_result {
 enum rewrite_result rewrite_module(struct rewritten *out, const struct image *image, struct check_target *to, u64 slow,
                                    u64 cells, u32 first, const struct code_range *functions, u32 nfunctions)
     __attribute__((visibility("hidden")));
+/* Gives back what it takes, the arena too. Nothing may run in it any more. */
+void rewritten_drop(struct rewritten *m) __attribute__((visibility("hidden")));
+/* Of a check that stands for one: its instruction; NULL: there is none. */
+const struct masked_site *rewritten_masked(const struct rewritten *m, u32 site) __attribute__((visibility("hidden")));
 
 #endif

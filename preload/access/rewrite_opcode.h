@@ -91,6 +91,7 @@ enum {
     OP_COUNT_IMM = 512,  /* the same by an immediate */
     OP_REPEATS = 1024,   /* string instruction with rep */
     OP_ALL_READ = 2048,  /* counts as reading every register and flag: system calls, interrupts */
+    OP_PACKED = 8192,    /* as many elements as the mask has, side by side: compress, expand */
     OP_STACK = 4096,     /* moves the stack pointer by itself: push, pop, call, leave ... */
 };
 
@@ -100,6 +101,8 @@ struct opcode_facts {
     u8 immediate;                 /* bytes of immediates, of a relative target too */
     u8 disp8_shift;               /* EVEX: an 8-bit displacement counts units of 1 << this */
     u16 size;                     /* of each element that is accessed at a time, bytes; 0: not known */
+    u8 element;                   /* of OP_SOME_BYTES: bytes of each element in memory */
+    u8 bits;                      /* of OP_SOME_BYTES: of the mask that count; more than elements: they are broadcast */
     u8 reg, rm, opcode_reg, vvvv; /* USE_* of the registers that these fields name, 0 for none */
     u16 reads, writes, wholes;    /* fixed registers beside them, bits; wholes: as USE_WHOLE */
     u8 flags_read, flags_written; /* FLAG_* */

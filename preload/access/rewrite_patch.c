@@ -15,7 +15,7 @@
  * executed in place, and of code that runs on in the original. The arena lies where the last byte is a trap byte; where
  * more is asked for, the jump goes to a stub in the arena at an address that satisfies it:
  *
- *     stub: jmp copy
+ *     stub: jmp copy                       where the copy is too far away for that: jmp [rip + 0], and its address
  *
  * or begins with prefixes that do nothing, so that its bytes fall elsewhere; or a short jump goes to a jump in the midst of
  * an instruction nearby that is not executed any more (its host). Heads are done from high to low addresses:
@@ -36,6 +36,7 @@ struct patcher {
     struct arena *arena;
     u32 *fixed; /* a bit for each byte of text: part of a jump */
     u32 failed, unchecked;
+    u32 stub_bytes;
     u32 turn; /* where the search for stubs begins: bits 8 to 15 and 16 to 23 of a displacement */
 };
 
@@ -136,7 +137,7 @@ static bool allowed(const struct choice *c, u8 v)
 static u64 stub_among(struct patcher *p, u64 lo, const struct choice *c)
 {
     for (u32 i = 0; i < c->n; i += c->n == 256 ? 8 : 1)
-        if (arena_take(p->arena, lo + value_of(c, i), JUMP))
+        if (arena_take(p->arena, lo + value_of(c, i), p->stub_bytes))
             return lo + value_of(c, i);
     return 0;
 }
@@ -195,6 +196,20 @@ static void put_jump(struct patcher *p, u32 at, u32 prefixes, int32_t displaceme
     fix_bytes(p, at, prefixes + JUMP);
 }
 
+static u32 stub_bytes(const struct arena *a)
+{
+    return a->stubs_end < a->lo + INT32_MAX && a->hi < a->stubs + INT32_MAX ? JUMP : EMIT_FAR_JUMP;
+}
+
+static void write_stub(const struct patcher *p, u8 *stub, u64 body)
+{
+    struct emit e = {.p = stub, .end = stub + p->stub_bytes};
+    if (p->stub_bytes == JUMP)
+        emit_jump(&e, body);
+    else
+        emit_far_jump(&e, body);
+}
+
 static bool try_head(struct patcher *p, u32 head, u32 prefixes)
 {
     struct rewrite *r = p->r;
@@ -213,9 +228,7 @@ static bool try_head(struct patcher *p, u32 head, u32 prefixes)
         int32_t to_stub = find_stub(p, next, c);
         if (!to_stub)
             return false;
-        struct emit e = {.p = (u8 *)(next + (u64)(int64_t)to_stub)};
-        e.end = e.p + JUMP;
-        emit_jump(&e, body);
+        write_stub(p, (u8 *)(next + (u64)(int64_t)to_stub), body);
         displacement = to_stub;
         r->counts.stubs++;
     }
@@ -335,7 +348,7 @@ static void all_heads(struct patcher *p)
 #define ROUNDS 4u
 bool rewrite_patch(struct rewrite *r, struct arena *a)
 {
-    struct patcher p = {.r = r, .arena = a, .fixed = sys_map(FIXED_BYTES(r))};
+    struct patcher p = {.r = r, .arena = a, .stub_bytes = stub_bytes(a), .fixed = sys_map(FIXED_BYTES(r))};
     r->patched = sys_map(text_size(r));
     bool ok = p.fixed && r->patched;
     for (u32 round = 0, before = 0; ok && round < ROUNDS; round++, before = p.failed) {
@@ -347,6 +360,7 @@ bool rewrite_patch(struct rewrite *r, struct arena *a)
         ok = rewrite_stays(r);
     }
     r->counts.failed = p.failed + p.unchecked;
+    r->counts.unchecked = p.unchecked;
     sys_unmap(p.fixed, FIXED_BYTES(r));
     return ok;
 }

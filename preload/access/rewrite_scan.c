@@ -30,6 +30,14 @@ bool image_constant(const struct image *m, u64 addr, u64 bytes)
 
 /* ---- ranges ---- */
 
+static bool leave_alone(struct rewrite *r, const struct function *f, u32 hi, u32 n, enum coverage_reason why)
+{
+    if (!LIST_GROW(&r->left))
+        return false;
+    r->left.item[r->left.n++] = (struct left_alone){f->lo, hi, n, why};
+    return true;
+}
+
 static bool add_function(struct rewrite *r, const struct code_range *f)
 {
     if (f->lo < r->image.text_lo || f->hi > r->image.text_hi || f->lo >= f->hi)
@@ -75,20 +83,27 @@ static void sort(struct function *f, u32 n)
 }
 
 /* Of functions that lie over each other none is kept. */
-static void drop_overlapping(struct rewrite *r)
+static bool drop_overlapping(struct rewrite *r)
 {
     struct function *f = r->functions.item;
-    u32 n = r->functions.n, out = 0;
+    u32 n = r->functions.n, out = 0, end = 0;
     for (u32 i = 0, next; i < n; i = next) {
         u32 hi = f[i].hi;
         for (next = i + 1; next < n && f[next].lo < hi; next++)
             hi = f[next].hi > hi ? f[next].hi : hi;
+        coverage_gap(r, end, f[i].lo);
+        end = hi;
         if (next == i + 1)
             f[out++] = f[i];
-        else
+        else if (leave_alone(r, &f[i], hi, next - i, COVERAGE_overlapping))
             r->counts.overlapping += next - i;
+        else
+            return false;
     }
+    if (n)
+        coverage_gap(r, end, text_size(r));
     r->functions.n = out;
+    return true;
 }
 
 static bool add_entry(void *arg, const struct cfi_function *f)
@@ -117,14 +132,13 @@ bool rewrite_ranges(struct rewrite *r, const struct code_range *given, u32 n)
             return false;
     r->counts.functions = r->functions.n;
     sort(r->functions.item, r->functions.n);
-    drop_overlapping(r);
-    return true;
+    return drop_overlapping(r);
 }
 
 /* ---- instructions ---- */
 
 /* push rbp; mov rbp, rsp */
-static bool sets_frame(const u8 *code, const struct insn *in, u32 offset)
+bool scan_sets_frame(const u8 *code, const struct insn *in, u32 offset)
 {
     if (offset > HEADER_BYTES || in->length != 3 || code[0] != 0x48)
         return false;
@@ -154,24 +168,26 @@ static void take_address(struct function *f, const u8 *code, const struct insn *
         lower(&f->taken[(in->reads & 1u << RSP) == 0], in->disp);
 }
 
-static bool decode_function(struct rewrite *r, struct function *f)
+/* COVERAGE_REASON_COUNT: all of it is known. */
+static enum coverage_reason decode_function(struct rewrite *r, struct function *f)
 {
     struct insn in;
     f->first = r->places.n;
     for (u32 at = f->lo; at < f->hi; at += in.length) {
         const u8 *code = text_at(r, at);
-        if (!insn_decode(code, f->hi - at, &in) || (in.what & OP_BARRED)) {
+        bool known = insn_decode(code, f->hi - at, &in);
+        if (!known || (in.what & OP_BARRED)) {
             r->places.n = f->first;
-            return false;
+            return known ? COVERAGE_barred : COVERAGE_undecoded;
         }
-        f->frame |= sets_frame(code, &in, at - f->lo);
+        f->frame |= scan_sets_frame(code, &in, at - f->lo);
         take_address(f, code, &in);
         f->writes |= in.writes;
         r->places.item[r->places.n++] = (struct place){
             .at = at, .copy = NOWHERE, .target = NOWHERE, .checks = NOWHERE, .length = in.length, .flow = in.flow};
     }
     f->end = r->places.n;
-    return true;
+    return COVERAGE_REASON_COUNT;
 }
 
 /* ---- the index ---- */
@@ -220,7 +236,7 @@ static void find_entangled(struct rewrite *r, struct function *f)
     }
 }
 
-static void drop_entangled(struct rewrite *r)
+static bool drop_entangled(struct rewrite *r)
 {
     u32 out = 0, places = 0;
     for (u32 i = 0; i < r->functions.n; i++)
@@ -230,6 +246,8 @@ static void drop_entangled(struct rewrite *r)
         u32 n = f.end - f.first;
         if (f.entangled) {
             r->counts.entangled++;
+            if (!leave_alone(r, &f, f.hi, 1, COVERAGE_entangled))
+                return false;
             continue;
         }
         __builtin_memmove(&r->places.item[places], &r->places.item[f.first], n * sizeof *r->places.item);
@@ -239,6 +257,7 @@ static void drop_entangled(struct rewrite *r)
     }
     r->functions.n = out;
     r->places.n = places;
+    return true;
 }
 
 bool rewrite_scan(struct rewrite *r)
@@ -253,14 +272,18 @@ bool rewrite_scan(struct rewrite *r)
         struct function *f = &r->functions.item[i];
         if (!LIST_HOLD(&r->places, r->places.n + (u64)(f->hi - f->lo)))
             return false;
-        if (decode_function(r, f))
+        enum coverage_reason why = decode_function(r, f);
+        if (why == COVERAGE_REASON_COUNT)
             r->functions.item[out++] = *f;
-        else
+        else if (leave_alone(r, f, f->hi, 1, why))
             r->counts.undecoded++;
+        else
+            return false;
     }
     r->functions.n = out;
     index_places(r);
-    drop_entangled(r);
+    if (!drop_entangled(r))
+        return false;
     index_places(r);
     r->counts.instructions = r->places.n;
     return true;
@@ -277,4 +300,5 @@ void rewrite_free(struct rewrite *r)
     LIST_FREE(&r->functions);
     LIST_FREE(&r->places);
     LIST_FREE(&r->checks);
+    LIST_FREE(&r->left);
 }

@@ -14,6 +14,7 @@
 #include "rewrite.h"
 
 #include "rewrite_check.h"
+#include "rewrite_masked.h"
 
 #define WINDOW 16u
 #define HOIST_MOST 12u
@@ -44,7 +45,7 @@ static bool on_own_stack(const struct function *f, const struct insn *in)
     return in->index == REG_NONE ? in->disp + in->size <= f->taken[bp] : f->taken[bp] == NOTHING_TAKEN;
 }
 
-static bool eligible(const struct rewrite *r, const struct function *f, const struct place *p, const struct insn *in)
+bool select_is_eligible(const struct rewrite *r, const struct function *f, const struct place *p, const struct insn *in)
 {
     if (in->memory == MEM_NONE || in->segment || on_own_stack(f, in))
         return false;
@@ -56,6 +57,16 @@ static bool eligible(const struct rewrite *r, const struct function *f, const st
     if (in->has_operand && in->base == REG_NONE && in->index == REG_NONE && in->memory == MEM_OPERAND)
         return !image_constant(&r->image, (u64)in->disp, in->size);
     return true;
+}
+
+/* Its check can tell which bytes it accesses (rewrite_slow.c). */
+static bool is_measured(const struct insn *in)
+{
+    if (in->segment || in->memory == MEM_OTHER)
+        return false;
+    if (in->memory == MEM_MASK_STORE)
+        return in->size == 16; /* not by MMX registers */
+    return in->memory == MEM_TABLE || (in->size && (!(in->what & OP_SOME_BYTES) || in->element));
 }
 
 /* ---- one check for several ---- */
@@ -127,9 +138,11 @@ static void access_at(struct window *w, struct function *f, u32 i, const struct 
 {
     struct rewrite *r = w->r;
     struct place *p = &r->places.item[i];
-    if (!eligible(r, f, p, in) || (in->base < REG_NONE && (w->constant >> in->base & 1) && !writes_memory(in)))
+    if (!select_is_eligible(r, f, p, in) ||
+        (in->base < REG_NONE && (w->constant >> in->base & 1) && !writes_memory(in)))
         return;
     r->counts.eligible++;
+    p->marks |= is_measured(in) ? PLACE_ELIGIBLE : PLACE_ELIGIBLE | PLACE_UNMEASURED;
     struct seen now = {.place = i, .in = *in, .address = in->rip ? operand_address(r, p, in) : 0};
     if (check_kind(in, now.address) == CHECK_CALL) {
         p->marks |= PLACE_CHECKED;

@@ -32,6 +32,8 @@ static SNARL_HOT bool in_operation(void)
 struct slow {
     struct thread *t;
     const struct access_site *site;
+    const struct masked_site *masked;
+    const u8 *state;
     const struct slow_frame *f;
     const u64 *fp;
     u32 kind;
@@ -166,6 +168,24 @@ static void plain(struct slow *s)
     }
 }
 
+static bool is_masked(const struct access_site *site)
+{
+    return site->memory == MEM_VECTOR || site->memory == MEM_MASK_STORE || (site->how & SITE_SOME_BYTES);
+}
+
+static void masked(struct slow *s)
+{
+    struct masked_run runs[MASKED_RUNS];
+    struct insn in;
+    if (s->site->memory == MEM_OTHER || (s->site->how & SITE_SEGMENT) ||
+        !insn_decode(s->masked->code, s->masked->length, &in) ||
+        (s->site->memory == MEM_MASK_STORE && s->site->size != 16))
+        return;
+    u32 n = masked_runs(s->masked->code, &in, operand(s->site, s->f), s->f, s->state, runs);
+    for (u32 i = 0; i < n; i++)
+        touched(s, runs[i].address, runs[i].bytes);
+}
+
 /* ---- atomic ones ---- */
 
 /* The program's own fault comes before anything has begun. */
@@ -210,9 +230,15 @@ static void atomic_end(void)
 
 /* ---- the door ---- */
 
-static void told(const struct access_site *site, const struct slow_frame *f, const u64 *fp)
+static const struct masked_site *masked_of(const struct slow_frame *f)
 {
-    struct slow s = {.site = site, .f = f, .fp = fp};
+    const struct rewritten *m = rewrite_watched((u32)f->number >> REWRITE_CHECKS_SHIFT);
+    return m ? rewritten_masked(m, (u32)f->number & ((1u << REWRITE_CHECKS_SHIFT) - 1)) : NULL;
+}
+
+static void told(const struct access_site *site, const struct slow_frame *f, const u64 *fp, const u8 *state)
+{
+    struct slow s = {.site = site, .f = f, .fp = fp, .state = state};
     bool stays = false;
     if (in_operation()) /* left by a jump */
         atomic_end();
@@ -229,7 +255,10 @@ static void told(const struct access_site *site, const struct slow_frame *f, con
             renew(s.t, access_frames);
         if (site->how & SITE_TAKEN)
             s.kind = ACCESS_ATOMIC | (s.kind & ACCESS_WRITE);
-        plain(&s);
+        if (is_masked(site) && (s.masked = masked_of(f)) != NULL)
+            masked(&s);
+        else
+            plain(&s);
         if (__atomic_load_n(&site->how, __ATOMIC_RELAXED) & SITE_TAKEN) /* perhaps by now */
             taken(&s);
     }
@@ -331,7 +360,7 @@ bool rewrite_slow(struct slow_frame *f)
     return !done;
 }
 
-void rewrite_slow_deep(struct slow_frame *f)
+void rewrite_slow_deep(struct slow_frame *f, const u8 *state)
 {
     const struct access_site *site = site_of(f);
     u64 words[REWRITE_WORDS];
@@ -340,7 +369,7 @@ void rewrite_slow_deep(struct slow_frame *f)
     if (f->number & CHECK_AFTER)
         ended((const u64 *)m.fp);
     else
-        told(site, f, (const u64 *)m.fp);
+        told(site, f, (const u64 *)m.fp, state);
     __builtin_memcpy(rewrite_words, words, sizeof words);
     frame_undo(&m);
 }

@@ -6,7 +6,7 @@
  * never get there. Those that do are inside a call then: it returns to an entry (rewrite_entries.c). Where a signal's handler makes the thread, what it has
  * interrupted goes on at an instruction's start, which is as it was or leads to the copy (rewrite_patch.c).
  *
- * Left as they are: the C library and the loader (their functions are intercepted instead), snarl itself, and what was
+ * Left as they are: what --modules does not name, the C library and the loader (their functions are intercepted instead), snarl itself, and what was
  * built by `snarl cc`, which tells of its accesses already. */
 #include "rewrite_start.h"
 
@@ -33,11 +33,44 @@ static bool is_loader(const struct module *m)
     return _r_debug.r_ldbase >= m->lo && _r_debug.r_ldbase < m->hi;
 }
 
+/* Virtual machines make code while they run. What that accesses, and how it orders what their own code does, is not seen,
+ * and from it their functions are called with stacks that no table describes. */
+#define MACHINES "libjvm,libcoreclr,libclrjit,libmonosgen*,libj9*"
+
+static bool machine_told;
+
+static bool is_named(const char *list, u32 met)
+{
+    size_t n;
+    for (u32 i = 0; met; i++, met >>= 1) {
+        const char *word = patterns_word(list, i, &n);
+        if (met & 1 && !(n == 3 && !__builtin_memcmp(word, "all", 3)))
+            return true;
+    }
+    return false;
+}
+
+/* As asked for; if nothing was: the program, and what does not come with the system. */
+static bool is_chosen(const struct module_rec *r, const char *path)
+{
+    const char *list = run()->options.modules;
+    u32 met = list[0] ? patterns_match(list, path) : r->is_main || !r->is_system;
+    if (list[0])
+        __atomic_fetch_or(&run()->modules_met, met | RUN_MODULES_ASKED, __ATOMIC_RELAXED);
+    if (!met || !patterns_match(MACHINES, path) || (list[0] && is_named(list, met)))
+        return met != 0;
+    if (!machine_told)
+        run_lost(LOSS_machines_unwatched);
+    machine_told = true;
+    return false;
+}
+
 static bool is_wanted(const struct module *m)
 {
     const struct module_rec *r = m->rec ? arena_at(m->rec) : NULL;
     const char *path = r ? string_text(r->path) : "";
-    return r && path[0] == '/' && !m->is_snarl && !r->is_libc && !is_loader(m) && !watched_is_compiled(m);
+    return r && path[0] == '/' && !m->is_snarl && !r->is_libc && !is_loader(m) && !watched_is_compiled(m) &&
+           is_chosen(r, path);
 }
 
 static void take(void *found, const struct module *m)

@@ -114,10 +114,11 @@ enum rewrite_result rewrite_watch_module(const struct module *m)
     if (!image.text_hi || !image.frames)
         return REWRITE_NOTHING;
     struct rewritten *r = &modules[i];
-    map_free(&r->map);
-    sys_unmap(r->sites, r->nsites * sizeof *r->sites);
+    rewritten_drop(r);
     enum rewrite_result result = rewrite_module(r, &image, &target, (u64)(uintptr_t)rewrite_enter, shadow_cells,
                                                 i << REWRITE_CHECKS_SHIFT, NULL, 0);
+    if (m->rec)
+        ((struct module_rec *)arena_at(m->rec))->coverage = r->coverage;
     if (result != REWRITTEN)
         return result;
     rewrite_sites[i] = r->sites;

@@ -114,9 +114,9 @@ static void make_row(u32 map, u32 opcode)
 
 static void print_facts(const struct opcode_facts *f)
 {
-    printf("    {0x%x, %u, %u, %u, %u, %u, %u, %u, %u, %u, 0x%x, 0x%x, 0x%x, %u, %u},\n", f->what, f->flow, f->memory,
-           f->immediate, f->disp8_shift, f->size, f->reg, f->rm, f->opcode_reg, f->vvvv, f->reads, f->writes, f->wholes,
-           f->flags_read, f->flags_written);
+    printf("    {0x%x, %u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %u, 0x%x, 0x%x, 0x%x, %u, %u},\n", f->what, f->flow,
+           f->memory, f->immediate, f->disp8_shift, f->size, f->element, f->bits, f->reg, f->rm, f->opcode_reg, f->vvvv,
+           f->reads, f->writes, f->wholes, f->flags_read, f->flags_written);
 }
 
 int main(void)

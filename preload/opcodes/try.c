@@ -167,6 +167,56 @@ static int chooses_elements(const ZydisDecodedInstruction *d, const struct opcod
     }
 }
 
+/* Its memory is read as a whole, whatever the mask: faults are not suppressed. */
+static int reads_all(const ZydisDecodedInstruction *d)
+{
+    switch (d->meta.exception_class) {
+    case ZYDIS_EXCEPTION_CLASS_E1NF:
+    case ZYDIS_EXCEPTION_CLASS_E3NF:
+    case ZYDIS_EXCEPTION_CLASS_E4NF:
+    case ZYDIS_EXCEPTION_CLASS_E5NF:
+    case ZYDIS_EXCEPTION_CLASS_E6NF:
+    case ZYDIS_EXCEPTION_CLASS_E9NF:
+    case ZYDIS_EXCEPTION_CLASS_E10NF:
+        return 1;
+    default: /* bytes of the result are not bytes of these operands */
+        return d->mnemonic == ZYDIS_MNEMONIC_VDBPSADBW || d->mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEQB ||
+               d->mnemonic == ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB;
+    }
+}
+
+/* How many of the mask's bits count: of what is broadcast, as many as it becomes. */
+static u8 mask_bits(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *o)
+{
+    switch (d->avx.broadcast.mode) {
+    case ZYDIS_BROADCAST_MODE_1_TO_2:
+        return 2;
+    case ZYDIS_BROADCAST_MODE_1_TO_4:
+    case ZYDIS_BROADCAST_MODE_2_TO_4:
+        return 4;
+    case ZYDIS_BROADCAST_MODE_1_TO_8:
+    case ZYDIS_BROADCAST_MODE_2_TO_8:
+    case ZYDIS_BROADCAST_MODE_4_TO_8:
+        return 8;
+    case ZYDIS_BROADCAST_MODE_1_TO_16:
+    case ZYDIS_BROADCAST_MODE_2_TO_16:
+    case ZYDIS_BROADCAST_MODE_4_TO_16:
+    case ZYDIS_BROADCAST_MODE_8_TO_16:
+        return 16;
+    case ZYDIS_BROADCAST_MODE_1_TO_32:
+        return 32;
+    case ZYDIS_BROADCAST_MODE_1_TO_64:
+        return 64;
+    default:
+        return (u8)(o->size / o->element_size);
+    }
+}
+
+static int is_packed(const ZydisDecodedInstruction *d)
+{
+    return d->meta.category == ZYDIS_CATEGORY_COMPRESS || d->meta.category == ZYDIS_CATEGORY_EXPAND;
+}
+
 static u8 string_kind(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
 {
     int src = 0, dst = 0;
@@ -236,8 +286,10 @@ static void take_memory(struct opcode_facts *f, const struct opcode_case *c, con
     if (o->mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
         f->memory = MEM_VECTOR;
         f->size = o->element_size / 8;
-    } else if (chooses_elements(d, c)) {
-        f->what |= OP_SOME_BYTES;
+    } else if (chooses_elements(d, c) && ((f->what & OP_MEM_WRITE) || !reads_all(d))) {
+        f->what |= OP_SOME_BYTES | (is_packed(d) ? OP_PACKED : 0);
+        f->element = (u8)(o->element_size / 8);
+        f->bits = mask_bits(d, o);
     }
 }
 

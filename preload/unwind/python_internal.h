@@ -3,8 +3,8 @@
 #ifndef SNARL_UNWIND_PYTHON_INTERNAL_H
 #define SNARL_UNWIND_PYTHON_INTERNAL_H
 
-#include "modules.h"
 #include "model/python_layout.h"
+#include "modules.h"
 #include "sem_interpreter.h"
 
 /* What is known of this process's interpreter. Set once at start. */

@@ -183,10 +183,25 @@ static void memo_put(struct unwind_memo *m, const u64 *fp, const struct walk_wor
 
 /* ---- capture ---- */
 
+/* Programs that recurse over trees (interpreters, compilers) have millions of stacks, when each access has one; the
+ * innermost frames have to do then. */
+static u32 access_depth(u32 depth)
+{
+    static const struct {
+        u32 stacks, depth;
+    } steps[] = {{1u << 19, 4}, {1u << 17, 8}, {1u << 15, 16}};
+    u32 stacks = run()->nstacks;
+    for (u32 i = 0; i < ARRAY_LEN(steps); i++)
+        if (stacks > steps[i].stacks)
+            return steps[i].depth < depth ? steps[i].depth : depth;
+    return depth;
+}
+
 static u32 depth_limit(void)
 {
     u32 depth = run()->options.stack_depth;
-    return depth && depth < STACK_MAX_FRAMES ? depth : STACK_MAX_FRAMES;
+    depth = depth && depth < STACK_MAX_FRAMES ? depth : STACK_MAX_FRAMES;
+    return unwind_native ? access_depth(depth) : depth;
 }
 
 /* Interns, and counts what is missing of a stack once per stack. */

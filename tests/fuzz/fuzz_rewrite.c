@@ -29,9 +29,7 @@ static bool rewrite(struct rewritten *out, const struct code_range *functions, u
 static void drop(struct rewritten *out)
 {
     machine_module = NULL;
-    sys_unmap(out->sites, out->nsites * sizeof *out->sites);
-    map_free(&out->map);
-    arena_drop(&out->arena);
+    rewritten_drop(out);
 }
 
 static void unlock_text(void)

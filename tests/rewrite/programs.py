@@ -153,7 +153,7 @@ def is_undecided(finding):
 def engine_problems(name, library, command, out):
     out.unlink(missing_ok=True)
     plain = outcome(command, {})
-    rewritten = outcome(command, {"LD_PRELOAD": library, "SNARL_OPTIONS": f"json={out}:accesses=rewrite"})
+    rewritten = outcome(command, {"LD_PRELOAD": library, "SNARL_OPTIONS": f"json={out}:accesses=rewrite:modules=all"})
     if plain != rewritten:
         yield f"{name}: status {plain[0]}, rewritten {rewritten[0]}; output {'equal' if plain[1] == rewritten[1] else 'differs'}"
     found = json.loads(out.read_text())["findings"]

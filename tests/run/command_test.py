@@ -260,8 +260,6 @@ class Options(Folder):
         self.assertEqual(max(len(e["stack"]) for e in doc["findings"][0]["events"]), 1)
 
     def test_halt(self):
-        if b"--halt" not in snarl("run", "--help").stdout:
-            self.skipTest("not offered yet")
         p, doc = self.run_json("--halt", "--", case("same_id"), "wait", timeout=30)
         self.assertEqual((p.returncode, len(doc["findings"])), (66, 1))
 

@@ -129,9 +129,9 @@ bool rewrite_slow(struct slow_frame *f)
     return machine_logged % 7 == 0;
 }
 
-void rewrite_slow_deep(struct slow_frame *f)
+void rewrite_slow_deep(struct slow_frame *f, const u8 *state)
 {
-    (void)f;
+    (void)f, (void)state;
     __asm__ volatile("vpcmpeqd %%ymm0, %%ymm0, %%ymm0; vmovdqa %%ymm0, %%ymm7; vmovdqa %%ymm0, %%ymm15"
                      :
                      :

@@ -167,6 +167,40 @@ static void avx(struct random_code *g)
     settle(g, begin);
 }
 
+/* C4: map, pp, W, L; the three registers by their numbers, or a memory operand behind. */
+static void put_vex(struct random_code *g, u32 map, u32 wvlp, u8 opcode, u32 reg, u32 vvvv, const struct operand *o)
+{
+    u8 *begin = g->p;
+    u32 x = o->memory && !o->rip && o->index != NO_REG ? o->index & 8 : 0, b = o->rip ? 0 : o->base & 8;
+    PUT(g, 0xc4, (u8)((reg & 8 ? 0 : 0x80) | (x ? 0 : 0x40) | (b ? 0 : 0x20) | map),
+        (u8)((wvlp & 0x87) | (~vvvv & 15) << 3), opcode);
+    put_modrm(g, reg, o, 0);
+    settle(g, begin);
+}
+
+/* Elements that a mask chooses; or that lie where a vector says, which is all zeros here. */
+static void masked(struct random_code *g)
+{
+    static const u8 moves[] = {0x2c, 0x2d, 0x2e, 0x2f, 0x8c, 0x8e};
+    u32 wl = pick(g, 2) << 7 | pick(g, 2) << 2 | 1, reg = pick(g, 13), zeros = reg + 1, mask = reg + 2;
+    struct operand o = any_memory(g), r = reg_operand(zeros);
+    if (!__builtin_cpu_supports("avx2"))
+        return;
+    if (pick(g, 2)) {
+        u8 opcode = moves[pick(g, sizeof moves)];
+        put_vex(g, 2, opcode < 0x80 ? wl & 0x7f : wl, opcode, reg, pick(g, 16), &o);
+        return;
+    }
+    put_vex(g, 1, 5, 0xef, zeros, zeros, &r); /* vpxor */
+    if (pick(g, 2)) {
+        r.base = mask;
+        put_vex(g, 1, 5, 0x76, mask, mask, &r); /* vpcmpeqd: all of them */
+    }
+    o = (struct operand){.memory = true, .base = pick(g, 2) ? RBX : R12, .index = zeros, .shift = pick(g, 4)};
+    o.disp = (int32_t)pick(g, 256) - 128;
+    put_vex(g, 2, wl, (u8)(0x90 + pick(g, 4)), reg, mask, &o);
+}
+
 static void x87(struct random_code *g)
 {
     struct operand o = any_memory(g), back = any_memory(g);
@@ -241,9 +275,9 @@ static void stack(struct random_code *g)
 static void any_instruction(struct random_code *g)
 {
     static void (*const kinds[])(struct random_code *) = {
-        arithmetic, arithmetic,  arithmetic, arithmetic, arithmetic, by_immediate, by_immediate,
-        shift,      one_operand, multiply,   two_byte,   two_byte,   locked,       sse,
-        sse,        avx,         x87,        string,     stack,      set_pointer,  set_small};
+        arithmetic,  arithmetic, arithmetic, arithmetic, arithmetic,  by_immediate, by_immediate, shift,
+        one_operand, multiply,   two_byte,   two_byte,   locked,      sse,          sse,          avx,
+        masked,      x87,        string,     stack,      set_pointer, set_small};
     kinds[pick(g, sizeof kinds / sizeof kinds[0])](g);
 }
 

@@ -258,9 +258,36 @@ static void graphs(void)
     json_decref(d);
 }
 
+/* Too little is told of unasked; all that is known on request; and never 100 % when it is not all. */
+static void coverage(void)
+{
+    struct text_options much = wide;
+    much.verbose = true;
+    json_t *d = rf_document(NULL), *run = json_object_get(d, "run");
+    json_t *left = json_pack("[{s:s,s:s,s:i,s:i}]", "reason", "undecoded", "text", "data between code", "functions", 2,
+                             "accesses", 3);
+    json_object_set_new(run, "coverage",
+                        json_pack("{s:i,s:i,s:i,s:o,s:[{},{}]}", "eligible", 100000, "watched", 99997, "unlisted_bytes",
+                                  12, "left", left, "modules"));
+    char *text = text_report(d, &wide);
+    CU_ASSERT_PTR_NULL(strstr(text, "shared memory"));
+    free(text);
+    text = text_report(d, &much);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "snarl: 99.99 % of the 100000 instructions that access shared memory were watched, in 2 modules\n"
+                     "snarl: not watched: 3 instructions in 2 functions left alone: data between code\n"
+                     "snarl: not looked at: 12 bytes of code that no unwind table lists\n"));
+    free(text);
+    json_object_set_new(json_object_get(run, "coverage"), "watched", json_integer(99899));
+    text = text_report(d, &wide);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "snarl: 99.89 % of the 100000 instructions"));
+    free(text);
+    json_decref(d);
+}
+
 UNIT_TESTS("report: text", {"whole_report", whole_report}, {"how_often", how_often},
            {"each_lock_is_named_once", each_lock_is_named_once}, {"not_counted", not_counted},
            {"nothing_found", nothing_found}, {"losses_are_told", losses_are_told}, {"colour", colour},
            {"wrapping", wrapping}, {"library_frames_are_folded", library_frames_are_folded},
            {"python_frames", python_frames}, {"stripped", stripped}, {"instances_of_one_class", instances_of_one_class},
-           {"every_rule", every_rule}, {"stuck", stuck}, {"graphs", graphs})
+           {"every_rule", every_rule}, {"stuck", stuck}, {"graphs", graphs}, {"coverage", coverage})

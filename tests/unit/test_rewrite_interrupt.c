@@ -186,9 +186,7 @@ static void one_program(u64 seed)
     programs_done++;
     comparing = false;
     machine_module = NULL;
-    sys_unmap(out.sites, out.nsites * sizeof *out.sites);
-    map_free(&out.map);
-    arena_drop(&out.arena);
+    rewritten_drop(&out);
 }
 
 static u64 first_seed = 1, seeds = 60;

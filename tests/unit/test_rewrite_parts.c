@@ -430,9 +430,66 @@ static void window(void)
     arena_drop(&a);
 }
 
+/* ---- what has come of it ---- */
+
+static u32 left_accesses(enum coverage_reason why)
+{
+    return r.coverage.left[why].accesses;
+}
+
+/* Of what is left alone the accesses count, too; between functions only the bytes. */
+static void coverage_of_functions(void)
+{
+    begin();
+    CODE(0, 0x8b, 0x07, 0x8b, 0x07, 0xc3);                 /* twice mov eax, [rdi]: one check for both */
+    CODE(16, 0x06, 0x8b, 0x07, 0x8b, 0x44, 0x24, 8, 0xc3); /* no instruction; mov eax, [rdi]; mov eax, [rsp + 8] */
+    CODE(32, 0x8b, 0x07, 0x8b, 0x0f, 0xc3);                /* two that overlap: two accesses */
+    CODE(48, 0x74, 0x01, 0xf0, 0xff, 0x07, 0xc3);          /* lock inc [rdi], entangled */
+    CODE(64, 0xc7, 0xf8, 0, 0, 0, 0, 0x8b, 0x07, 0xc3);    /* xbegin; mov eax, [rdi] */
+    CODE(80, 0x0f, 0x1f, 0x40, 0, 0x90, 0x8b, 0x07, 0xc3); /* nobody's: nop, nop; mov eax, [rdi]; ret */
+    CODE(96, 0x0f, 0xa3, 0x07, 0xc3);                      /* bt [rdi], eax: which byte? */
+    SCAN({0, 5, 0}, {16, 24, 0}, {32, 37, 0}, {34, 37, 0}, {48, 54, 0}, {64, 73, 0}, {96, 100, 0});
+    select_all();
+    rewrite_coverage(&r);
+    CU_ASSERT_EQUAL(r.coverage.functions, 7);
+    CU_ASSERT_EQUAL(r.coverage.watched, 2);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_undecoded), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_overlapping), 2);
+    CU_ASSERT_EQUAL(r.coverage.left[COVERAGE_overlapping].functions, 2);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_entangled), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_barred), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_unmeasured), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_crowded), 0);
+    CU_ASSERT_EQUAL(r.coverage.eligible, 8);
+    CU_ASSERT_EQUAL(r.coverage.unlisted, 3);
+    coverage_refused(&r.coverage);
+    CU_ASSERT_TRUE(r.coverage.watched == 0 && left_accesses(COVERAGE_unplaced) == 2);
+}
+
+/* An entry of two bytes before a call, and nothing near it to jump from: what follows runs as it is. */
+static void coverage_of_entries(void)
+{
+    struct arena a;
+    struct check_target to = {.now = -8, .spare = {-64, -48, -32}, .saved = {-80, -88, -96}, .address = -72};
+    begin();
+    CODE(0, 0xc3);
+    CODE(1, 0x8b, 0x07, 0xc3); /* mov eax, [rdi]; ret */
+    CODE(4, 0xc3);             /* a function by itself, without a check: it stays */
+    SCAN({0, 1, 0}, {1, 4, 0}, {4, 5, 0});
+    select_all();
+    CU_ASSERT_TRUE_FATAL(arena_near(&a, &r.image, PAGE, PAGE));
+    CU_ASSERT_TRUE_FATAL(rewrite_copy(&r, &a, &to, 0) && rewrite_patch(&r, &a));
+    rewrite_coverage(&r);
+    CU_ASSERT_EQUAL(r.coverage.eligible, 1);
+    CU_ASSERT_EQUAL(r.coverage.watched + left_accesses(COVERAGE_crowded), 1);
+    CU_ASSERT_EQUAL(left_accesses(COVERAGE_crowded), r.counts.failed);
+    arena_drop(&a);
+}
+
 UNIT_TESTS("rewriting, step by step", {"functions", functions}, {"calls_and_addresses", calls_and_addresses},
            {"tables", tables}, {"relocations", relocations}, {"landing_pads", landing_pads}, {"registers", registers},
            {"flags", flags}, {"private_conventions", private_conventions}, {"not_checked", not_checked},
            {"escaping_stack", escaping_stack}, {"constant_tables", constant_tables}, {"merged", merged},
            {"not_merged", not_merged}, {"hoisted", hoisted}, {"code_of_a_check", code_of_a_check},
-           {"code_that_borrows", code_that_borrows}, {"heads_and_map", heads_and_map}, {"window", window})
+           {"code_that_borrows", code_that_borrows}, {"heads_and_map", heads_and_map}, {"window", window},
+           {"coverage_of_functions", coverage_of_functions}, {"coverage_of_entries", coverage_of_entries})

@@ -231,9 +231,7 @@ static bool is_function(const struct random_code *g, u64 pc)
 static void drop(struct rewritten *out)
 {
     machine_module = NULL;
-    sys_unmap(out->sites, out->nsites * sizeof *out->sites);
-    map_free(&out->map);
-    arena_drop(&out->arena);
+    rewritten_drop(out);
 }
 
 static void one_program(u64 seed, struct result *result)

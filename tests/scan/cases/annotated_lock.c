@@ -4,12 +4,13 @@
 #include <snarl/snarl.h>
 #include <stdatomic.h>
 
-static atomic_int taken;
+static atomic_uint next, taken;
 static int shared;
 
 static void enter(void)
 {
-    while (atomic_exchange(&taken, 1))
+    unsigned mine = atomic_fetch_add(&next, 1);
+    while (atomic_load(&taken) != mine)
         ;
 #ifdef CLEAN
     snarl_lock_acquired(&taken, SNARL_EXCLUSIVE);
@@ -21,7 +22,7 @@ static void leave(void)
 #ifdef CLEAN
     snarl_lock_released(&taken);
 #endif
-    atomic_store(&taken, 0);
+    atomic_fetch_add(&taken, 1);
 }
 
 static void *work(void *unused)
