@@ -28,7 +28,7 @@
 /* In abort mode the program ends by itself right after the finding: then its end tells the story. */
 #define ABORT_PATIENCE_NS 1000000000ULL
 /* Threads of the program wait for halt_look. */
-#define HALT_TICK_NS 10000000L
+#define HALT_TICK_NS 2000000L
 
 /* Of a run that is rewriting code: when it is told of, and how often. */
 #define REWRITING_PATIENCE_NS 2000000000ULL
@@ -44,7 +44,7 @@ static const struct settings_verb verb = {
                 "  snarl run ./server --port 8080\n"
                 "  snarl run --json=result.json --quiet -- ctest\n"
                 "  snarl run --html=report.html ./app       to look at in a browser\n"
-                "  snarl run --on-deadlock=report ./app     leave it hanging, to look at it with gdb\n"
+                "  snarl run --on-deadlock=report ./app     leave it hanging, for a debugger\n"
                 "  snarl run --gdb ./app                    stop in gdb at each finding\n"
                 "  snarl run --perturb=17 python3 app.py    the delays of seed 17 again\n\n"
                 "Exit status: the program's own (128+N when signal N ended it); 66 when there is a finding that "
@@ -282,6 +282,7 @@ static int run_watched(struct settings *s, const char *path, char **argv, const 
         return STATUS_TROUBLE;
     c.command = command_json(argv);
     c.folder = folder;
+    collect_several();
     char **gdb = set_environment(s, folder, library, argv);
     if (s->run.halt)
         halt_begin();

@@ -7,7 +7,10 @@
  *      EC..EF  256 to 320 MiB below        6C..6F  1.7 GiB above
  *      E4..E7  384 to 448 MiB below        and others
  *
- * Copies of a large module do not fit there: then they lie anywhere within reach, and only the stubs in the window. */
+ * Copies of a large module do not fit there: then they lie anywhere within reach, and only the stubs in the window.
+ *
+ * Text of more than 48 MiB has no such window, seen from all of it. There the whole range from E4 to EF is taken: of its
+ * twelve last bytes nine fault, and where the others fall a jump is tried in another form. */
 #include "rewrite_arena.h"
 
 #include <sys/mman.h>
@@ -18,9 +21,11 @@
 /* The more, the more freely stubs can be placed; but there are many modules, and windows are narrow. */
 #define STUB_BYTES (16 * MIB)
 #define STUB_BYTES_LESS (2 * MIB)
+#define STUB_BYTES_MOST (64 * MIB)
+#define LARGE_TEXT (48 * MIB)
 #define SMALL_TEXT (MIB / 2)
 /* A bit for each byte of the stubs; one word more is there to be read. */
-#define TAKEN_BYTES (STUB_BYTES / 8 + sizeof(u64))
+#define TAKEN_BYTES (STUB_BYTES_MOST / 8 + sizeof(u64))
 #define REACH (1900 * MIB) /* of a displacement, with something to spare for operands beyond the text */
 #define STEP MIB
 #define LOWEST 0x10000ULL
@@ -32,7 +37,7 @@ struct window {
     u8 first, n; /* last bytes of displacements */
 };
 static const struct window windows[] = {{0xec, 4}, {0xe4, 4}, {0x6c, 4}, {0xfa, 2},
-                                        {0x60, 2}, {0x1e, 2}, {0x16, 2}, {0x06, 2}};
+                                        {0x60, 2}, {0x1e, 2}, {0x16, 2}, {0x06, 2}, {0xe4, 12}};
 
 static long room;
 
@@ -120,8 +125,9 @@ static bool map_both(struct arena *a, const struct image *image, u64 bytes, u64 
 
 static bool map_somewhere(struct arena *a, const struct image *image, u64 bytes)
 {
-    return (image->text_hi - image->text_lo > SMALL_TEXT && map_both(a, image, bytes, STUB_BYTES)) ||
-           map_both(a, image, bytes, STUB_BYTES_LESS);
+    u64 text = image->text_hi - image->text_lo;
+    return (text > LARGE_TEXT && map_both(a, image, bytes, STUB_BYTES_MOST)) ||
+           (text > SMALL_TEXT && map_both(a, image, bytes, STUB_BYTES)) || map_both(a, image, bytes, STUB_BYTES_LESS);
 }
 
 static u64 stub_bytes(const struct arena *a)
@@ -207,7 +213,7 @@ u64 arena_take_among(struct arena *a, u64 lo)
 
 void arena_release_all(struct arena *a)
 {
-    __builtin_memset(a->taken, 0, TAKEN_BYTES);
+    __builtin_memset(a->taken, 0, stub_bytes(a) / 8);
 }
 
 bool arena_seal(struct arena *a)

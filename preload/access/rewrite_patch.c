@@ -26,6 +26,8 @@
 
 #define JUMP 5u
 #define TRIES 4000u
+#define TRIES_FEW 64u /* once so many searches were in vain: where stubs are crowded most are */
+#define VAIN 4000u
 #define PADDING_MOST 64u
 #define FIXED_BYTES(r) (((u64)text_size(r) / 32 + 1) * sizeof(u32))
 
@@ -37,6 +39,7 @@ struct patcher {
     u32 *fixed; /* a bit for each byte of text: part of a jump */
     u32 failed, unchecked;
     u32 stub_bytes;
+    u32 vain; /* searches that ended without a stub */
     u32 turn; /* where the search for stubs begins: bits 8 to 15 and 16 to 23 of a displacement */
 };
 
@@ -149,7 +152,7 @@ static u64 stub_among(struct patcher *p, u64 lo, const struct choice *c)
 static int32_t find_stub(struct patcher *p, u64 next, const struct choice c[4])
 {
     const struct arena *a = p->arena;
-    u32 tries = 0;
+    u32 tries = 0, most = p->vain > VAIN ? TRIES_FEW : TRIES;
     for (u32 i = 0; i < c[3].n; i++) {
         u64 at3 = next + (u64)(int64_t)(int32_t)((u32)value_of(&c[3], i) << 24);
         if (at3 + (1 << 24) <= a->stubs || at3 >= a->stubs_end)
@@ -158,7 +161,7 @@ static int32_t find_stub(struct patcher *p, u64 next, const struct choice c[4])
             u64 at2 = at3 + ((u64)value_of(&c[2], (j + p->turn / 256) % c[2].n) << 16);
             if (at2 + (1 << 16) + 256 <= a->stubs || at2 >= a->stubs_end)
                 continue;
-            for (u32 k = 0; k < c[1].n && tries < TRIES; k++, tries++) {
+            for (u32 k = 0; k < c[1].n && tries < most; k++, tries++) {
                 u64 stub = stub_among(p, at2 + ((u64)value_of(&c[1], (k + p->turn) % c[1].n) << 8), &c[0]);
                 if (!stub)
                     continue;
@@ -168,6 +171,7 @@ static int32_t find_stub(struct patcher *p, u64 next, const struct choice c[4])
             }
         }
     }
+    p->vain += tries >= most;
     return 0;
 }
 
