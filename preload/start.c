@@ -151,7 +151,7 @@ void start_say(const char *what, const char *detail)
 
 /* ---- start ---- */
 
-static const char *find_env(char **envp, const char *name)
+const char *start_env(char **envp, const char *name)
 {
     size_t n = strlen(name);
     for (; *envp; envp++) {
@@ -229,13 +229,13 @@ static bool begin_run(char **envp, u32 *owner)
 {
     struct run_options o;
     char err[256] = "";
-    const char *given = find_env(envp, "SNARL_OPTIONS"), *why;
+    const char *given = start_env(envp, "SNARL_OPTIONS"), *why;
     options_default(&o);
     if (given && options_parse_string(given, &o, err, sizeof err))
         start_say("SNARL_OPTIONS: ", err);
     if (o.perturb && !o.perturb_seed)
         o.perturb_seed = random_seed();
-    const char *folder = standalone_create(find_env(envp, "TMPDIR"), &o, &why);
+    const char *folder = standalone_create(start_env(envp, "TMPDIR"), &o, &why);
     if (!folder) {
         start_say("not watching this program: ", why);
         return false;
@@ -327,8 +327,8 @@ static bool wants_rewriting(char **envp)
 {
     struct run_options o;
     char err[256] = "";
-    const char *given = find_env(envp, "SNARL_OPTIONS");
-    options_unfinished = find_env(envp, "SNARL_UNFINISHED") != NULL;
+    const char *given = start_env(envp, "SNARL_OPTIONS");
+    options_unfinished = start_env(envp, "SNARL_UNFINISHED") != NULL;
     options_default(&o);
     if (given)
         options_parse_string(given, &o, err, sizeof err);
@@ -337,8 +337,8 @@ static bool wants_rewriting(char **envp)
 
 static void start_run(char **envp)
 {
-    u32 owner = number_of(find_env(envp, "SNARL_OWNER"));
-    const char *folder = find_env(envp, "SNARL_RUN"), *trouble = sanitizer();
+    u32 owner = number_of(start_env(envp, "SNARL_OWNER"));
+    const char *folder = start_env(envp, "SNARL_RUN"), *trouble = sanitizer();
     if (trouble) {
         if (folder && join_run(folder))
             run_lost(LOSS_process_unwatched);
@@ -353,16 +353,16 @@ static void start_run(char **envp)
         return;
     }
     bool follow = run()->options.follow;
-    child_env_start(follow ? run_folder : NULL, find_env(envp, "SNARL_OPTIONS"), owner);
+    child_env_start(follow ? run_folder : NULL, start_env(envp, "SNARL_OPTIONS"), owner);
     if (owner == snarl_pid)
-        standalone_own(run_folder, find_env(envp, "PATH"));
+        standalone_own(run_folder, start_env(envp, "PATH"));
     if (!follow)
         child_env_scrub(envp);
     if (!start_watching()) {
         run_lost(LOSS_process_unwatched);
         start_say("not watching a process: out of memory or thread keys", NULL);
     } else if (rewrites) {
-        rewrite_start();
+        rewrite_start(envp);
     }
 }
 
