@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "emit.h"
+#include "name.h"
 
 #define MAX_CONTEXTS 16
 
@@ -25,10 +26,14 @@ static void count(json_t *object, const char *key)
 
 static void add_node(struct graph *g, const char *class, u32 element)
 {
-    if (!json_object_get(g->nodes, class))
+    if (!json_object_get(g->nodes, class)) {
+        struct name n = name_of_path(g->e->w, LOCK_PATH(element));
         json_object_set_new(g->nodes, class,
-                            json_pack("{s:s,s:s,s:i,s:i}", "class", class, "kind",
+                            json_pack("{s:s,s:s,s:s,s:i,s:i}", "class", class, "local", n.local, "kind",
                                       emit_lock_kind(g->e, LOCK_PATH(element)), "locks", 1, "acquisitions", 0));
+        free(n.local);
+        free(n.shown);
+    }
     count(json_object_get(g->nodes, class), "acquisitions");
 }
 

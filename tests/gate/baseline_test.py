@@ -82,6 +82,19 @@ class Check(Case):
                              ("level 1 b\nlevel 2 x\nlevel 3 a\n", 66), ("level 1 b\n", 0), ("level 3 orders.c:b\nlevel 7 gate-orders:*:a\n", 66)):
             self.check(text, orders("ab"), status=status)
 
+    def test_declared_in_source(self):
+        """A declared order is held by runs and by the scan, with one id; the module's name does not count."""
+        source = self.write("app.c", SCANNED)
+        subprocess.run(["gcc", "-g", "-pthread", source, "-o", self.path("other-name")], check=True)
+        for text, status in (("rule cache_lock < index_lock\n", 66), ("rule app.c:cache_* < app.c:index_*\n", 66),
+                             ("rule index_lock < cache_lock\n", 0), ("level 1 cache_lock\nlevel 2 index_lock\n", 66)):
+            base, found = self.write("base", text), []
+            for command in (("scan", "--baseline=" + base, source, "--", "-pthread"), ("run", "--baseline=" + base, "--", self.path("other-name"))):
+                document, p = self.json_of(*command, status=status, env=common.clean_env(SNARL_UNFINISHED="1", XDG_CACHE_HOME=self.folder))
+                found.append([(f["id"], f["kind"], locks(f)) for f in document["findings"]])
+            self.assertEqual(found[0], found[1], text)
+            self.assertEqual([f[2] for f in found[0]], [["cache_lock", "index_lock"]] if status else [], text)
+
     def test_by_address(self):
         self.check("rule node.lock: by address\n", orders("low_high"), options=["--strict"], status=0)
         p = self.check("order node.lock: by address # why\n", orders("high_low"), status=66)
@@ -207,6 +220,29 @@ int main(void) { pthread_t t[%(n)d]; void (*f[])(void) = {%(list)s};
     for (int i = 0; i < %(n)d; i++) pthread_create(&t[i], 0, run, (void *)f[i]);
     for (int i = 0; i < %(n)d; i++) pthread_join(t[i], 0);
     return 0; }
+"""
+
+
+SCANNED = """
+#include <pthread.h>
+static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER, index_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *work(void *arg)
+{
+    pthread_mutex_lock(&index_lock);
+    pthread_mutex_lock(&cache_lock);
+    pthread_mutex_unlock(&cache_lock);
+    pthread_mutex_unlock(&index_lock);
+    return arg;
+}
+int main(void)
+{
+    pthread_t a, b;
+    pthread_create(&a, 0, work, 0);
+    pthread_create(&b, 0, work, 0);
+    pthread_join(a, 0);
+    pthread_join(b, 0);
+    return 0;
+}
 """
 
 

@@ -6,11 +6,15 @@ Each is tried beside its twin: a finding that does not count, or a program witho
 import argparse
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 SNARL = LIBRARY = SOURCE = scratch = None
@@ -204,6 +208,42 @@ class Gdb(Case):
             self.assertEqual(args, words)
             seen.append({k: v for k, v in variables if k not in ("SNARL_RUN", "_", "PWD", "OLDPWD", "SHLVL")})
         self.assertEqual(seen[0], seen[1])
+
+    def on_terminal(self, *command, answers):
+        """Gives each answer when what it waits for has been seen. What was seen, and the status."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execvpe(command[0], command, clean_env(TERM="dumb"))
+        seen, mark, end = b"", 0, time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                part = os.read(fd, 65536) if select.select([fd], [], [], 0.2)[0] else None
+            except OSError:
+                break
+            if part == b"":
+                break
+            seen += part or b""
+            if answers and answers[0][0] in seen[mark:]:
+                mark = len(seen)
+                os.write(fd, answers.pop(0)[1])
+        else:
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(fd)
+        self.assertEqual(answers, [], seen.decode(errors="replace"))
+        return seen.decode(errors="replace").replace("\r\n", "\n"), status
+
+    def test_on_a_terminal(self):
+        """Answers, ^C, and a terminal that is the shell's again afterwards."""
+        command = [SNARL, "run", "--gdb", "--quiet", "--", self.program]
+        text, status = self.on_terminal(*command, "order", "end", answers=[(b"(gdb) ", b"print others + 41\n"), (b"= 41", b"continue\n"),
+                                                                            (b"exited with code 03", b"quit\n")])
+        self.assertIn("did order", text)
+        self.assertEqual(status, 66)
+        text, status = self.on_terminal(*command, "no_race", "pipe", answers=[(b"did no_race", b""), (b"", b"\x03"), (b"(gdb) ", b"bt\n"),
+                                                                              (b"main", b"quit\n"), (b"(y or n)", b"y\n")])
+        self.assertIn("SIGINT", text)
+        self.assertEqual(status, 0)
 
     def test_cannot(self):
         p = run(SNARL, "run", "--gdb", "--", self.program, "end", env=clean_env(PATH="/nowhere"))
