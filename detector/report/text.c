@@ -7,6 +7,7 @@
 #include "advice.h"
 #include "escape.h"
 #include "label.h"
+#include "with_scan.h"
 
 #define MAX_SIDES 8
 #define MAX_SHORT 50
@@ -294,6 +295,7 @@ static void put_finding(struct text *t, const json_t *f)
     text_wrap(t, label_text(f, "why"), 6);
     text_put(t, STYLE_STRONG, "  fix ");
     text_wrap(t, label_text(f, "fix"), 6);
+    with_scan_text(t, f);
     text_put(t, STYLE_DIM, "  id  ");
     text_put(t, STYLE_DIM, label_text(f, "id"));
     const char *page = *label_text(f, "rule") ? label_text(f, "rule") : label_text(f, "kind");
@@ -363,6 +365,7 @@ char *text_report(const json_t *document, const struct text_options *o)
             put_finding(&t, f);
     }
     put_short(&t, findings);
+    with_scan_gaps(&t, document);
     text_gate(&t, document);
     if (!o->quiet) {
         text_contention(&t, document);
