@@ -38,6 +38,7 @@ static void put_far_end(struct buffer *b, const json_t *d, const char *verb)
 {
     const json_t *others = json_object_get(d, "others"), *o;
     bool socket = strncmp(label_text(d, "file"), "socket:", 7) == 0;
+    bool lock = strncmp(label_text(d, "for"), "file lock", 9) == 0;
     size_t i;
     if (*label_text(d, "remote"))
         buffer_print(b, ", connected to %s", label_text(d, "remote"));
@@ -50,6 +51,7 @@ static void put_far_end(struct buffer *b, const json_t *d, const char *verb)
         }
         buffer_print(b, "%s%lld (%s)",
                      i        ? ", "
+                     : lock   ? ", locked by process "
                      : socket ? ", whose other end has process "
                               : ", which is open in process ",
                      (long long)label_number(o, "pid"), label_text(o, "name"));

@@ -1,4 +1,4 @@
-/* The other ends of pipes and sockets. Called by inspect.c. Takes no locks; allocates with malloc.
+/* The other ends of pipes and sockets, and who has a file lock. Called by inspect.c. Takes no locks; allocates with malloc.
  *
  * All descriptors of all processes that may be looked at are read once: a pipe's ends have one number, Unix sockets are paired
  * by the kernel (sock_diag), TCP sockets of this machine by their addresses. */
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "peers.h"
@@ -219,6 +220,30 @@ static json_t *describe(u32 pid, int fd, u8 can)
     return j;
 }
 
+/* ---- file locks ---- */
+
+/* Who has a lock on the file. Locks of open file descriptions are nobody's by the kernel's list. */
+static void add_lockers(json_t *to, u32 pid, int fd)
+{
+    char path[48];
+    struct stat st;
+    unsigned long long inode;
+    unsigned major_number, minor_number;
+    int holder;
+    char *text = malloc(TABLE_BYTES);
+    json_t *others = json_array();
+    snprintf(path, sizeof path, "/proc/%u/fd/%d", pid, fd);
+    if (text && stat(path, &st) == 0 && proc_read(text, TABLE_BYTES, "/proc/locks"))
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+            if (!strstr(line, "->") &&
+                sscanf(line, "%*d: %*s %*s %*s %d %x:%x:%llu", &holder, &major_number, &minor_number, &inode) == 4 &&
+                major_number == major(st.st_dev) && minor_number == minor(st.st_dev) && inode == st.st_ino &&
+                holder > 0)
+                add_other(others, &(struct have){.pid = (u32)holder, .can = CAN_READ | CAN_WRITE});
+    free(text);
+    json_object_set_new(to, "others", others);
+}
+
 /* ---- many ---- */
 
 static u8 ends_by(unsigned events)
@@ -268,6 +293,8 @@ void far_end_describe(const struct subject *s, const struct subject_thread *t, c
     if (w->fd >= 0) {
         json_t *one = s->is_core ? json_pack("{s:i}", "descriptor", w->fd)
                                  : describe(s->pid, w->fd, w->what == WAIT_FOR_WRITE ? CAN_READ : CAN_WRITE);
+        if (!s->is_core && (w->what == WAIT_FOR_FLOCK || w->what == WAIT_FOR_FCNTL))
+            add_lockers(one, s->pid, w->fd);
         json_object_update(to, one);
         json_decref(one);
     }

@@ -1,6 +1,7 @@
 /* Programs that hang, each in its own way: hangs CASE. Says "ready" once all that is to wait is about to. What snarl
  * inspect has to say of each stands in inspect_test.py. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -568,6 +570,31 @@ static void both_receive(int here, int there)
     receive_from(here);
 }
 
+/* The child waits for what its parent has locked. */
+static void waits_for_file(int by_record)
+{
+    char name[] = "/tmp/snarl-hangs-XXXXXX";
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = mkstemp(name), other = open(name, O_RDWR), status;
+    unlink(name);
+    if (by_record ? fcntl(fd, F_SETLK, &whole) : flock(fd, LOCK_EX))
+        abort();
+    pid_t child = fork();
+    if (!child)
+        _exit(by_record ? fcntl(other, F_SETLKW, &whole) : flock(other, LOCK_EX));
+    printf("%d\n", (int)child);
+    ready();
+    waitpid(child, &status, 0);
+}
+static void flocks(void)
+{
+    waits_for_file(0);
+}
+static void records(void)
+{
+    waits_for_file(1);
+}
+
 static void sockets(void)
 {
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
@@ -645,6 +672,8 @@ static const struct {
     void (*run)(void);
 } cases[] = {
     {"full_pipe", full_pipe},
+    {"flocks", flocks},
+    {"records", records},
     {"sockets", sockets},
     {"tcp", tcp},
     {"polls", polls},

@@ -186,6 +186,13 @@ class Live(unittest.TestCase):
                 self.assertEqual(self.others(found[0]), [(pids[1], "inspect-hangs")], text)
                 self.assertEqual(self.others(found[1]), [(pids[0], "inspect-hangs")], text)
 
+    def test_file_locks(self):
+        for name, waits_for in (("flocks", "file lock (flock)"), ("records", "file lock (fcntl)")):
+            with self.subTest(name):
+                pids, found, text = self.ends_of(name, ["the end of a child process", waits_for])
+                self.assertEqual(self.others(found[1]), [(pids[0], "inspect-hangs")], text)
+                self.assertIn(", locked by process %d (inspect-hangs)" % pids[0], text)
+
     def test_nobody_else(self):
         with Hang("own_pipe") as hang:
             p, document = self.settle(hang, CASES["own_pipe"][0])

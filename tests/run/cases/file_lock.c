@@ -12,6 +12,25 @@
  * @finding lock-order locks=*first.lock*,*second.lock* side=one side=two
  * @case fcntl_open_description_threads ofd threads
  * @finding lock-order locks=*first.lock*,*second.lock* side=one side=two
+ * @case fcntl_open_description_processes ofd processes
+ * @finding lock-order locks=*first.lock*,*second.lock* side=one side=two
+ * A file lock against a mutex in shared memory, and the nearest program that takes both in one order.
+ * @case flock_and_mutex_processes flock_mutex processes
+ * @finding lock-order locks=*first.lock*,* side=one side=two
+ * @case flock_and_mutex_processes_not flock_mutex_same processes
+ * @clean
+ * @case fcntl_and_mutex_processes fcntl_mutex processes
+ * @finding lock-order locks=*first.lock*,* side=one side=two
+ * @case fcntl_and_mutex_processes_not fcntl_mutex_same processes
+ * @clean
+ * @case fcntl_open_description_and_mutex_processes ofd_mutex processes
+ * @finding lock-order locks=*first.lock*,* side=one side=two
+ * @case fcntl_open_description_and_mutex_processes_not ofd_mutex_same processes
+ * @clean
+ * @case lockf_and_mutex_processes lockf_mutex processes
+ * @finding lock-order locks=*first.lock*,* side=one side=two
+ * @case lockf_and_mutex_processes_not lockf_mutex_same processes
+ * @clean
  *
  * Record locks belong to the process: its own threads never wait for each other there.
  * @case fcntl_threads fcntl threads
@@ -35,7 +54,7 @@
 #include <sys/file.h>
 
 static char path[3][256];
-static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER, *guard = &m;
 static const char *shape;
 
 static int is(const char *name)
@@ -67,9 +86,9 @@ NOINLINE static void take(int fd, int side, int closing)
         CHECK(!flock(fd, LOCK_EX | LOCK_NB));
     else if (starts("flock"))
         CHECK(!flock(fd, LOCK_EX));
-    else if (is("ofd"))
+    else if (starts("ofd"))
         record(fd, F_OFD_SETLKW, F_WRLCK, 0);
-    else if (is("lockf"))
+    else if (starts("lockf"))
         CHECK(!lockf(fd, F_LOCK, 0));
     else
         record(fd, F_SETLKW, is("fcntl_read") ? F_RDLCK : F_WRLCK, is("fcntl_disjoint") ? side * 100 : 0);
@@ -79,9 +98,9 @@ static void give(int fd, int side)
 {
     if (starts("flock"))
         CHECK(!flock(fd, LOCK_UN));
-    else if (is("ofd"))
+    else if (starts("ofd"))
         record(fd, F_OFD_SETLKW, F_UNLCK, 0);
-    else if (is("lockf"))
+    else if (starts("lockf"))
         CHECK(!lockf(fd, F_ULOCK, 0));
     else
         record(fd, F_SETLK, F_UNLCK, is("fcntl_disjoint") ? side * 100 : 0);
@@ -90,17 +109,17 @@ static void give(int fd, int side)
 static void both(int first, int second, int side)
 {
     int fd1 = open(path[first], O_RDWR), fd2 = open(path[second], O_RDWR);
-    int with_mutex = is("flock_mutex");
+    int with_mutex = strstr(shape, "_mutex") != NULL;
     CHECK(fd1 >= 0 && fd2 >= 0);
-    if (with_mutex && side == 2) {
-        lock(&m);
+    if (with_mutex && side == 2 && !strstr(shape, "_same")) {
+        lock(guard);
         take(fd2, side, 1);
         give(fd2, side);
-        unlock(&m);
+        unlock(guard);
     } else {
         take(fd1, side, 0);
-        with_mutex ? (void)lock(&m) : take(fd2, side, 1);
-        with_mutex ? (void)unlock(&m) : give(fd2, side);
+        with_mutex ? (void)lock(guard) : take(fd2, side, 1);
+        with_mutex ? (void)unlock(guard) : give(fd2, side);
         give(fd1, side);
     }
     close(fd1);
@@ -117,8 +136,17 @@ NOINLINE static void *one(void *arg)
 NOINLINE static void *two(void *arg)
 {
     step_wait(1);
-    both(1, 0, 2);
+    strstr(shape, "_same") ? both(0, 1, 2) : both(1, 0, 2);
     return arg;
+}
+
+static void share_guard(void)
+{
+    pthread_mutexattr_t a;
+    guard = case_memory(4096);
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(guard, &a);
 }
 
 int main(int argc, char **argv)
@@ -137,6 +165,7 @@ int main(int argc, char **argv)
         join(t1);
         join(t2);
     } else {
+        share_guard();
         pid_t child = fork();
         if (!child) {
             one(NULL);
