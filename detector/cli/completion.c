@@ -139,7 +139,7 @@ static void listen(const struct settings_verb *v, const struct argp_option *o)
 
 static bool offered(size_t i)
 {
-    return options_unfinished || verbs[i].run != cli_scan;
+    return options_unfinished || (verbs[i].run != cli_scan && verbs[i].run != cli_bisect);
 }
 
 /* The others pass on what follows them. */

@@ -43,7 +43,7 @@ static const struct settings_verb verb = {
         "  snarl scan --json=scan.json --fail-on=medium -p build\n"
         "  snarl scan --with=results/ -p build          what the runs of the tests have confirmed, and missed\n\n"
         "Exit status: 0; 66 when there is a finding that counts; 2 for wrong usage; 125 when nothing could be "
-        "analysed.\n",
+        "analysed.",
     .own = own,
     .fail_on = FAIL_ON_SCAN,
     .least = 0,

@@ -72,10 +72,40 @@ static int compare(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* What findings of one bug have in common: their id, or for cycles the locks and the functions that take them. */
+/* A global of a module without symbols: each element of an array is one for itself. */
+static bool is_nameless(const json_t *finding)
+{
+    const json_t *memory = json_object_get(finding, "memory");
+    return label_is(finding, "kind", "data-race") && label_is(memory, "region", "global") &&
+           strstr(label_text(memory, "name"), "+0x");
+}
+
+static u64 instruction_of(const json_t *event)
+{
+    const json_t *frame = json_array_get(json_object_get(event, "stack"), 0);
+    const char *module = label_text(frame, "module"), *offset = label_text(frame, "offset");
+    u64 hash = hash_bytes(label_text(event, "action"), strlen(label_text(event, "action")), 0);
+    return hash_bytes(offset, strlen(offset), hash_bytes(module, strlen(module), hash));
+}
+
+/* In whichever order. */
+static u64 instructions_of(const json_t *finding)
+{
+    const json_t *e;
+    size_t i;
+    u64 sum = 0;
+    json_array_foreach (json_object_get(finding, "events"), i, e)
+        sum += instruction_of(e);
+    return sum;
+}
+
+/* What findings of one bug have in common: their id, or for cycles the locks and the functions that take them, or for
+ * memory without a name the instructions. */
 static u64 bug_of(const json_t *finding)
 {
     const char *id = label_text(finding, "id");
+    if (is_nameless(finding))
+        return instructions_of(finding);
     bool order = label_is(finding, "kind", "deadlock") || label_is(finding, "kind", "lock-order");
     return order ? identity_cycle(finding) : hash_bytes(id, strlen(id), 0);
 }

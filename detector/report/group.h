@@ -7,7 +7,8 @@
 /* Merges findings of equal id in place: counts are summed, the strongest is the one shown (observed before predicted
  * before possible; of the same verdict a deadlock before a lock-order, then the first). Cycles over the same locks
  * taken by the same functions, only reached on different ways, become one too: its id is that of the way with the
- * fewest locks held (of these the smallest), the others' are listed in "also". Sorts: strongest first, then by kind,
+ * fewest locks held (of these the smallest), the others' are listed in "also". So do races of the same
+ * instructions for globals of a module without symbols, of which the elements of an array have a name each. Sorts: strongest first, then by kind,
  * then as they came. */
 void group_findings(json_t *findings);
 

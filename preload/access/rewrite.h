@@ -40,6 +40,8 @@ struct image {
     u64 bias, frames, dynamic; /* .eh_frame_hdr and PT_DYNAMIC, 0: none */
     u64 relro_lo, relro_hi;    /* written by the loader only */
     u64 text_lo, text_hi;      /* the code: one executable part, less than 2 GiB */
+    u64 below;  /* only functions that begin below are given checks; 0: all */
+    u64 broken; /* for tests: this one's copy does nothing and returns 0 */
 };
 
 /* A function, or a part of one. */
@@ -100,6 +102,15 @@ struct left_alone {
     enum coverage_reason why;
 };
 
+/* A stub: where it is among them, and where the code is that it jumps to. */
+struct stub {
+    u32 at, copy;
+};
+/* An address of the text that a copy pushes: where, and which. */
+struct pushed {
+    u32 copy, back;
+};
+
 /* An access that is checked. */
 struct check {
     u32 place;     /* the access */
@@ -128,6 +139,8 @@ struct rewrite {
     LIST(struct place) places;
     LIST(struct check) checks;
     LIST(struct left_alone) left;
+    LIST(struct stub) stubs;
+    LIST(struct pushed) pushed;
     u32 *starts;             /* a bit for each byte of text: an instruction begins here */
     u8 *patched;             /* what the text will be */
     u32 *ranks;              /* how many places come before each 32 of these bits */

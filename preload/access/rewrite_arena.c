@@ -7,7 +7,10 @@
  *      EC..EF  256 to 320 MiB below        6C..6F  1.7 GiB above
  *      E4..E7  384 to 448 MiB below        and others
  *
- * Copies of a large module do not fit there: then they lie anywhere within reach, and only the stubs in the window. */
+ * Copies of a large module do not fit there: then they lie anywhere within reach, and only the stubs in the window.
+ *
+ * Text of more than 48 MiB has no such window, seen from all of it. There the whole range from E4 to EF is taken: of its
+ * twelve last bytes nine fault, and where the others fall a jump is tried in another form. */
 #include "rewrite_arena.h"
 
 #include <sys/mman.h>
@@ -18,7 +21,11 @@
 /* The more, the more freely stubs can be placed; but there are many modules, and windows are narrow. */
 #define STUB_BYTES (16 * MIB)
 #define STUB_BYTES_LESS (2 * MIB)
+#define STUB_BYTES_MOST (64 * MIB)
+#define LARGE_TEXT (48 * MIB)
 #define SMALL_TEXT (MIB / 2)
+/* A bit for each byte of the stubs; one word more is there to be read. */
+#define TAKEN_BYTES (STUB_BYTES_MOST / 8 + sizeof(u64))
 #define REACH (1900 * MIB) /* of a displacement, with something to spare for operands beyond the text */
 #define STEP MIB
 #define LOWEST 0x10000ULL
@@ -30,7 +37,7 @@ struct window {
     u8 first, n; /* last bytes of displacements */
 };
 static const struct window windows[] = {{0xec, 4}, {0xe4, 4}, {0x6c, 4}, {0xfa, 2},
-                                        {0x60, 2}, {0x1e, 2}, {0x16, 2}, {0x06, 2}};
+                                        {0x60, 2}, {0x1e, 2}, {0x16, 2}, {0x06, 2}, {0xe4, 12}};
 
 static long room;
 
@@ -118,8 +125,9 @@ static bool map_both(struct arena *a, const struct image *image, u64 bytes, u64 
 
 static bool map_somewhere(struct arena *a, const struct image *image, u64 bytes)
 {
-    return (image->text_hi - image->text_lo > SMALL_TEXT && map_both(a, image, bytes, STUB_BYTES)) ||
-           map_both(a, image, bytes, STUB_BYTES_LESS);
+    u64 text = image->text_hi - image->text_lo;
+    return (text > LARGE_TEXT && map_both(a, image, bytes, STUB_BYTES_MOST)) ||
+           (text > SMALL_TEXT && map_both(a, image, bytes, STUB_BYTES)) || map_both(a, image, bytes, STUB_BYTES_LESS);
 }
 
 static u64 stub_bytes(const struct arena *a)
@@ -129,10 +137,9 @@ static u64 stub_bytes(const struct arena *a)
 
 bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold)
 {
-    static const u8 jump[] = {0xff, 0x25};
     copies = (copies + sizeof(struct arena_head) + 4095) & ~4095ULL;
     cold = (cold + 4095) & ~4095ULL;
-    *a = (struct arena){.taken = sys_map(STUB_BYTES / 8)};
+    *a = (struct arena){.taken = sys_map(TAKEN_BYTES)};
     if (!a->taken || !map_somewhere(a, image, copies + cold)) {
         arena_drop(a);
         return false;
@@ -140,29 +147,73 @@ bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold
     a->copies = a->lo + sizeof(struct arena_head);
     a->copies_end = a->cold = a->lo + copies;
     a->cold_end = a->cold + cold;
+    return true;
+}
+
+bool arena_again(struct arena *a, const struct arena *like)
+{
+    *a = (struct arena){0};
+    if (like->lo < LOWEST || like->hi > HIGHEST || like->stubs < LOWEST || like->stubs_end > HIGHEST ||
+        !map_at(like->lo, like->hi - like->lo))
+        return false;
+    if (!map_at(like->stubs, like->stubs_end - like->stubs)) {
+        sys_call3(SYS_munmap, like->lo, like->hi - like->lo, 0);
+        return false;
+    }
+    *a = *like;
+    a->taken = NULL;
+    return true;
+}
+
+void arena_set_head(struct arena *a, u64 slow, u64 cells)
+{
+    static const u8 jump[] = {0xff, 0x25};
     struct arena_head *head = (struct arena_head *)a->lo;
     int32_t to_slow = (int32_t)((u64)&head->slow - ((u64)head->call_slow + 6));
     __builtin_memcpy(head->call_slow, jump, sizeof jump);
     __builtin_memcpy(head->call_slow + sizeof jump, &to_slow, sizeof to_slow);
-    return true;
+    head->slow = slow;
+    head->cells = cells;
 }
 
 bool arena_take(struct arena *a, u64 at, u32 n)
 {
+    u64 word, mask = (1ULL << n) - 1;
     if (at < a->stubs || at + n > a->stubs_end)
         return false;
-    u32 first = (u32)(at - a->stubs);
-    for (u32 i = first; i < first + n; i++)
-        if (a->taken[i / 32] >> i % 32 & 1)
-            return false;
-    for (u32 i = first; i < first + n; i++)
-        a->taken[i / 32] |= 1u << i % 32;
+    u64 first = at - a->stubs;
+    u8 *p = (u8 *)a->taken + first / 8;
+    __builtin_memcpy(&word, p, sizeof word);
+    if (word >> first % 8 & mask)
+        return false;
+    word |= mask << first % 8;
+    __builtin_memcpy(p, &word, sizeof word);
     return true;
+}
+
+/* Eight slots at a time: in each byte of v the five bits of one. */
+u64 arena_take_among(struct arena *a, u64 lo)
+{
+    static const u64 ones = 0x0101010101010101ULL;
+    if (lo < a->stubs || lo + 256 > a->stubs_end)
+        return 0;
+    u64 first = lo - a->stubs, shift = first % 8;
+    const u8 *p = (const u8 *)a->taken + first / 8;
+    for (u32 i = 0; i < 4; i++, p += sizeof(u64)) {
+        u64 v;
+        __builtin_memcpy(&v, p, sizeof v);
+        v = shift ? v >> shift | (u64)p[sizeof v] << (64 - shift) : v;
+        v &= 0x1f * ones;
+        u64 zeros = (v - ones) & ~v & 0x80 * ones, at = lo + 64 * i + (u64)__builtin_ctzll(zeros | 1ULL << 63) / 8 * 8;
+        if (zeros)
+            return arena_take(a, at, 5) ? at : 0;
+    }
+    return 0;
 }
 
 void arena_release_all(struct arena *a)
 {
-    __builtin_memset(a->taken, 0, STUB_BYTES / 8);
+    __builtin_memset(a->taken, 0, stub_bytes(a) / 8);
 }
 
 bool arena_seal(struct arena *a)
@@ -173,7 +224,7 @@ bool arena_seal(struct arena *a)
 
 void arena_free_taken(struct arena *a)
 {
-    sys_unmap(a->taken, STUB_BYTES / 8);
+    sys_unmap(a->taken, TAKEN_BYTES);
     a->taken = NULL;
 }
 

@@ -344,6 +344,8 @@ static void release_calls(struct rewrite *r)
 bool rewrite_select(struct rewrite *r)
 {
     for (u32 i = 0; i < r->functions.n; i++) {
+        if (r->image.below && r->image.text_lo + r->functions.item[i].lo >= r->image.below)
+            break;
         choose(r, &r->functions.item[i]);
         if (!place_checks(r, &r->functions.item[i]))
             return false;

@@ -8,6 +8,9 @@
  *
  * Rewritten code (copies.h) may fault for reasons of its own, too, also by SIGILL.
  *
+ * SA_RESETHAND would put the default action in place for a fault that is not the program's, and a second thread that faults
+ * meanwhile would end the process. So the kernel does not hear of it: the handler is taken away when it is to run.
+ *
  * While the program blocks or ignores the signal, a fault ends the process, as ever, but in the hook. */
 #include "fault.h"
 
@@ -21,7 +24,9 @@ extern const struct fault_entry __stop_snarl_faults[] __attribute__((visibility(
 
 #define SA_RESTORER 0x04000000 /* the kernel's */
 
+#define FAULT_SIGNALS 32
 static bool watching;
+static bool once[FAULT_SIGNALS]; /* SA_RESETHAND is asked for */
 const struct copies *copies;
 
 static void action_get(int sig, struct sigaction *a)
@@ -55,7 +60,7 @@ static bool is_watched(int sig)
     return sig == SIGSEGV || sig == SIGBUS || (sig == SIGILL && copies);
 }
 
-bool fault_resume(int sig, void *context, void *handler)
+bool fault_resume(int sig, void *context)
 {
     if (!is_watched(sig))
         return false;
@@ -66,17 +71,41 @@ bool fault_resume(int sig, void *context, void *handler)
     if (!to)
         return false;
     c->uc_mcontext.gregs[REG_RIP] = (greg_t)to;
+    return true;
+}
+
+bool fault_once_of(int sig)
+{
+    return sig < FAULT_SIGNALS && __atomic_load_n(&once[sig], __ATOMIC_RELAXED);
+}
+
+void fault_once_keep(int sig)
+{
+    struct sigaction now;
+    if (!watching || !is_watched(sig) || !start_same_process())
+        return;
+    action_get(sig, &now);
+    __atomic_store_n(&once[sig], now.sa_flags & SA_RESETHAND, __ATOMIC_RELAXED);
+    if (!(now.sa_flags & SA_RESETHAND))
+        return;
+    now.sa_flags &= ~SA_RESETHAND;
+    REAL(sigaction)(sig, &now, NULL);
+}
+
+void fault_once_used(int sig)
+{
+    if (sig >= FAULT_SIGNALS || !__atomic_exchange_n(&once[sig], false, __ATOMIC_RELAXED))
+        return;
     struct sigaction now;
     action_get(sig, &now);
-    if (now.sa_handler == SIG_DFL) /* SA_RESETHAND: it was to be used once, and has not been */
-        handler_put(sig, now, handler);
-    return true;
+    now.sa_flags |= SA_SIGINFO;
+    handler_put(sig, now, fault_default_function());
 }
 
 /* The program wants the default action. */
 static void by_default(int sig, siginfo_t *info, void *context)
 {
-    if (fault_resume(sig, context, (void *)(uintptr_t)by_default))
+    if (fault_resume(sig, context))
         return;
     struct sigaction now;
     action_get(sig, &now);
@@ -122,5 +151,6 @@ void fault_watch(void)
         now.sa_flags |= SA_SIGINFO;
         if (handler_of(&now) == (void *)(uintptr_t)SIG_DFL)
             handler_put(signals[i], now, (void *)(uintptr_t)by_default);
+        fault_once_keep(signals[i]);
     }
 }

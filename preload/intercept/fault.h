@@ -17,8 +17,12 @@ void *fault_default_function(void) HIDDEN;
 /* The other way round. */
 void *fault_default_of(void *handler) HIDDEN;
 void fault_default_restore(struct sigaction *old) HIDDEN;
-/* In a handler of that signal, which the kernel knows as `handler`: the fault was one of a hook, which now goes on. */
-bool fault_resume(int sig, void *context, void *handler) HIDDEN;
+/* In a handler of that signal: the fault was one of a hook, or of rewritten code, which now goes on. */
+bool fault_resume(int sig, void *context) HIDDEN;
+/* SA_RESETHAND for these signals: is it asked for; the kernel's action has just been set; the handler is about to run. */
+bool fault_once_of(int sig) HIDDEN;
+void fault_once_keep(int sig) HIDDEN;
+void fault_once_used(int sig) HIDDEN;
 
 #undef HIDDEN
 #endif

@@ -149,8 +149,9 @@ static void run_handler(handler_fn *handler, int sig, siginfo_t *info, void *con
 static void trampoline(int sig, siginfo_t *info, void *context)
 {
     struct thread *t = snarl_thread;
-    if (fault_resume(sig, context, (void *)(uintptr_t)trampoline) || defer_signal(t, sig, info, context))
+    if (fault_resume(sig, context) || defer_signal(t, sig, info, context))
         return;
+    fault_once_used(sig);
     defer_in_order(sig, info);
     handler_fn *handler = (handler_fn *)(uintptr_t)__atomic_load_n(&handlers[sig], __ATOMIC_ACQUIRE);
     struct handler_frame *f = (uintptr_t)t > 1 ? frame_push() : NULL;
@@ -256,6 +257,7 @@ static void handler_set(int sig, void *handler, bool success, void *before)
         __atomic_store_n(&handlers[sig], before, __ATOMIC_RELEASE);
     else
         count_handler(sig, is_function(handler) && may_wake(is_trampoline(handler) ? before : handler));
+    fault_once_keep(sig);
 }
 
 EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
@@ -264,7 +266,7 @@ EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old
         return REAL(sigaction)(sig, act, old);
     struct sigaction mine;
     void *before = __atomic_load_n(&handlers[sig], __ATOMIC_RELAXED), *wanted = NULL;
-    bool sets = act != NULL;
+    bool sets = act != NULL, once = fault_once_of(sig);
     if (sets) {
         mine = *act; /* may be the same memory as old */
         wanted = (void *)(uintptr_t)mine.sa_sigaction;
@@ -276,6 +278,7 @@ EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old
     if (r == 0 && old) {
         void *was = (void *)(uintptr_t)old->sa_sigaction;
         old->sa_sigaction = (handler_fn *)(uintptr_t)(is_trampoline(was) ? before : was);
+        old->sa_flags |= once ? (int)SA_RESETHAND : 0;
         fault_default_restore(old);
     }
     return r;

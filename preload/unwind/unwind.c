@@ -13,8 +13,8 @@
 #include "base/sys.h"
 #include "model/run.h"
 
-#define MEMO_BYTES (128u * 1024)
-#define MEMO_SLOTS 512u
+#define MEMO_BYTES (1024u * 1024)
+#define MEMO_SLOTS 4096u
 
 struct memo_entry {
     u64 pc, sp, bp;
@@ -59,7 +59,7 @@ static inline u64 memo_hash_more(u64 hash, u64 word)
 }
 static inline u16 *memo_slot(struct unwind_memo *m, u64 hash)
 {
-    return &m->slot[hash >> 55];
+    return &m->slot[hash >> 52];
 }
 static inline struct memo_entry *memo_at(struct unwind_memo *m, u16 slot)
 {

@@ -428,16 +428,11 @@ def told(f):
     return "\n".join(lines)
 
 
-def is_undecided(f):
-    """Two plain moves, which may be atomic operations: without debug information nothing tells."""
-    return f["verdict"] == "possible" and "moves" in f.get("flags", [])
-
-
 def unexpected(opts, found):
     for f in found:
         known = opts.name in KNOWN and f["id"] in KNOWN[opts.name]
         true = opts.rewrite and any(part in f["title"] for part in TRUE.get(opts.name, {}))
-        if opts.list or not (known or true or (opts.rewrite and is_undecided(f))):
+        if opts.list or not (known or true or (opts.rewrite and not f["counts"])):
             yield f
 
 

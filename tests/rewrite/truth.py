@@ -20,6 +20,7 @@ CASES = {
     "strings": ("text", [], [(*RACE, "to", {"copy"})]),
     "handlers": ("same", [], None),
     "wild": ("12", [], None),
+    "once": ("once always 1 default", [], None),
     "release_flag": ("161683200", [], [(*RACE, "ready", {"make", "await"})]),
     "atomics": ("1999000 7 0 1 400000", [], [(*RACE, "guarded", {"add(long)"})]),
     "plugin": ("5", [], [(*RACE, "calls", {"work"})]),

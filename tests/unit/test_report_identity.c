@@ -199,6 +199,28 @@ static void strongest_first(void)
     json_decref(list);
 }
 
+static json_t *element(const char *id, const char *name, const char *offset)
+{
+    return json_pack("{s:s, s:s, s:s, s:i, s:{s:s, s:s}, s:[{s:s, s:[{s:s, s:s}]}, {s:s, s:[{s:s, s:s}]}]}", "id", id,
+                     "kind", "data-race", "verdict", "observed", "count", 1, "memory", "name", name, "region", "global",
+                     "events", "action", "write", "stack", "module", "/x/app", "offset", offset, "action", "read",
+                     "stack", "module", "/x/app", "offset", "0x20");
+}
+
+/* Of an array in a stripped module: by their instructions. With symbols each has the array's name. */
+static void nameless_elements(void)
+{
+    json_t *list = json_pack("[o,o,o,o]", element("b1", "app+0x40", "0x10"), element("a1", "app+0x80", "0x10"),
+                             element("c1", "app+0x40", "0x18"), element("d1", "app:table", "0x10"));
+    group_findings(list);
+    CU_ASSERT_EQUAL(json_array_size(list), 3);
+    json_t *f = json_array_get(list, 0);
+    CU_ASSERT_STRING_EQUAL(rf_text(f, "id"), "a1");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(f, "count")), 2);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(json_object_get(f, "also"), 0)), "b1");
+    json_decref(list);
+}
+
 UNIT_TESTS("report: identity", {"striking_or_not", striking_or_not},
            {"main_module_does_not_count", main_module_does_not_count}, {"a_known_value", a_known_value},
            {"thread_numbers_order_and_lines_do_not_count", thread_numbers_order_and_lines_do_not_count},
@@ -208,4 +230,4 @@ UNIT_TESTS("report: identity", {"striking_or_not", striking_or_not},
            {"length_of_a_ring_of_instances_does_not_count", length_of_a_ring_of_instances_does_not_count},
            {"rules_differ", rules_differ}, {"function_names", function_names},
            {"deadlock_absorbs_lock_order", deadlock_absorbs_lock_order}, {"ways_to_one_cycle", ways_to_one_cycle},
-           {"strongest_first", strongest_first})
+           {"strongest_first", strongest_first}, {"nameless_elements", nameless_elements})
