@@ -133,6 +133,19 @@ static void simplify(struct flow *f)
     sum->outcome.n = sum->outcome.n ? 1 : 0;
 }
 
+/* A lock of the caller's that was let go and is held again: nothing has changed for the caller. */
+static void forget_retaken(struct analysis *a, struct state *s)
+{
+    for (u32 i = 0, set = s->rel, n = sets_count(&a->sets, set); i < n; i++) {
+        u32 element = sets_item(&a->sets, set, i);
+        if (!sets_has(&a->sets, s->must, element))
+            continue;
+        s->rel = sets_drop(&a->sets, s->rel, element);
+        s->must = sets_drop(&a->sets, s->must, element);
+        s->may = sets_drop(&a->sets, s->may, element);
+    }
+}
+
 static void leave(struct flow *f, const struct state *s, u32 value)
 {
     struct outcome o = {.at = *s};
@@ -142,6 +155,7 @@ static void leave(struct flow *f, const struct state *s, u32 value)
         flow_record(f, (struct record){.kind = R_LEAVE, .value = value, .at = *s});
     if (result != NONE)
         o.result = (u8)fact_result(f->a, s, result, &o.number);
+    forget_retaken(f->a, &o.at);
     if (f->record)
         add_outcome(f, o);
 }

@@ -106,6 +106,13 @@ void flow_find_live(struct flow *f)
     store_free(l.work.at);
 }
 
+/* Made of parameters, and of what has no value at all: it is computed nowhere, so it is there everywhere. */
+static bool has_no_home(const struct flow *f, u32 value)
+{
+    u32 home[MAX_OPERANDS];
+    return homes_of(f, value, home, 0, 0) == 0;
+}
+
 /* Which of two is the less: the order of locks may rest on it long after. */
 static bool is_order(const struct value *v)
 {
@@ -120,7 +127,7 @@ void flow_forget_dead(struct flow *f, struct state *s, u32 to)
         u32 fact = sets_item(&a->sets, set, i), value = a->facts.at[fact].value;
         const struct value *v = value < a->p->values.n ? &a->p->values.at[value] : NULL;
         bool here = v && stands_in_code(v) && a->block_of[value] == to;
-        if (!v || here || v->op == V_ARG || is_order(v) || map_get(&f->live, key(value, to)))
+        if (!v || here || is_order(v) || has_no_home(f, value) || map_get(&f->live, key(value, to)))
             kept[count++] = fact;
     }
     if (count != n)

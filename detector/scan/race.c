@@ -165,10 +165,10 @@ static bool race(struct whole *w, const struct deed *x, const struct deed *y)
     return !same_guard(w, x, y);
 }
 
-/* What it takes from the score that something seems to keep the two apart; that the one is done while the program starts, or
+/* What it takes from the score that something seems to keep the two apart; that they perhaps hold one lock; that the one is done while the program starts, or
  * under a flag that lets it be done once; that the threads of one kind seem to be one at a time; that a pointer to a function may
  * point to many. */
-enum { APART = 10, STARTING = 4, ONCE = 5, ONE_BY_ONE = 5, GUESSED = 9 };
+enum { APART = 10, PERHAPS = 5, STARTING = 4, ONCE = 5, ONE_BY_ONE = 5, GUESSED = 9 };
 
 /* Sure things first: one object, no lock in between that may have been held, plain writes. */
 static u32 score_of(struct place *p, const struct deed *x, const struct deed *y)
@@ -184,6 +184,7 @@ static u32 score_of(struct place *p, const struct deed *x, const struct deed *y)
     score -= w->contexts.at[x->context].guessed || w->contexts.at[y->context].guessed ? GUESSED : 0;
     if (score <= (int)p->score)
         return 1;
+    score -= same_perhaps(w, x, y) ? PERHAPS : 0;
     if (turns_starting(p->turns, x) || turns_starting(p->turns, y))
         score -= STARTING;
     else if (flags_initialise(w, x->value, x->context) || flags_initialise(w, y->value, y->context))

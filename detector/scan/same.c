@@ -98,6 +98,20 @@ static bool kept_apart(struct whole *w, const struct deed *x, const struct deed 
            (s->under && s->holder != r->holder && share_lock(w, r->under, s->under));
 }
 
+bool same_perhaps(struct whole *w, const struct deed *x, const struct deed *y)
+{
+    struct paths *ps = &w->a->ps;
+    const struct sets *sets = &w->a->sets;
+    for (u32 i = 0, n = sets_count(sets, x->may); i < n; i++)
+        for (u32 k = 0, m = sets_count(sets, y->may); k < m; k++) {
+            u32 a = sets_item(sets, x->may, i), b = sets_item(sets, y->may, k);
+            if (a == LOCK_ANY || b == LOCK_ANY ||
+                (!(LOCK_SHARED(a) && LOCK_SHARED(b)) && path_meets(ps, LOCK_PATH(a), LOCK_PATH(b))))
+                return true;
+        }
+    return false;
+}
+
 bool same_guard(struct whole *w, const struct deed *x, const struct deed *y)
 {
     if (kept_apart(w, x, y) || kept_apart(w, y, x))

@@ -75,5 +75,7 @@ bool threads_meet(const struct whole *w, const struct deed *x, const struct deed
 bool same_lock(struct whole *w, u32 x, u32 y);
 /* Whether a lock that both hold keeps the two accesses apart. */
 bool same_guard(struct whole *w, const struct deed *x, const struct deed *y);
+/* Whether they may hold one lock: on some ways only, or one of many that are not told apart. */
+bool same_perhaps(struct whole *w, const struct deed *x, const struct deed *y);
 
 #endif

@@ -200,6 +200,47 @@ class Test:
             seen = json.loads((self.folder / "run.json").read_text())["findings"]
             self.that([f["id"] for f in seen] == [finding["id"]] and finding["kind"] == expected, f"{run} {seen}")
 
+    def test_with_runs(self):
+        self.write("both.c", """
+#include <pthread.h>
+static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER, c = PTHREAD_MUTEX_INITIALIZER;
+static int hits, rare;
+static void twice(pthread_mutex_t *x, pthread_mutex_t *y)
+{
+    pthread_mutex_lock(x);
+    pthread_mutex_lock(y);
+    hits++;
+    pthread_mutex_unlock(y);
+    pthread_mutex_unlock(x);
+}
+static void note(void) { rare++; }
+static void *one(void *all) { twice(&a, &b); twice(&a, &c); if (all) note(); return all; }
+static void *two(void *all) { twice(&b, &a); if (all) { twice(&c, &a); note(); } return all; }
+int main(int argc, char **argv)
+{
+    pthread_t x, y;
+    pthread_create(&x, 0, one, argc > 1 ? argv : 0);
+    pthread_join(x, 0);
+    pthread_create(&x, 0, one, argc > 1 ? argv : 0);
+    pthread_create(&y, 0, two, argc > 1 ? argv : 0);
+    pthread_join(x, 0);
+    pthread_join(y, 0);
+    return 0;
+}
+""")
+        subprocess.run(["cc", "-g", "-O0", "-pthread", "both.c", "-o", "both"], cwd=self.folder, check=True)
+        subprocess.run([self.snarl, "run", "--json=run.json", "--on-deadlock=break", "./both"], cwd=self.folder, env=self.environment,
+                       timeout=60, capture_output=True, check=False)
+        done = self.scan("--with=run.json", "--json=joined.json", "both.c", status=66)
+        joined = json.loads((self.folder / "joined.json").read_text())
+        states = {f["runs"]["state"]: f for f in joined["findings"]}
+        cycle = states.get("confirmed", {})
+        self.that(joined["findings"][0] == cycle and cycle["verdict"] != "static" and "scan" in cycle, str(joined["findings"])[:2000])
+        self.that(states["partly-exercised"]["kind"] == "lock-order" and states["not-exercised"]["memory"]["shown"] == "rare", str(states)[:2000])
+        gaps = {gap["function"] for gap in joined["not_exercised"]}
+        self.that("note" in gaps and "places of static findings that no run came to" in done.stdout and "note() at both.c" in done.stdout, str(gaps))
+        self.scan("--with=missing.json", "both.c", status=125)
+
     def test_samples(self):
         for sample, kind in (("deadlock/two-threads", "lock-order"), ("deadlock/ring", "lock-order"), ("race/counter", "data-race"),
                              ("deadlock/not-striking", "lock-order"), ("race/result-before-join", "data-race"),
