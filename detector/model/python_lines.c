@@ -1,5 +1,5 @@
 /* CPython's three forms of line tables (Objects/lnotab_notes.txt and Objects/locations.md of its sources describe
- * them). Called by what reads Python's frames (preload/unwind/python.c inside, detector/hang/python.c outside). Pure functions: no lock, no allocation. */
+ * them). Called by what reads Python's frames (preload/unwind/python.c inside, detector/inspect/python.c outside). Pure functions: no lock, no allocation. */
 #include "model/python_layout.h"
 
 /* 3.9: pairs (instruction delta, signed line delta). */
