@@ -37,6 +37,10 @@ static bool is_loader(const struct module *m)
  * and from it their functions are called with stacks that no table describes. */
 #define MACHINES "libjvm,libcoreclr,libclrjit,libmonosgen*,libj9*"
 
+/* What these order, or hand out and take back, is known from the calls of their functions. Their own code does it by ways
+ * that moves and futexes do not show, and with memory that is nobody's. */
+#define RUNTIMES "libgomp,libomp*,libiomp*,libjemalloc*,libtcmalloc*,libmimalloc*"
+
 static bool machine_told;
 
 static bool is_named(const char *list, u32 met)
@@ -57,11 +61,12 @@ static bool is_chosen(const struct module_rec *r, const char *path)
     u32 met = list[0] ? patterns_match(list, path) : r->is_main || !r->is_system;
     if (list[0])
         __atomic_fetch_or(&run()->modules_met, met | RUN_MODULES_ASKED, __ATOMIC_RELAXED);
-    if (!met || !patterns_match(MACHINES, path) || (list[0] && is_named(list, met)))
+    bool machine = patterns_match(MACHINES, path), runtime = patterns_match(RUNTIMES, path);
+    if (!met || !(machine || runtime) || (list[0] && is_named(list, met)))
         return met != 0;
-    if (!machine_told)
+    if (machine && !machine_told)
         run_lost(LOSS_machines_unwatched);
-    machine_told = true;
+    machine_told |= machine;
     return false;
 }
 

@@ -242,7 +242,7 @@ TABLE = {
     "clang": Row(["clang"], {"tree": tree}, ["clang -O2 -c tree/d0/f7.c -o out.o"], ["out.o"], 1),
     "lld": Row(["ld.lld"], {"o.s": objects}, ["as o.s -o o.o", "ld.lld --threads=2 --build-id=sha1 o.o -o out"], ["out"]),
     "gold": Row(["ld.gold"], {"o.s": objects}, ["as o.s -o o.o", "ld.gold --threads --thread-count 3 --build-id=sha1 o.o -o out"], ["out"]),
-    "stress-ng": Row(["stress-ng"], {}, ["stress-ng -q --pthread 1 --pthread-ops 20 --mutex 1 --mutex-ops 2000 --sem 1 --sem-ops 2000 --cpu 1 --cpu-ops 5"], []),
+    "stress-ng": Row(["stress-ng"], {}, ["stress-ng -q --pthread 1 --pthread-ops 20 --mutex 1 --mutex-ops 2000 --cpu 1 --cpu-ops 5"], []),
     "sysbench": Row(["sysbench"], {}, ["sysbench --threads=3 --events=200 --time=0 --verbosity=0 threads run", "sysbench --threads=2 --events=200 --time=0 --verbosity=0 cpu run"]),
 }
 TABLE["gimp"].runs.append("gimp-console-2.10 -n -d -f --batch-interpreter plug-in-script-fu-eval -b " + shlex.quote(GIMP.replace('"image"', '"i.ppm"')))
