@@ -99,14 +99,6 @@ static void rewrite_new(void)
     sys_unmap(f, bytes);
 }
 
-static void loaded(void)
-{
-    if (!access_on || watched_first || !start_same_process())
-        return;
-    rewrite_forget_gone();
-    rewrite_new();
-}
-
 static void begin(void)
 {
     u64 mask = sys_signals_block(); /* a handler may run what is half patched */
@@ -114,6 +106,48 @@ static void begin(void)
     arena_give_room();
     rewrite_new();
     sys_signals_restore(mask);
+}
+
+/* Programs with OpenMP make their threads inside the call that begins a region, which is to be seen itself. */
+static bool begins(const char *name, const char *with)
+{
+    while (*with && *name == *with) {
+        name++;
+        with++;
+    }
+    return !*with;
+}
+
+static void is_region(void *found, const struct module *m, const char *name, u64 *slot, bool jump)
+{
+    (void)m, (void)slot, (void)jump;
+    if (begins(name, "GOMP_") || begins(name, "__kmpc_"))
+        *(bool *)found = true;
+}
+
+static void look_for_regions(void *found, const struct module *m)
+{
+    if (is_wanted(m) && !*(bool *)found)
+        elf_each_import(m, is_region, found);
+}
+
+static bool has_regions(void)
+{
+    bool found = false;
+    modules_each(look_for_regions, &found);
+    return found;
+}
+
+static void loaded(void)
+{
+    if (!access_on || !start_same_process())
+        return;
+    if (watched_first && has_regions()) {
+        begin();
+    } else if (!watched_first) {
+        rewrite_forget_gone();
+        rewrite_new();
+    }
 }
 
 void rewrite_start(void)
@@ -133,4 +167,6 @@ void rewrite_start(void)
     fault_watch();
     modules_on_loaded = loaded;
     watched_first = begin;
+    if (has_regions())
+        begin();
 }

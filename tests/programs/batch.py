@@ -192,7 +192,7 @@ TABLE = {
     "zstd": Row(["zstd"], TXT, ["zstd -q -T2 -6 -B1M text", "zstd -q -d -c text.zst"], ["text.zst"]),
     "pixz": Row(["pixz"], TXT, ["pixz -p 2 -1 text text.pxz", "pixz -d -p 2 text.pxz out"], ["text.pxz", "out"]),
     "lrzip": Row(["lrzip"], TXT, ["lrzip -q -p 2 -L 1 -o text.lrz text", "lrzip -q -d -p 2 -o out text.lrz"], ["out"], prints=False),
-    "7z": Row(["7z"], TXT, ["7z a -bd -bso0 -mmt=2 -mx=3 -mtm=off -mtc=off -mta=off out.7z text", "7z t -bd -mmt=2 -bso0 out.7z"], ["out.7z"]),
+    "7z": Row(["7z"], TXT, ["7z a -bd -bso0 -mmt=2 -mx=5 -mtm=off -mtc=off -mta=off out.7z text", "7z t -bd -mmt=2 -bso0 out.7z"], ["out.7z"]),
     "lz4": Row(["lz4"], TXT, ["lz4 -q -9 text out.lz4", "lz4 -q -d -c out.lz4"], ["out.lz4"], 1),
     "brotli": Row(["brotli"], TXT, ["brotli -q 5 -k -o out.br text", "brotli -d -c out.br"], ["out.br"], 1),
     "bzip2": Row(["bzip2"], TXT, ["bzip2 -k text"], ["text.bz2"], 1),

@@ -25,10 +25,11 @@ CASES = {
     "release_flag": ("161683200", [], [(*RACE, "ready", {"make", "await"})]),
     "atomics": ("1999000 7 0 1 400000", [], [(*RACE, "guarded", {"add(long)"})]),
     "plugin": ("5", [], [(*RACE, "calls", {"work"})]),
+    "openmp": ("31520", [], [(*RACE, "lost", {"main._omp_fn.0"})]),
     "forked": ("7 4000", [], [(*RACE, "count", {"add"})]),
 }
 # Without symbols and debug information nothing tells a plain flag from an atomic one; an update by two steps is none.
-STRIPPED = {"last_reference": (set(), {"possible"}), "release_flag": ({"possible"}, {"possible"}), "atomics": ({"possible"}, {"possible", "observed"})}
+STRIPPED = {"last_reference": (set(), {"possible"}), "openmp": (set(), {"possible"}), "release_flag": ({"possible"}, {"possible"}), "atomics": ({"possible"}, {"possible", "observed"})}
 # By `snarl cc`: what it finds instead, and why.
 DIFFERENT = {
     "strings-bug": [],  # a string instruction in inline assembly: compilers do not instrument that
@@ -79,6 +80,10 @@ def compiled(compiler, level, source, options, program, snarl=None):
         compiler = {"gcc": "g++", "clang": "clang++"}[compiler]
     if not shutil.which(compiler):
         return None
+    if "OPENMP" in source.read_text():
+        if compiler != "gcc":
+            return None  # libomp is not installed everywhere
+        options = [*options, "-fopenmp"]
     if snarl:
         compiler = [snarl, "c++" if source.suffix == ".cc" else "cc", f"--with={compiler}"]
     else:
