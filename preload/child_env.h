@@ -5,8 +5,9 @@
 
 #include "base/types.h"
 
-#define CHILD_ENV_INLINE 128
-#define CHILD_ENV_TEXT 1024
+/* Little enough for a stack of one page, where a child that clone() has made calls exec. */
+#define CHILD_ENV_INLINE 48
+#define CHILD_ENV_TEXT 256
 
 struct child_env {
     char *inline_slots[CHILD_ENV_INLINE];

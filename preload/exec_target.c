@@ -1,5 +1,7 @@
-/* Looks at a program before it is started. Called by intercept/exec.c, also in vfork children, so: no allocation, no
- * locks, no state. */
+/* Looks at a program before it is started. Called by intercept/exec.c, also in vfork children, so: no locks, no state.
+ *
+ * Whatever is larger than a few words is in a mapping of its own: a child made by clone() may have a stack of one page,
+ * as that of GoogleTest's death tests has. */
 #include "exec_target.h"
 
 #include <elf.h>
@@ -60,10 +62,22 @@ static bool interpreter_is_glibc(int fd, const Elf64_Phdr *p)
     return strstr(path, LOADER) != NULL;
 }
 
+#define WINDOW 16384
+
 struct elf_file {
     int fd;
     u32 n;
     Elf64_Phdr header[MAX_HEADERS];
+    char window[WINDOW]; /* of the names */
+};
+
+struct scratch {
+    union {
+        Elf64_Ehdr elf;
+        char text[HEAD_BYTES + 1];
+    } head;
+    char interpreter[HEAD_BYTES + 1];
+    struct elf_file file;
 };
 
 static const Elf64_Phdr *header_of(const struct elf_file *f, u32 type)
@@ -129,40 +143,38 @@ static u32 telling_names(const char *names, size_t n)
 
 /* The runtime's entry is among the dynamic symbols whether it is linked in or comes as a library. Programs built by
  * snarl cc name that of one sanitizer, and libsnarl. */
-static bool is_sanitized(const struct elf_file *f)
+static bool is_sanitized(struct elf_file *f)
 {
-    char window[4096];
     u64 offset, size;
     u32 found = 0;
     const u64 overlap = 32;
     if (!find_names(f, &offset, &size))
         return false;
-    for (u64 at = 0; at < size; at += sizeof window - overlap) {
-        u64 n = size - at < sizeof window ? size - at : sizeof window;
-        if (!read_at(f->fd, window, n, offset + at))
+    for (u64 at = 0; at < size; at += WINDOW - overlap) {
+        u64 n = size - at < WINDOW ? size - at : WINDOW;
+        if (!read_at(f->fd, f->window, n, offset + at))
             return false;
-        found |= telling_names(window, n);
-        if (n < sizeof window)
+        found |= telling_names(f->window, n);
+        if (n < WINDOW)
             break;
     }
     return (found & NAMES_SANITIZER) || (found & (NAMES_TSAN | NAMES_LIBSNARL)) == NAMES_TSAN;
 }
 
-static enum exec_target elf_target(int fd, const Elf64_Ehdr *h)
+static enum exec_target elf_target(int fd, const Elf64_Ehdr *h, struct elf_file *f)
 {
-    struct elf_file f;
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64)
         return TARGET_FOREIGN;
-    f.fd = fd;
-    f.n = h->e_phnum < MAX_HEADERS ? h->e_phnum : MAX_HEADERS;
-    if (!read_at(fd, f.header, f.n * sizeof f.header[0], h->e_phoff))
+    f->fd = fd;
+    f->n = h->e_phnum < MAX_HEADERS ? h->e_phnum : MAX_HEADERS;
+    if (!read_at(fd, f->header, f->n * sizeof f->header[0], h->e_phoff))
         return TARGET_UNKNOWN;
-    const Elf64_Phdr *interpreter = header_of(&f, PT_INTERP);
+    const Elf64_Phdr *interpreter = header_of(f, PT_INTERP);
     if (!interpreter)
         return TARGET_STATIC;
     if (!interpreter_is_glibc(fd, interpreter))
         return TARGET_FOREIGN;
-    if (is_sanitized(&f))
+    if (is_sanitized(f))
         return TARGET_SANITIZED;
     return gains_privileges(fd) ? TARGET_PRIVILEGED : TARGET_WATCHABLE;
 }
@@ -177,47 +189,46 @@ static const char *script_interpreter(char *head)
     return *at ? at : NULL;
 }
 
-enum exec_target exec_target_at(int dirfd, const char *path)
+static enum exec_target look_at(int dirfd, const char *path, struct scratch *s)
 {
-    union {
-        Elf64_Ehdr elf;
-        char text[HEAD_BYTES + 1];
-    } head;
-    char interpreter[HEAD_BYTES + 1];
     for (int depth = 0; depth < MAX_SCRIPTS; depth++) {
         int fd = (int)sys_call6(SYS_openat, dirfd, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, 0, 0);
         if (fd < 0)
             return TARGET_UNKNOWN;
-        memset(&head, 0, sizeof head);
-        long n = sys_read(fd, head.text, HEAD_BYTES);
+        memset(&s->head, 0, sizeof s->head);
+        long n = sys_read(fd, s->head.text, HEAD_BYTES);
         enum exec_target target = TARGET_UNKNOWN;
-        if (n >= (long)sizeof(Elf64_Ehdr) && memcmp(head.elf.e_ident, ELFMAG, SELFMAG) == 0)
-            target = elf_target(fd, &head.elf);
+        if (n >= (long)sizeof(Elf64_Ehdr) && memcmp(s->head.elf.e_ident, ELFMAG, SELFMAG) == 0)
+            target = elf_target(fd, &s->head.elf, &s->file);
         if (target == TARGET_STATIC && strstr(path, LOADER))
             target = TARGET_WATCHABLE; /* the loader itself, called as a program */
         sys_close(fd);
-        if (n < 3 || head.text[0] != '#' || head.text[1] != '!')
+        if (n < 3 || s->head.text[0] != '#' || s->head.text[1] != '!')
             return target;
-        const char *next = script_interpreter(head.text);
+        const char *next = script_interpreter(s->head.text);
         if (!next)
             return TARGET_UNKNOWN;
-        memcpy(interpreter, next, strlen(next) + 1);
-        path = interpreter;
+        memcpy(s->interpreter, next, strlen(next) + 1);
+        path = s->interpreter;
         dirfd = AT_FDCWD;
     }
     return TARGET_UNKNOWN;
 }
 
-enum exec_target exec_target_search(const char *file, const char *search)
+enum exec_target exec_target_at(int dirfd, const char *path)
 {
-    char path[PATH_MAX];
-    if (strchr(file, '/'))
-        return exec_target_at(AT_FDCWD, file);
-    if (!search)
-        search = "/bin:/usr/bin";
+    struct scratch *s = sys_map(sizeof *s);
+    enum exec_target target = s ? look_at(dirfd, path, s) : TARGET_UNKNOWN;
+    sys_unmap(s, sizeof *s);
+    return target;
+}
+
+/* path: room for PATH_MAX. */
+static enum exec_target search_along(const char *file, const char *search, char *path)
+{
     for (;;) {
         size_t n = strcspn(search, ":");
-        struct text t = text_in(path, sizeof path);
+        struct text t = text_in(path, PATH_MAX);
         text_bytes(&t, search, n);
         text_add(&t, n ? "/" : "");
         text_add(&t, file);
@@ -227,4 +238,14 @@ enum exec_target exec_target_search(const char *file, const char *search)
             return TARGET_UNKNOWN;
         search += n + 1;
     }
+}
+
+enum exec_target exec_target_search(const char *file, const char *search)
+{
+    if (strchr(file, '/'))
+        return exec_target_at(AT_FDCWD, file);
+    char *path = sys_map(PATH_MAX);
+    enum exec_target target = path ? search_along(file, search ? search : "/bin:/usr/bin", path) : TARGET_UNKNOWN;
+    sys_unmap(path, PATH_MAX);
+    return target;
 }

@@ -43,7 +43,8 @@ bool snarl_on;
 u32 snarl_pid;
 char start_library[PATH_MAX];
 
-static char run_folder[PATH_MAX];
+/* The arena's path is kept: a child that calls exec may have a stack too small for it. */
+static char run_folder[PATH_MAX], arena_file[PATH_MAX];
 static u32 ending; /* 0: not yet, 1: a thread is at it, 2: done */
 
 /* ---- what the engine asks ---- */
@@ -150,7 +151,7 @@ void start_say(const char *what, const char *detail)
 
 /* ---- start ---- */
 
-static const char *find_env(char **envp, const char *name)
+const char *start_env(char **envp, const char *name)
 {
     size_t n = strlen(name);
     for (; *envp; envp++) {
@@ -213,56 +214,52 @@ static u64 random_seed(void)
     return (seed & 0xffffffff) ? seed & 0xffffffff : 1; /* short enough to type */
 }
 
+/* False when it is too long. */
+static bool set_folder(const char *folder)
+{
+    struct text t = text_in(run_folder, sizeof run_folder), file = text_in(arena_file, sizeof arena_file);
+    text_add(&t, folder);
+    text_add(&file, folder);
+    text_add(&file, "/arena");
+    return !t.cut && !file.cut;
+}
+
 /* LD_PRELOAD alone: this process begins a run. */
 static bool begin_run(char **envp, u32 *owner)
 {
     struct run_options o;
     char err[256] = "";
-    const char *given = find_env(envp, "SNARL_OPTIONS"), *why;
+    const char *given = start_env(envp, "SNARL_OPTIONS"), *why;
     options_default(&o);
     if (given && options_parse_string(given, &o, err, sizeof err))
         start_say("SNARL_OPTIONS: ", err);
     if (o.perturb && !o.perturb_seed)
         o.perturb_seed = random_seed();
-    const char *folder = standalone_create(find_env(envp, "TMPDIR"), &o, &why);
+    const char *folder = standalone_create(start_env(envp, "TMPDIR"), &o, &why);
     if (!folder) {
         start_say("not watching this program: ", why);
         return false;
     }
-    struct text t = text_in(run_folder, sizeof run_folder);
-    text_add(&t, folder);
     *owner = snarl_pid;
-    return true;
-}
-
-static const char *arena_path(char *path, size_t cap)
-{
-    struct text t = text_in(path, cap);
-    text_add(&t, run_folder);
-    text_add(&t, "/arena");
-    return t.cut ? "" : path;
+    return set_folder(folder);
 }
 
 /* A new program keeps our identity, but of our capabilities only what root always has: access() asks with those. */
 bool start_run_reachable(void)
 {
-    char path[PATH_MAX];
-    int fd = sys_open(arena_path(path, sizeof path), O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    int fd = sys_open(arena_file, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0)
         return false;
     sys_close(fd);
     return sys_call3(SYS_getuid, 0, 0, 0) != sys_call3(SYS_geteuid, 0, 0, 0) ||
-           sys_call3(SYS_access, (long)path, R_OK | W_OK, 0) == 0;
+           sys_call3(SYS_access, (long)arena_file, R_OK | W_OK, 0) == 0;
 }
 
 /* Joins the run that SNARL_RUN names. A run that is over has taken its folder away, and one of another user is closed
  * to us: whoever comes there is not watched and says nothing (who started it has counted it). */
 static bool join_run(const char *folder)
 {
-    char path[PATH_MAX];
-    struct text t = text_in(run_folder, sizeof run_folder);
-    text_add(&t, folder);
-    int err = t.cut ? -ENAMETOOLONG : arena_open(arena_path(path, sizeof path));
+    int err = set_folder(folder) ? arena_open(arena_file) : -ENAMETOOLONG;
     if (err && err != -ENOENT && err != -EACCES)
         start_say("not watching a process: cannot use the run in ", folder);
     if (!err && !arena_header()->run) {
@@ -330,8 +327,8 @@ static bool wants_rewriting(char **envp)
 {
     struct run_options o;
     char err[256] = "";
-    const char *given = find_env(envp, "SNARL_OPTIONS");
-    options_unfinished = find_env(envp, "SNARL_UNFINISHED") != NULL;
+    const char *given = start_env(envp, "SNARL_OPTIONS");
+    options_unfinished = start_env(envp, "SNARL_UNFINISHED") != NULL;
     options_default(&o);
     if (given)
         options_parse_string(given, &o, err, sizeof err);
@@ -340,8 +337,8 @@ static bool wants_rewriting(char **envp)
 
 static void start_run(char **envp)
 {
-    u32 owner = number_of(find_env(envp, "SNARL_OWNER"));
-    const char *folder = find_env(envp, "SNARL_RUN"), *trouble = sanitizer();
+    u32 owner = number_of(start_env(envp, "SNARL_OWNER"));
+    const char *folder = start_env(envp, "SNARL_RUN"), *trouble = sanitizer();
     if (trouble) {
         if (folder && join_run(folder))
             run_lost(LOSS_process_unwatched);
@@ -356,16 +353,16 @@ static void start_run(char **envp)
         return;
     }
     bool follow = run()->options.follow;
-    child_env_start(follow ? run_folder : NULL, find_env(envp, "SNARL_OPTIONS"), owner);
+    child_env_start(follow ? run_folder : NULL, start_env(envp, "SNARL_OPTIONS"), owner);
     if (owner == snarl_pid)
-        standalone_own(run_folder, find_env(envp, "PATH"));
+        standalone_own(run_folder, start_env(envp, "PATH"));
     if (!follow)
         child_env_scrub(envp);
     if (!start_watching()) {
         run_lost(LOSS_process_unwatched);
         start_say("not watching a process: out of memory or thread keys", NULL);
     } else if (rewrites) {
-        rewrite_start();
+        rewrite_start(envp);
     }
 }
 

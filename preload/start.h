@@ -21,6 +21,8 @@ static inline bool start_same_process(void)
 
 /* Our own file, absolute. */
 extern char start_library[] HIDDEN;
+/* The value of an environment variable, NULL: it is not there. */
+const char *start_env(char **envp, const char *name) HIDDEN;
 /* A program that this process starts now, with its present rights and root folder, can join the run. */
 bool start_run_reachable(void) HIDDEN;
 /* In a forked child, first: it is not the process that reports. */

@@ -36,10 +36,9 @@ static const struct settings_verb verb = {
         "first. The report is on standard output.",
     .examples =
         "Examples:\n"
-        "  snarl check --baseline=locks.baseline --update results/    the first time: everything that is there is "
-        "known\n"
-        "  snarl check --baseline=locks.baseline results/             from then on: only what is new counts\n"
-        "  snarl check --changed=origin/main results/                 a pull request\n\n"
+        "  snarl check --baseline=known --update results/  the first time: all is known\n"
+        "  snarl check --baseline=known results/           then: what is new counts\n"
+        "  snarl check --changed=origin/main results/      a pull request\n\n"
         "Exit status: 0; 66 when something counts; 2 when a RESULT, the baseline or the usage is wrong; 125 when "
         "something could not be written.",
     .own = own,

@@ -24,7 +24,7 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
     X("inspect", cli_inspect, "[OPTION...] PID|CORE...",                                                               \
       "explain a program that hangs, or a core: who waits for whom")                                                   \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
-    X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched, with gcc or clang")        \
+    X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched (gcc, clang)")              \
     X("c++", cli_cxx, "[COMPILER] ARG...", "the same for C++")                                                         \
     X("samples", cli_samples, "[OPTION...] [NAME]", "list or run the bundled samples")                                 \
     X("completion", cli_completion, "bash|zsh", "a script with which the shell completes command lines")

@@ -23,10 +23,11 @@
 #define PATIENCE_NS 1000000000ULL
 
 static u64 ended_since; /* 0: nothing has counted yet */
+static u32 news_seen;   /* run_state.news when all findings had been judged */
 
 void halt_begin(void)
 {
-    ended_since = 0;
+    ended_since = news_seen = 0;
     __atomic_store_n(&run()->judge, (u32)getpid(), __ATOMIC_RELEASE);
 }
 
@@ -77,11 +78,13 @@ static void end_processes(const char *folder)
 void halt_look(const char *folder, halt_judge judge, void *arg)
 {
     ref_t list[BATCH];
-    u32 n = list_new(list);
+    u32 news = __atomic_load_n(&run()->news, __ATOMIC_ACQUIRE), n = news == news_seen ? 0 : list_new(list);
     if (ended_since && sys_now() - ended_since > PATIENCE_NS)
         end_processes(folder);
-    if (!n)
+    if (!n) {
+        news_seen = news;
         return;
+    }
     u32 judgement = judge(list, n, arg) ? JUDGEMENT_ENDS : JUDGEMENT_GOES_ON;
     if (judgement == JUDGEMENT_ENDS && !ended_since) {
         ended_since = sys_now();

@@ -33,6 +33,47 @@ static const struct settings_verb verb = {
     .most = 1000,
 };
 
+/* Who has the other end of a descriptor. */
+static void put_far_end(struct buffer *b, const json_t *d, const char *verb)
+{
+    const json_t *others = json_object_get(d, "others"), *o;
+    bool socket = strncmp(label_text(d, "file"), "socket:", 7) == 0;
+    size_t i;
+    if (*label_text(d, "remote"))
+        buffer_print(b, ", connected to %s", label_text(d, "remote"));
+    if (json_is_true(json_object_get(d, "alone")))
+        buffer_print(b, socket ? ", whose other end is in no other process" : ", which no other process can %s", verb);
+    json_array_foreach (others, i, o) {
+        if (i == MAX_NAMED) {
+            buffer_print(b, " and %zu more", json_array_size(others) - i);
+            break;
+        }
+        buffer_print(b, "%s%lld (%s)",
+                     i        ? ", "
+                     : socket ? ", whose other end has process "
+                              : ", which is open in process ",
+                     (long long)label_number(o, "pid"), label_text(o, "name"));
+    }
+}
+
+static void put_descriptor(struct buffer *b, const json_t *d, const char *verb)
+{
+    buffer_print(b, "%lld", (long long)label_number(d, "descriptor"));
+    if (*label_text(d, "file"))
+        buffer_print(b, " (%s)", label_text(d, "file"));
+    put_far_end(b, d, verb);
+}
+
+static void put_watched(struct buffer *b, const json_t *watched)
+{
+    const json_t *d;
+    size_t i;
+    json_array_foreach (watched, i, d) {
+        buffer_put(b, "\n      on ");
+        put_descriptor(b, d, "write to");
+    }
+}
+
 /* What a thread does, and where: the same for all threads of a pool. malloc'd. */
 static char *activity(const json_t *t, const struct text_options *o)
 {
@@ -52,10 +93,11 @@ static char *activity(const json_t *t, const struct text_options *o)
                      (long long)label_number(wait, "owner"));
     if (json_object_get(wait, "owner_gone"))
         buffer_print(b, ", which thread %lld had, and that has ended", (long long)label_number(wait, "owner_gone"));
-    if (json_object_get(wait, "descriptor"))
-        buffer_print(b, ", descriptor %lld", (long long)label_number(wait, "descriptor"));
-    if (*label_text(wait, "file"))
-        buffer_print(b, " (%s)", label_text(wait, "file"));
+    if (json_object_get(wait, "descriptor")) {
+        buffer_put(b, ", descriptor ");
+        put_descriptor(b, wait, strcmp(what, "room to write") == 0 ? "read from" : "write to");
+    }
+    put_watched(b, json_object_get(wait, "watched"));
     if (json_object_get(wait, "pid"))
         buffer_print(b, ", process %lld", (long long)label_number(wait, "pid"));
     if (json_object_get(wait, "timed"))

@@ -24,24 +24,26 @@ static bool is_offered(size_t i)
 static void help(FILE *out)
 {
     fputs("Usage: snarl COMMAND [OPTION...]\n\n"
-          "Finds deadlocks, lock-order cycles and misused locks in programs that run on Linux, without rebuilding "
-          "them.\n\n"
+          "Finds deadlocks, lock-order cycles and misused locks in programs that run on\n"
+          "Linux, without rebuilding them; data races and lost updates in those built by\n"
+          "`snarl cc`.\n\n"
           "Commands:\n",
           out);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         if (is_offered(i))
             fprintf(out, "  %-10s  %s\n", verbs[i].name, verbs[i].text);
-    fputs(
-        "\n`snarl COMMAND --help` explains one. `snarl --version` tells the version.\n\n"
-        "Examples:\n"
-        "  snarl run ./server --port 8080        watch a program; the report comes at its end\n"
-        "  snarl run python3 app.py              Python's locks too, with lines of the .py files\n"
-        "  snarl check --baseline=known results/ in a CI: only what is new counts\n"
-        "  snarl samples                         small programs with deadlocks, to try it on\n"
-        "  snarl explain lock-order              what a finding means and how to fix it\n\n"
-        "Exit status of `snarl run`: the program's own, or 66 when there is a finding that counts, 2 for wrong usage,\n"
-        "125 when snarl cannot do its work, 126 and 127 when the program cannot be executed or found.\n",
-        out);
+    fputs("\n`snarl COMMAND --help` explains one. `snarl --version` tells the version.\n\n"
+          "Exit status of `snarl run`: the program's own, or 66 when there is a finding\n"
+          "that counts, 2 for wrong usage, 125 when snarl cannot do its work, 126 and 127\n"
+          "when the program cannot be executed or found.\n\n"
+          "Examples:\n"
+          "  snarl run ./server --port 8080   watch a program; the report comes at its end\n"
+          "  snarl run python3 app.py         Python's locks too, with lines of .py files\n"
+          "  snarl check --baseline=known results/\n"
+          "                                   in a CI: only what is new counts\n"
+          "  snarl samples                    small programs with deadlocks, to try it on\n"
+          "  snarl explain lock-order         what a finding means and how to fix it\n",
+          out);
 }
 
 static int help_for(int argc, char **argv)

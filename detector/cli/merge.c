@@ -25,7 +25,8 @@ static const struct settings_verb verb = {
         "is broken nothing is written.",
     .examples = "Examples:\n"
                 "  snarl merge -o all.json shard-*/result.json\n"
-                "  snarl merge -o all.json results/ && snarl check --baseline=locks.baseline all.json\n\n"
+                "  snarl merge -o all.json results/\n"
+                "  snarl merge --html=all.html -o all.json results/\n\n"
                 "Exit status: 0; 66 when there is a finding that counts; 2 when a RESULT is broken or the usage wrong; "
                 "125 when OUT cannot be written.",
     .own = own,

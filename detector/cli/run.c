@@ -4,6 +4,7 @@
  * The run's arena is mapped here all the time, so a deadlock is told while the program still hangs; and it is read
  * after the end, however the program ended. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,11 @@
 /* In abort mode the program ends by itself right after the finding: then its end tells the story. */
 #define ABORT_PATIENCE_NS 1000000000ULL
 /* Threads of the program wait for halt_look. */
-#define HALT_TICK_NS 10000000L
+#define HALT_TICK_NS 2000000L
+
+/* Of a run that is rewriting code: when it is told of, and how often. */
+#define REWRITING_PATIENCE_NS 2000000000ULL
+#define REWRITING_AGAIN_NS 10000000000ULL
 
 static const struct settings_verb verb = {
     .name = "run",
@@ -39,7 +44,7 @@ static const struct settings_verb verb = {
                 "  snarl run ./server --port 8080\n"
                 "  snarl run --json=result.json --quiet -- ctest\n"
                 "  snarl run --html=report.html ./app       to look at in a browser\n"
-                "  snarl run --on-deadlock=report ./app     leave it hanging, to look at it with gdb\n"
+                "  snarl run --on-deadlock=report ./app     leave it hanging, for a debugger\n"
                 "  snarl run --gdb ./app                    stop in gdb at each finding\n"
                 "  snarl run --perturb=17 python3 app.py    the delays of seed 17 again\n\n"
                 "Exit status: the program's own (128+N when signal N ended it); 66 when there is a finding that "
@@ -62,6 +67,7 @@ struct run_context {
     int status;
     bool ended;
     struct hang *hang;
+    u64 rewriting_told; /* when */
     const char *folder;
 };
 
@@ -114,6 +120,21 @@ static void tell_urgent(struct run_context *c)
     json_decref(d);
 }
 
+/* The program stands still meanwhile. */
+static void tell_rewriting(struct run_context *c)
+{
+    u64 since = __atomic_load_n(&run()->rewriting_since, __ATOMIC_ACQUIRE), now = sys_now();
+    if (!since || c->s->quiet || now < since + REWRITING_PATIENCE_NS || now < c->rewriting_told + REWRITING_AGAIN_NS)
+        return;
+    if (kill((pid_t)__atomic_load_n(&run()->rewriting_pid, __ATOMIC_RELAXED), 0) && errno == ESRCH)
+        return; /* it has been killed */
+    u64 bytes = __atomic_load_n(&run()->rewriting_bytes, __ATOMIC_RELAXED),
+        done = __atomic_load_n(&run()->rewriting_done, __ATOMIC_RELAXED);
+    cli_say("rewriting the program's code before it goes on: %.1f of %.1f MB done", (double)done / 1e6,
+            (double)bytes / 1e6);
+    c->rewriting_told = now;
+}
+
 static void tick(void *arg)
 {
     struct run_context *c = arg;
@@ -122,6 +143,7 @@ static void tick(void *arg)
     if (c->s->gdb) /* what stands still may have been stopped there, which also shows the findings */
         return;
     hang_look(c->hang);
+    tell_rewriting(c);
     u32 urgent = __atomic_load_n(&run()->urgent, __ATOMIC_ACQUIRE);
     if (urgent == c->urgent_seen)
         return;
@@ -260,6 +282,7 @@ static int run_watched(struct settings *s, const char *path, char **argv, const 
         return STATUS_TROUBLE;
     c.command = command_json(argv);
     c.folder = folder;
+    collect_several();
     char **gdb = set_environment(s, folder, library, argv);
     if (s->run.halt)
         halt_begin();

@@ -10,8 +10,10 @@
 #include "folder.h"
 #include "launch.h"
 #include "report/document.h"
+#include "report/with_scan.h"
+#include "results.h"
 
-enum { OWN_BUILD, OWN_CACHE, OWN_MODEL };
+enum { OWN_BUILD, OWN_CACHE, OWN_MODEL, OWN_WITH };
 
 static const struct settings_option own[] = {
     [OWN_BUILD] = {NULL, 'p', "FOLDER",
@@ -20,6 +22,10 @@ static const struct settings_option own[] = {
     [OWN_CACHE] = {"cache", 0, "FOLDER",
                    "where units are kept that were read before; none: nowhere (default: ~/.cache/snarl/scan)"},
     [OWN_MODEL] = {"model", 0, "FILE", "what functions without a body do, a line for each; see snarl-scan(1)"},
+    [OWN_WITH] =
+        {"with", 0, "RESULT",
+         "the result of a run, a folder of them, or the merged one: what runs have confirmed stands first, and what "
+         "they never came to is told"},
     {0},
 };
 
@@ -29,13 +35,15 @@ static const struct settings_verb verb = {
     .text = "Finds lock-order cycles, data races, lost updates and misused locks in C and C++ without running the "
             "program, on paths that no run took. FILEs are sources (compiled with the FLAGs) or LLVM bitcode. clang "
             "has to be installed. The report is on standard output.",
-    .examples = "Examples:\n"
-                "  bear -- make; snarl scan -p .\n"
-                "  cmake -B build -DCMAKE_EXPORT_COMPILE_COMMANDS=ON && snarl scan -p build\n"
-                "  snarl scan server.c pool.c -- -Iinclude -DNDEBUG\n"
-                "  snarl scan --json=scan.json --fail-on=medium -p build\n\n"
-                "Exit status: 0; 66 when there is a finding that counts; 2 for wrong usage; 125 when nothing could be "
-                "analysed.\n",
+    .examples =
+        "Examples:\n"
+        "  bear -- make; snarl scan -p .\n"
+        "  cmake -B build -DCMAKE_EXPORT_COMPILE_COMMANDS=ON && snarl scan -p build\n"
+        "  snarl scan server.c pool.c -- -Iinclude -DNDEBUG\n"
+        "  snarl scan --json=scan.json --fail-on=medium -p build\n"
+        "  snarl scan --with=results/ -p build          what the runs of the tests have confirmed, and missed\n\n"
+        "Exit status: 0; 66 when there is a finding that counts; 2 for wrong usage; 125 when nothing could be "
+        "analysed.",
     .own = own,
     .fail_on = FAIL_ON_SCAN,
     .least = 0,
@@ -119,6 +127,19 @@ static void add_files(struct words *w, char **files, char **flags)
         add(w, "", *flags);
 }
 
+/* The document joined with the runs; takes it. NULL when they cannot be read (said). */
+static json_t *join_runs(const struct settings *s, json_t *scan)
+{
+    char *given[] = {(char *)s->own[OWN_WITH]};
+    struct results r = {0};
+    json_t *runs = results_list(&r, given, 1, NULL) ? results_join(&r) : NULL;
+    json_t *d = runs ? with_scan_join(scan, runs) : NULL;
+    results_free(&r);
+    json_decref(runs);
+    json_decref(scan);
+    return d;
+}
+
 /* Shows the document and writes the files that were asked for; the exit status. */
 static int show(const struct settings *s, json_t *document)
 {
@@ -155,10 +176,12 @@ static int scan(const struct settings *s, const char *program, char **files, cha
         status = WEXITSTATUS(wait_status) == STATUS_USAGE ? STATUS_USAGE : STATUS_TROUBLE;
     } else {
         json_t *document = document_load(result, err, sizeof err);
+        if (!document)
+            cli_say("%s", err);
+        else if (s->own[OWN_WITH])
+            document = join_runs(s, document);
         if (document)
             status = show(s, document);
-        else
-            cli_say("%s", err);
         json_decref(document);
     }
     folder_clear(scratch);

@@ -1,8 +1,7 @@
 /* Options of the verbs: the table of model/options.h through argp. Called by the verbs. Takes no locks; allocates with
  * malloc.
  *
- * argp tells of unknown options, but not what was meant; so long options are looked at before it sees them
- * (check_names). */
+ * argp tells of wrong options, but not what was meant; so options are looked at before it sees them (check_names). */
 #include <argp.h>
 #include <errno.h>
 #include <stdio.h>
@@ -74,7 +73,7 @@ static int set_tool(struct settings *s, enum option_id id, const char *value, ch
         break;
     case OPTION_ID_SUPPRESSIONS:
         if (s->nsuppressions == ARRAY_LEN(s->suppressions)) {
-            snprintf(err, errlen, "suppressions: at most %u files", SETTINGS_FILES);
+            snprintf(err, errlen, "suppressions: at most %d files", SETTINGS_FILES);
             return -EINVAL;
         }
         s->suppressions[s->nsuppressions++] = value;
@@ -286,20 +285,61 @@ static const struct argp_option *match_name(const struct argp_option *o, const c
     return NULL;
 }
 
-/* Every long option up to the first argument is known. */
+static const struct argp_option *find_letter(const struct argp_option *o, char letter)
+{
+    for (; o->name || o->doc || o->key; o++)
+        if (o->key == letter)
+            return o;
+    return NULL;
+}
+
+/* "-qv", or "-oOUT". How many words it takes; 0 and a message when it is wrong. */
+static int check_letters(const struct argp_option *options, const char *word, bool last)
+{
+    for (const char *at = word + 1; *at; at++) {
+        const struct argp_option *o = find_letter(options, *at);
+        if (!o) {
+            cli_say("unknown option '-%c'", *at >= ' ' && *at <= '~' ? *at : '?');
+            return 0;
+        }
+        if (!o->arg)
+            continue;
+        if (!at[1] && last)
+            cli_say("-%c needs a value: -%c %s", *at, *at, o->arg);
+        return at[1] ? 1 : last ? 0 : 2;
+    }
+    return 1;
+}
+
+/* The same for a long one. */
+static int check_name(const struct argp_option *options, const char *word, bool last)
+{
+    size_t n = strcspn(word + 2, "=");
+    const struct argp_option *o = match_name(options, word + 2, n);
+    if (!o)
+        return 0;
+    bool given = word[2 + n] == '=', needed = o->arg && !(o->flags & OPTION_ARG_OPTIONAL);
+    if (given && !o->arg)
+        cli_say("--%s takes no value", o->name);
+    else if (needed && !given && last)
+        cli_say("--%s needs a value: --%s=%s", o->name, o->name, o->arg);
+    else
+        return needed && !given ? 2 : 1;
+    return 0;
+}
+
+/* Every option up to the first argument is known, and has a value if it takes one. */
 static bool check_names(const struct argp_option *options, const struct settings_verb *verb, int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1, taken; i < argc; i += taken) {
+        bool last = i + 1 == argc;
         if (strcmp(argv[i], "--") == 0 || (verb->most < 0 && argv[i][0] != '-'))
             return true;
-        if (strncmp(argv[i], "--", 2) != 0)
-            continue;
-        size_t n = strcspn(argv[i] + 2, "=");
-        const struct argp_option *o = match_name(options, argv[i] + 2, n);
-        if (!o)
+        taken = strncmp(argv[i], "--", 2) == 0         ? check_name(options, argv[i], last)
+                : argv[i][0] == '-' && argv[i][1] != 0 ? check_letters(options, argv[i], last)
+                                                       : 1;
+        if (!taken)
             return false;
-        if (o->arg && !(o->flags & OPTION_ARG_OPTIONAL) && !argv[i][2 + n])
-            i++; /* the next word is its value */
     }
     return true;
 }
@@ -326,7 +366,10 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
 {
     char *doc = NULL, name[32], format[64], none[1];
     struct argp_option *options = make_options(verb);
-    if (asprintf(&doc, "%s\v%s", verb->text, verb->examples) < 0)
+    const char *rest = strstr(verb->examples, "\n\n"); /* what is not an example stands before them */
+    int examples = rest ? (int)(rest - verb->examples) : (int)strlen(verb->examples);
+    if (asprintf(&doc, "%s\v%s%s%.*s", verb->text, rest ? rest + 2 : "", rest ? "\n\n" : "", examples, verb->examples) <
+        0)
         abort();
     struct argp argp = {.options = options, .parser = parse_option, .args_doc = verb->arguments, .doc = doc};
     struct parsing p = {s, verb, 0};
@@ -350,7 +393,7 @@ int settings_parse(struct settings *s, const struct settings_verb *verb, int arg
     }
     if (!check_names(options, verb, argc, argv))
         return usage_error(verb, status);
-    unsigned flags = ARGP_NO_HELP | ARGP_NO_EXIT | (verb->most < 0 ? ARGP_IN_ORDER : 0);
+    unsigned flags = ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_NO_ERRS | (verb->most < 0 ? ARGP_IN_ORDER : 0);
     argv[0] = name;
     if (argp_parse(&argp, argc, argv, flags, NULL, &p))
         return usage_error(verb, status);

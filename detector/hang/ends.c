@@ -12,7 +12,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "peers.h"
+#include "inspect/peers.h"
+#include "inspect/proc.h"
 #include "snapshot.h"
 
 #define OUTSIDE 0xffffffffu

@@ -4,6 +4,7 @@
  * run, it would have been taken from it again. So all threads that are still at two looks slept at the same time between
  * them, and what they have (descriptors, mappings, locks) did not change by them. */
 #include "snapshot.h"
+#include "inspect/proc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -111,10 +111,4 @@ struct edges {
 /* outside: look at all processes of the machine, not only the run's. */
 void snapshot_ends(struct snapshot *s, bool outside, struct edges *out);
 
-/* ---- /proc ---- */
-/* The whole file, cut at size - 1, terminated. False: it is not there. */
-bool proc_read(char *to, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Runs f for each entry of /proc/... that is a number. False: no such folder. */
-bool proc_numbers(const char *folder, void (*f)(u32 number, void *arg), void *arg);
-
 #endif

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "inspect/proc.h"
 #include "model/run.h"
 #include "report/view.h"
 #include "snapshot.h"

@@ -10,6 +10,7 @@
 #include "analyze/hot.h"
 #include "base/arena.h"
 #include "feed_stack.h"
+#include "heap.h"
 #include "model/objects.h"
 #include "model/run.h"
 #include "python.h"
@@ -67,6 +68,25 @@ static bool mapping_next(FILE *f, struct mapping *m)
     return true;
 }
 
+/* The mapping with an address, as the kernel or the core has it. */
+static bool mapping_of(const struct subject *s, u64 addr, u64 *lo, u64 *hi)
+{
+    char path[32];
+    struct mapping m;
+    if (s->is_core)
+        return subject_segment(s, addr, lo, hi);
+    snprintf(path, sizeof path, "/proc/%u/maps", s->alive);
+    FILE *f = fopen(path, "re");
+    bool found = false;
+    while (f && !found && mapping_next(f, &m))
+        found = addr >= m.lo && addr < m.hi;
+    if (f)
+        fclose(f);
+    *lo = m.lo;
+    *hi = m.hi;
+    return found;
+}
+
 /* The shared ones, read once: a process with many threads has many mappings. */
 static struct mapping *shared;
 static size_t nshared;
@@ -119,9 +139,22 @@ static u64 shared_address(const struct subject *s, const u64 key[3])
     return 0;
 }
 
+/* The type of the block is known to the functions that use what is in it. */
+static void locate_in_block(struct thread *t, u64 addr, struct object_birth *b)
+{
+    struct heap_block block;
+    u64 lo, hi;
+    if (!mapping_of(subject, addr, &lo, &hi) || !heap_find(subject, lo, hi, addr, &block))
+        return;
+    b->alloc_stack = (ref_t)t->scratch[0];
+    b->alloc_size = block.size ? block.size : HEAP_UNKNOWN;
+    b->offset = addr - block.begin;
+    b->frame = HEAP_ROUNDED;
+}
+
 static void locate(struct thread *t, u64 addr, const u64 *fp, struct object_birth *b)
 {
-    (void)t, (void)fp;
+    (void)fp;
     const struct process_rec *p = arena_at(engine_process());
     for (ref_t r = p->modules; r; r = ((const struct module_rec *)arena_at(r))->next) {
         const struct module_rec *m = arena_at(r);
@@ -135,6 +168,8 @@ static void locate(struct thread *t, u64 addr, const u64 *fp, struct object_birt
     u64 key[3];
     if (!on_stack(addr, b))
         b->region = shared_key(addr, key) ? REGION_SHARED : REGION_HEAP;
+    if (b->region == REGION_HEAP)
+        locate_in_block(t, addr, b);
 }
 
 static ref_t capture_given(struct thread *t, const u64 *fp)

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "far_end.h"
 #include "feed.h"
 #include "report/escape.h"
 #include "report/names.h"
@@ -32,19 +33,7 @@ static json_t *hex(u64 value)
 
 /* ---- what is seen ---- */
 
-static void describe_descriptor(const struct subject *s, const struct wait *w, json_t *j)
-{
-    char path[48], target[1024];
-    json_object_set_new(j, "descriptor", json_integer(w->fd));
-    snprintf(path, sizeof path, "/proc/%u/fd/%d", s->pid, w->fd);
-    ssize_t n = s->is_core ? -1 : readlink(path, target, sizeof target - 1);
-    if (n <= 0)
-        return;
-    target[n] = 0;
-    json_object_set_new(j, "file", harmless(target));
-}
-
-static json_t *describe_wait(const struct subject *s, const struct wait *w)
+static json_t *describe_wait(const struct subject *s, const struct subject_thread *t, const struct wait *w)
 {
     json_t *j = json_object();
     json_object_set_new(j, "for", json_string(wait_text(w->what)));
@@ -63,8 +52,7 @@ static json_t *describe_wait(const struct subject *s, const struct wait *w)
         json_object_set_new(j, "owner", json_integer(feed_refs((u32)(owner - s->thread), w).number));
     else if (w->owner_gone)
         json_object_set_new(j, "owner_gone", json_integer(w->owner));
-    if (w->fd >= 0)
-        describe_descriptor(s, w, j);
+    far_end_describe(s, t, w, j);
     if (w->pid > 0)
         json_object_set_new(j, "pid", json_integer(w->pid));
     return j;
@@ -95,7 +83,7 @@ static json_t *describe_thread(const struct subject *s, u32 i, const struct wait
         json_object_set_new(j, "not_stopped", json_true());
     if (t->in_call && !s->is_core)
         json_object_set_new(j, "call", describe_call(t));
-    json_object_set_new(j, "wait", describe_wait(s, w));
+    json_object_set_new(j, "wait", describe_wait(s, t, w));
     json_object_set_new(
         j, "refs", json_pack("[I,I,I]", (json_int_t)refs.stack, (json_int_t)refs.process, (json_int_t)refs.object));
     return j;

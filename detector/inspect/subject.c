@@ -191,6 +191,22 @@ static bool core_read(const struct subject *s, u64 address, void *to, size_t n)
     return file_read(s, address, to, n);
 }
 
+bool subject_segment(const struct subject *s, u64 address, u64 *lo, u64 *hi)
+{
+    size_t count;
+    GElf_Phdr p;
+    if (!s->core_elf || elf_getphdrnum(s->core_elf, &count) < 0)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (gelf_getphdr(s->core_elf, (int)i, &p) && p.p_type == PT_LOAD && address >= p.p_vaddr &&
+            address - p.p_vaddr < p.p_filesz) {
+            *lo = p.p_vaddr;
+            *hi = p.p_vaddr + p.p_filesz;
+            return true;
+        }
+    return false;
+}
+
 bool subject_read(const struct subject *s, u64 address, void *to, size_t n)
 {
     if (s->is_core)

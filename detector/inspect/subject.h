@@ -101,6 +101,8 @@ void subject_free(struct subject *s);
 
 /* Bytes of its memory. False: not all are there. */
 bool subject_read(const struct subject *s, u64 address, void *to, size_t n);
+/* What a core has around an address. */
+bool subject_segment(const struct subject *s, u64 address, u64 *lo, u64 *hi);
 bool subject_word(const struct subject *s, u64 address, u32 *to);
 
 /* NULL: none. */

@@ -84,6 +84,10 @@ enum object_region {
 };
 
 /* Where an object was born; everything that detector/symbol needs to name its class. */
+/* The size may be 8 bytes too large, and alloc_stack is of a use: nobody has seen the allocation. */
+#define HEAP_ROUNDED 1u
+#define HEAP_UNKNOWN (~0ull) /* its size: a whole number of pages */
+
 struct object_birth {
     ref_t init_stack; /* stack of the init call, or of the first use seen */
     /* heap: stack (or the one call site known) of the allocation. descriptor: of what made it. stack: when the frame is not in init_stack, the one
@@ -91,7 +95,8 @@ struct object_birth {
     ref_t alloc_stack;
     u8 region; /* enum object_region */
     u8 init_seen;
-    u16 frame;    /* stack variable: which frame of init_stack holds it (0 = innermost) */
+    /* stack variable: which frame of init_stack holds it (0 = innermost). heap: HEAP_ROUNDED: as the allocator has it */
+    u16 frame;
     ref_t module; /* global, tls: its module. shared: of a pointer that leads there, 0: none is known */
     /* global: link-time address in the module. heap: offset in the block. stack: address - CFA of `frame`, signed. tls:
      * in the module's TLS segment. shared: behind what the pointer leads to; without one, in what is mapped. */

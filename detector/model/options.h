@@ -43,7 +43,8 @@ enum option_group { GROUP_WATCH, GROUP_FOUND, GROUP_OUTPUT, GROUP_STATUS, GROUP_
       "fail so that the rest goes on")                                                                                 \
     X(HALT, "halt", FLAG, PROGRAM, FOUND, "", "no", "", "", 0, 0, 1,                                                   \
       "end the program at the first finding that counts")                                                              \
-    X(GDB, "gdb", FLAG, TOOL, FOUND, "", "no", "", "", 0, 0, 1, "run under gdb, which stops at each such finding")     \
+    X(GDB, "gdb", FLAG, TOOL, FOUND, "", "no", "", "", 0, 0, 1,                                                        \
+      "run under gdb, which stops at each finding that counts")                                                        \
     X(JSON, "json", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0,                                                   \
       "result file; - is standard output, %p in a name asks for one per process")                                      \
     X(SARIF, "sarif", TEXT, TOOL, OUTPUT, "FILE", "", "", "", 0, 0, 0, "findings for code scanning (SARIF 2.1.0)")     \

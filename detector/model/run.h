@@ -92,8 +92,12 @@ struct run_state {
     u32 judge, judged;
     ref_t halted;
     u32 order_epoch;
-    u32 accesses;     /* ACCESSES_COMPILED or _REWRITE once a process watches them, 0 before */
-    u32 modules_met;  /* words of options.modules that some module was meant by; RUN_MODULES_ASKED: it was looked for */
+    u32 accesses;    /* ACCESSES_COMPILED or _REWRITE once a process watches them, 0 before */
+    u32 modules_met; /* words of options.modules that some module was meant by; RUN_MODULES_ASKED: it was looked for */
+    /* A process is rewriting code since then, 0: none is; bytes of code, and how many are done. Atomic; the CLI looks. */
+    u64 rewriting_since, rewriting_bytes, rewriting_done;
+    u32 rewriting_pid;
+    u64 rewritten_bytes, rewritten_cached, rewritten_cpu_ns; /* of all processes; from the cache */
     ref_t module_ids; /* list of first module_rec per id */
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;

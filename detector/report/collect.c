@@ -143,6 +143,12 @@ static void add_cost(json_t *run, const struct run_state *state)
                         json_pack("{s:I,s:I,s:I,s:I,s:I}", "slow", (json_int_t)(slow & INT64_MAX), "waits",
                                   (json_int_t)waits, "orders", (json_int_t)state->nnodes, "stacks",
                                   (json_int_t)state->nstacks, "bytes", (json_int_t)(arena_used() & INT64_MAX)));
+    if (state->rewritten_bytes)
+        json_object_update_new(json_object_get(run, "cost"),
+                               json_pack("{s:I,s:I,s:I}", "rewritten_bytes",
+                                         (json_int_t)(state->rewritten_bytes & INT64_MAX), "rewritten_cached_bytes",
+                                         (json_int_t)(state->rewritten_cached & INT64_MAX), "rewriting_ms",
+                                         (json_int_t)(state->rewritten_cpu_ns / 1000000)));
 }
 
 static json_t *command_of(const struct collect_input *in, const struct totals *t)
@@ -224,6 +230,11 @@ static json_t *findings(struct names *n, const struct run_state *state, const st
     }
     group_findings(list);
     return list;
+}
+
+void collect_several(void)
+{
+    names_keep();
 }
 
 json_t *collect_document(const struct collect_input *in)

@@ -22,6 +22,9 @@ struct collect_input {
  * (classify.h). */
 json_t *collect_document(const struct collect_input *in);
 
+/* Call first where several documents are made of one run: debug information is read once then. */
+void collect_several(void);
+
 /* The run's processes: array of objects {"process", "pid", "program"}. */
 json_t *collect_processes(void);
 

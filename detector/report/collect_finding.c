@@ -311,6 +311,31 @@ static json_t *events_json(struct names *n, const struct finding_rec *f, const s
     return events;
 }
 
+/* A thread of Python's is known by the outermost function of the program's own; all begin in the same one of the interpreter. */
+static const char *python_start(const json_t *stack)
+{
+    for (size_t i = json_array_size(stack); i-- > 0;) {
+        const json_t *frame = json_array_get(stack, i);
+        if (label_is(frame, "language", "python") && !names_python_library(label_text(frame, "file")))
+            return label_text(frame, "function");
+    }
+    return "";
+}
+
+static void name_python_threads(const json_t *threads, const json_t *events)
+{
+    json_t *t;
+    const json_t *e;
+    size_t i, k;
+    json_array_foreach (threads, i, t)
+        json_array_foreach (events, k, e) {
+            const char *start = python_start(json_object_get(e, "stack"));
+            if (*start && !json_is_true(json_object_get(t, "main")) &&
+                label_number(t, "thread") == label_number(e, "thread"))
+                json_object_set_new(t, "start", json_string(start));
+        }
+}
+
 /* Does a step of a cycle begin with this event? A hold and what the same thread asks for then are one step. */
 static bool step_begins(const json_t *events, size_t i)
 {
@@ -436,6 +461,7 @@ json_t *collect_finding(struct names *n, const struct finding_rec *f, ref_t ref)
     json_object_set_new(j, "events", events_json(n, f, events, nevents, memory, threads));
     if (owner)
         add_thread(n, threads, owner);
+    name_python_threads(threads, json_object_get(j, "events"));
     free(events);
     json_object_set_new(j, "suppressed_by", json_null());
     json_object_set_new(j, "in_baseline", json_false());

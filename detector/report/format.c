@@ -91,6 +91,11 @@ char *format_subject(const json_t *document)
     const json_t *run = json_object_get(document, "run"), *word;
     struct buffer b = {0};
     size_t i;
+    size_t runs = json_array_size(json_object_get(run, "runs"));
+    if (runs) {
+        buffer_print(&b, "merge of %zu run%s", runs, runs == 1 ? "" : "s");
+        return buffer_take(&b);
+    }
     buffer_put(&b, json_object_get(document, "inspected") ? "inspect" : json_object_get(run, "units") ? "scan" : "run");
     json_array_foreach (json_object_get(run, "command"), i, word) {
         if (!json_is_string(word))

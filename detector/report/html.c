@@ -227,6 +227,27 @@ static void put_gate(struct html *h, const json_t *document)
     free(said);
 }
 
+#define MAX_RUNS 500u
+
+/* Of a merged result: what it was made of. */
+static void put_runs(struct html *h, const json_t *runs)
+{
+    const json_t *run;
+    size_t i, n = json_array_size(runs);
+    if (n)
+        put(h, "<h3>Merged from</h3>\n<ul class=\"runs\">");
+    json_array_foreach (runs, i, run) {
+        if (i == MAX_RUNS)
+            break;
+        put(h, "<li><code>");
+        markup_take(&h->out, markup_clip(label_text(run, "name"), 2000));
+        put(h, "</code></li>");
+    }
+    if (n > MAX_RUNS)
+        buffer_print(&h->out, "<li>and %zu more</li>", n - MAX_RUNS);
+    put(h, n ? "</ul>\n" : "");
+}
+
 static void put_run(struct html *h, const json_t *document)
 {
     const json_t *run = json_object_get(document, "run"), *unit;
@@ -240,6 +261,7 @@ static void put_run(struct html *h, const json_t *document)
     put_list(h, "Names and lines", json_object_get(run, "symbols"));
     put_gate(h, document);
     put_inspected(h, json_object_get(document, "inspected"));
+    put_runs(h, json_object_get(run, "runs"));
     json_array_foreach (json_object_get(run, "units"), i, unit) {
         if (!json_object_get(unit, "problem"))
             continue;

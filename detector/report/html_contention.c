@@ -121,13 +121,13 @@ static void put_details(struct html *h, const json_t *row, size_t number)
     markup_take(&h->out, contention_label(row));
     put(h, "</summary>\n<p class=\"meta\"><code>");
     markup_take(&h->out, markup_clip(label_text(row, "class"), 2000));
-    buffer_print(&h->out, "</code>, taken %lld times, %lld had to wait", (long long)label_number(row, "acquisitions"),
-                 (long long)label_number(row, "contended"));
+    buffer_print(&h->out, "</code> <span>taken %lld times, %lld had to wait",
+                 (long long)label_number(row, "acquisitions"), (long long)label_number(row, "contended"));
     if (label_number(row, "reacquired"))
         buffer_print(&h->out, ", %lld by the end of a condition wait", (long long)label_number(row, "reacquired"));
     if (label_number(row, "given_up"))
         buffer_print(&h->out, ", %lld waits ended without it", (long long)label_number(row, "given_up"));
-    put(h, "</p>\n<div class=\"plots\">");
+    put(h, "</span></p>\n<div class=\"plots\">");
     put_plot(h, json_object_get(row, "wait_histogram"), "waits", "waits");
     put_plot(h, json_object_get(row, "hold_histogram"), "holds", "holds");
     put(h, "</div>\n<div class=\"sides\">\n");

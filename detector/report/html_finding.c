@@ -164,6 +164,22 @@ static void put_text(struct html *h, const char *heading, const char *text)
     put(h, "</p>\n");
 }
 
+/* Lines of the text report without its margin, and without empty ones at the ends. */
+static void put_lines(struct html *h, char *text)
+{
+    size_t end = strlen(text);
+    while (end && strchr(" \n", text[end - 1]))
+        text[--end] = 0;
+    text += strspn(text, "\n");
+    for (char *line = text, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = 0;
+        markup_put(&h->out, line + (strncmp(line, "  ", 2) == 0 ? 2 : 0));
+        put(h, next ? "\n" : "");
+    }
+}
+
 /* Locks, threads and memory, in the words of the text report. */
 static void put_facts(struct html *h, const json_t *f)
 {
@@ -173,7 +189,7 @@ static void put_facts(struct html *h, const json_t *f)
     char *facts = buffer_take(&t.out);
     if (strspn(facts, " \n") != strlen(facts)) {
         put(h, "<h4>What takes part</h4><pre class=\"facts\">");
-        markup_put(&h->out, facts + strspn(facts, "\n"));
+        put_lines(h, facts);
         put(h, "</pre>\n");
     }
     free(facts);

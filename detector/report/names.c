@@ -41,13 +41,21 @@ static void add_module(struct names *n, const struct module_rec *m)
     free(soname);
 }
 
+static struct symbolizer *kept; /* of names_keep */
+
+void names_keep(void)
+{
+    if (!kept && !(kept = symbolizer_new(NULL)))
+        abort();
+}
+
 struct names *names_new(void)
 {
     struct names *n = view_alloc(sizeof *n);
     struct module_rec m;
     struct view_walk walk = {0};
     n->module = view_alloc(MAX_MODULES * sizeof *n->module);
-    n->symbolizer = symbolizer_new(NULL);
+    n->symbolizer = kept ? kept : symbolizer_new(NULL);
     if (!n->symbolizer)
         abort();
     while (view_next(POOL_MODULE, &walk, &m, sizeof m))
@@ -72,7 +80,8 @@ void names_free(struct names *n)
     for (u32 i = 0; i < MAX_MODULES; i++)
         free(n->module[i].path);
     free(n->module);
-    symbolizer_free(n->symbolizer);
+    if (n->symbolizer != kept)
+        symbolizer_free(n->symbolizer);
     free(n);
 }
 

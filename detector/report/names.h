@@ -11,6 +11,9 @@
 struct names;
 
 struct names *names_new(void);
+/* From here on what is read of debug information is kept for the next names_new: of one run the same modules are asked for
+ * again and again. */
+void names_keep(void);
 void names_free(struct names *n);
 
 /* A frame as it stands in the arena, looked up. New reference to an array: inlined calls make several. */

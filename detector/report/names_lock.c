@@ -124,9 +124,36 @@ struct symbol_site names_frame_site(struct names *n, ref_t stack, u32 frame)
     return (struct symbol_site){names_module(n, FRAME_MODULE(f)), FRAME_OFFSET(f), !(f & FRAME_EXACT)};
 }
 
-static void native_class(struct names *n, const struct view_object *o, struct class_name *c)
+static bool is_rounded(const struct view_object *o)
+{
+    return o->birth.region == REGION_HEAP && o->birth.frame == HEAP_ROUNDED;
+}
+
+/* One whole object, not an element of some. */
+static bool is_one(const struct variable_name *v)
+{
+    return v->source == NAME_TYPED && !strstr(v->class_name, "[]");
+}
+
+static void block_class(struct names *n, const struct view_object *o, enum lock_type type, struct variable_name *v)
 {
     struct symbol_site alloc[16], init[16];
+    u32 na = names_sites(n, o->birth.alloc_stack, is_rounded(o), alloc, ARRAY_LEN(alloc));
+    u32 ni = names_sites(n, o->birth.init_stack, false, init, ARRAY_LEN(init));
+    u64 size = o->birth.region == REGION_SHARED || o->birth.alloc_size == HEAP_UNKNOWN ? HEAP_MAPPED
+               : na                                                                    ? o->birth.alloc_size
+                                                                                       : 0;
+    heap_class(n->symbolizer, alloc, na, init, ni, o->birth.init_seen, size, o->birth.offset, type, v);
+    if (!is_rounded(o) || is_one(v) || size == HEAP_UNKNOWN)
+        return;
+    struct variable_name less = {0};
+    heap_class(n->symbolizer, alloc, na, init, ni, o->birth.init_seen, size - 8, o->birth.offset, type, &less);
+    if (less.source == NAME_TYPED && (is_one(&less) || v->source != NAME_TYPED))
+        *v = less;
+}
+
+static void native_class(struct names *n, const struct view_object *o, struct class_name *c)
+{
     struct variable_name v = {0};
     enum lock_type type = type_of(&o->head);
     if (o->birth.region == REGION_GLOBAL) {
@@ -137,13 +164,7 @@ static void native_class(struct names *n, const struct view_object *o, struct cl
         ref_t stack = o->birth.alloc_stack ? o->birth.alloc_stack : o->birth.init_stack;
         stack_class(n->symbolizer, names_frame_site(n, stack, o->birth.frame), (int64_t)o->birth.offset, type, &v);
     } else {
-        u32 na = names_sites(n, o->birth.alloc_stack, false, alloc, ARRAY_LEN(alloc));
-        u32 ni = names_sites(n, o->birth.init_stack, false, init, ARRAY_LEN(init));
-        heap_class(n->symbolizer, alloc, na, init, ni, o->birth.init_seen,
-                   o->birth.region == REGION_SHARED ? HEAP_MAPPED
-                   : na                             ? o->birth.alloc_size
-                                                    : 0,
-                   o->birth.offset, type, &v);
+        block_class(n, o, type, &v);
     }
     c->class = copy_escaped(v.class_name && *v.class_name ? v.class_name : "?");
     c->file = copy_escaped(v.file);
@@ -227,6 +248,8 @@ static struct lock_name *unknown_lock(struct names *n)
 static ref_t born_stack(const struct view_object *o)
 {
     bool python = (o->head.attrs & ATTR_PYTHON) && o->birth.init_seen;
+    if (is_rounded(o))
+        return 0;
     return o->birth.alloc_stack && !python ? o->birth.alloc_stack : o->birth.init_seen ? o->birth.init_stack : 0;
 }
 

@@ -7,6 +7,7 @@
 #include "advice.h"
 #include "escape.h"
 #include "label.h"
+#include "with_scan.h"
 
 #define MAX_SIDES 8
 #define MAX_SHORT 50
@@ -208,16 +209,28 @@ static void put_sides(struct text *t, const json_t *f)
     free(s);
 }
 
+static bool is_python(const json_t *lock)
+{
+    const json_t *attr;
+    size_t i;
+    json_array_foreach (json_object_get(lock, "attributes"), i, attr) {
+        if (json_is_string(attr) && strcmp(json_string_value(attr), "python") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void put_lock_line(struct text *t, const json_t *f, const json_t *lock)
 {
     const json_t *born = json_object_get(lock, "born"), *declared = json_object_get(lock, "declared"), *attr;
     size_t i;
     buffer_put(&t->out, "  ");
     text_label(t, STYLE_STRONG, label_lock(f, label_text(lock, "class"), label_number(lock, "instance")));
+    bool python = is_python(lock);
     buffer_print(&t->out, ": %s%s", json_is_true(json_object_get(lock, "shared")) ? "shared " : "",
-                 label_text(lock, "kind"));
+                 python ? "Python lock" : label_text(lock, "kind"));
     json_array_foreach (json_object_get(lock, "attributes"), i, attr) {
-        if (json_is_string(attr))
+        if (json_is_string(attr) && !(python && strcmp(json_string_value(attr), "python") == 0))
             buffer_print(&t->out, ", %s", json_string_value(attr));
     }
     buffer_print(&t->out, ", %s", *label_text(lock, "name") ? label_text(lock, "name") : label_text(lock, "class"));
@@ -282,6 +295,7 @@ static void put_finding(struct text *t, const json_t *f)
     text_wrap(t, label_text(f, "why"), 6);
     text_put(t, STYLE_STRONG, "  fix ");
     text_wrap(t, label_text(f, "fix"), 6);
+    with_scan_text(t, f);
     text_put(t, STYLE_DIM, "  id  ");
     text_put(t, STYLE_DIM, label_text(f, "id"));
     const char *page = *label_text(f, "rule") ? label_text(f, "rule") : label_text(f, "kind");
@@ -351,6 +365,7 @@ char *text_report(const json_t *document, const struct text_options *o)
             put_finding(&t, f);
     }
     put_short(&t, findings);
+    with_scan_gaps(&t, document);
     text_gate(&t, document);
     if (!o->quiet) {
         text_contention(&t, document);

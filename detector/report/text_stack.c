@@ -226,6 +226,13 @@ static void put_cost(struct text *t, const json_t *run)
                  (long long)label_number(cost, "slow"), (long long)label_number(cost, "waits"),
                  (long long)label_number(cost, "orders"), (long long)label_number(cost, "stacks"),
                  (double)label_number(cost, "bytes") / 1048576.0);
+    if (!label_number(cost, "rewritten_bytes"))
+        return;
+    text_put(t, STYLE_STRONG, "snarl: ");
+    buffer_print(&t->out, "rewriting %.1f MB of code (%.1f MB of it from the cache) took %lld ms of processor time\n",
+                 (double)label_number(cost, "rewritten_bytes") / 1e6,
+                 (double)label_number(cost, "rewritten_cached_bytes") / 1e6,
+                 (long long)label_number(cost, "rewriting_ms"));
 }
 
 void text_summary(struct text *t, const json_t *document)

@@ -9,6 +9,8 @@
 #define LOCK_ELEMENT(path, shared) ((path)*2 + (u32)(shared))
 #define LOCK_PATH(element) ((element) / 2)
 #define LOCK_SHARED(element) ((element)&1)
+/* In `may` and `rel`: some lock or other, where they are too many to be told apart. */
+#define LOCK_ANY 0
 
 /* What is known at a point of a function, relative to the function's start. */
 struct state {
@@ -34,7 +36,20 @@ struct thread_name {
     u32 joined_at;            /* of a promise: the call that joins, 0: one or another */
 };
 
-enum record_kind { R_ACCESS, R_ACQUIRE, R_RELEASE, R_CALL, R_CREATE, R_DESTROY, R_WAIT, R_FORK, R_HANDLER, R_LEAVE };
+enum record_kind {
+    R_ACCESS,
+    R_ACQUIRE,
+    R_RELEASE,
+    R_CALL,
+    R_CREATE,
+    R_DESTROY,
+    R_WAIT,
+    R_FORK,
+    R_HANDLER,
+    R_LEAVE,
+    R_SIGNAL
+};
+/* R_SIGNAL: of a condition or a semaphore; with R_AFTER_WAIT it is waited for. */
 /* R_UP, R_DOWN: the lock is taken after another whose object was compared as less, or greater. */
 enum record_flags {
     R_WRITE = 1,
@@ -95,6 +110,7 @@ struct analysis {
     LIST(struct list_u32 *) published;
     const struct map *deciding; /* of the function that is followed: facts that keep states apart; see decide.c */
     struct map tested;          /* cells of global variables that decide branches */
+    bool *creates;              /* by function: it, or what it calls, creates threads */
     struct list_u32 *calls_of;  /* by function: calls in it (index in pt.calls) */
     u32 *changes;               /* by function: which of the tested cells it, or what it calls, stores to; a set */
 };
@@ -119,6 +135,8 @@ void effect_acquire(struct analysis *a, struct state *s, u32 element);
 /* Returns whether a lock taken since the function's start was released. */
 bool effect_release(struct analysis *a, struct state *s, u32 path);
 void effect_outcome(struct analysis *a, struct state *s, const struct outcome *o, u32 binding);
+/* Sets that have become too large are cut down to what is sure. */
+void effect_cut(struct analysis *a, struct state *s);
 u32 effect_bind_locks(struct analysis *a, u32 set, u32 binding);
 u32 effect_bind_threads(struct analysis *a, u32 set, u32 binding);
 /* Everything that depends on a value loses it: the value is computed anew. */

@@ -4,19 +4,20 @@
 
 #define MAX_DEPTH 8
 
-static bool depends(const struct program *p, u32 value, u32 on, int depth)
+/* `budget`: values looked at; what a loop adds up comes to the same ones again and again. */
+static bool depends(const struct program *p, u32 value, u32 on, int depth, int *budget)
 {
     const struct value *v = &p->values.at[value];
     if (value == on)
         return true;
-    if (depth > MAX_DEPTH)
+    if (depth > MAX_DEPTH || --*budget < 0)
         return false;
     if (v->op == V_BIN || v->op == V_CMP)
-        return depends(p, v->a, on, depth + 1) || depends(p, v->b, on, depth + 1);
+        return depends(p, v->a, on, depth + 1, budget) || depends(p, v->b, on, depth + 1, budget);
     if (v->op == V_SELECT)
-        return depends(p, v->b, on, depth + 1) || depends(p, v->c, on, depth + 1);
+        return depends(p, v->b, on, depth + 1, budget) || depends(p, v->c, on, depth + 1, budget);
     for (u32 i = 1; v->op == V_PHI && i < v->c; i += 2)
-        if (depends(p, p->args.at[v->b + i], on, depth + 1))
+        if (depends(p, p->args.at[v->b + i], on, depth + 1, budget))
             return true;
     return false;
 }
@@ -81,7 +82,8 @@ static void consider(struct findings *f, u32 function, const struct record *read
     struct whole *w = f->w;
     struct analysis *a = w->a;
     const struct value *store = &a->p->values.at[write->value];
-    if (read->path != write->path || store->op != V_STORE || !depends(a->p, store->b, read->value, 0) ||
+    int budget = 300;
+    if (read->path != write->path || store->op != V_STORE || !depends(a->p, store->b, read->value, 0, &budget) ||
         !precedes(a, read->value, write->value, NONE))
         return;
     u32 lock = common_lock(a, read, write);

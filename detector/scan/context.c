@@ -6,6 +6,9 @@
 #include "whole.h"
 
 #define CONTEXTS_PER_FUNCTION 32
+/* In a large program in which all calls all, only so many when there are so many. */
+#define CONTEXTS_IN_ALL 40000
+#define CONTEXTS_WHEN_MANY 4
 /* Of these, as many may differ in what is known of flags. */
 #define CONTEXTS_BY_FLAGS 8
 /* With more, a call through a pointer is a guess. */
@@ -24,7 +27,7 @@ static u32 add_context(struct whole *w, struct context c)
         return NONE;
     *known = 1;
     u32 *count = map_put(&w->counts, place * 2);
-    if (++*count <= CONTEXTS_PER_FUNCTION) {
+    if (++*count <= (w->contexts.n > CONTEXTS_IN_ALL ? CONTEXTS_WHEN_MANY : CONTEXTS_PER_FUNCTION)) {
         LIST_ADD(&w->contexts, c);
         return w->contexts.n - 1;
     }
@@ -36,12 +39,23 @@ static u32 add_context(struct whole *w, struct context c)
         struct context before = *x;
         c.must = sets_common(sets, c.must, x->must);
         c.may = sets_union(sets, c.may, x->may);
+        struct state cut = {.must = c.must, .may = c.may};
+        effect_cut(w->a, &cut);
+        c.must = cut.must;
+        c.may = cut.may;
         c.live = sets_union(sets, c.live, x->live);
         c.joined = sets_common(sets, c.joined, x->joined);
         c.flags = sets_common(sets, c.flags, x->flags);
         if (c.must == before.must && c.may == before.may && c.live == before.live && c.joined == before.joined &&
             c.flags == before.flags)
             return NONE;
+        if (*merged - 1 > w->current) { /* it has not been looked at yet */
+            c.up = before.up;
+            c.call = before.call;
+            c.dying &= before.dying;
+            w->contexts.at[*merged - 1] = c;
+            return NONE;
+        }
     }
     *merged = w->contexts.n + 1;
     LIST_ADD(&w->contexts, c);
@@ -52,6 +66,8 @@ static u32 add_context(struct whole *w, struct context c)
 static u32 without(struct whole *w, u32 held, u32 released)
 {
     struct analysis *a = w->a;
+    if (sets_has(&a->sets, released, LOCK_ANY))
+        return 0;
     u32 n = sets_count(&a->sets, released);
     struct state s = {.must = held, .may = held};
     for (u32 i = 0; i < n && s.may; i++)
@@ -259,6 +275,12 @@ static void redo(struct whole *w, u32 number, const struct record *r)
     d.facts = flags_of_starting(w, sets_union(&a->sets, flags, r->at.facts));
     d.must = sets_union(&a->sets, without(w, c.must, rel), effect_bind_locks(a, r->at.must, c.binding));
     d.may = sets_union(&a->sets, without(w, c.may, rel), effect_bind_locks(a, r->at.may, c.binding));
+    if (sets_has(&a->sets, rel, LOCK_ANY))
+        d.may = sets_add(&a->sets, d.may, LOCK_ANY);
+    struct state cut = {.must = d.must, .may = d.may};
+    effect_cut(a, &cut);
+    d.must = cut.must;
+    d.may = cut.may;
     d.live = sets_union(&a->sets, effect_still_live(a, c.live, joined), live);
     d.joined = sets_minus(&a->sets, sets_union(&a->sets, c.joined, joined), live);
     switch (r->kind) {
@@ -269,7 +291,7 @@ static void redo(struct whole *w, u32 number, const struct record *r)
         return;
     case R_CREATE:
         create(w, d, sets_item(&a->sets, effect_bind_threads(a, sets_one(&a->sets, r->path), c.binding), 0),
-               flags_each_time(a, c.function, r->value));
+               flags_each_time(w, r->value, number));
         return;
     case R_ACCESS:
         if (c.dying)
@@ -313,6 +335,7 @@ void whole_run(struct whole *w, struct analysis *a)
     begin(w);
     for (u32 i = 0; i < w->contexts.n; i++) { /* grows while it is walked */
         const struct summary *sum = &a->summary[w->contexts.at[i].function];
+        w->current = i;
         for (u32 k = 0; k < sum->record.n; k++)
             redo(w, i, &sum->record.at[k]);
     }

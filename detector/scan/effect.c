@@ -11,6 +11,19 @@ bool effect_is_recursive(struct analysis *a, u32 path)
     return false;
 }
 
+/* Cycles of calls through pointers collect names of locks without end. */
+#define MOST_LOCKS 24
+
+void effect_cut(struct analysis *a, struct state *s)
+{
+    if (sets_count(&a->sets, s->must) > MOST_LOCKS)
+        s->must = 0;
+    if (sets_count(&a->sets, s->may) > MOST_LOCKS)
+        s->may = sets_add(&a->sets, s->must, LOCK_ANY);
+    if (sets_count(&a->sets, s->rel) > MOST_LOCKS)
+        s->rel = sets_one(&a->sets, LOCK_ANY);
+}
+
 void effect_acquire(struct analysis *a, struct state *s, u32 element)
 {
     if (a->recursive.n && sets_has(&a->sets, s->must, element) && effect_is_recursive(a, LOCK_PATH(element)))
@@ -32,6 +45,12 @@ static bool has_either(struct analysis *a, u32 set, u32 path)
 
 bool effect_release(struct analysis *a, struct state *s, u32 path)
 {
+    if (path == LOCK_PATH(LOCK_ANY)) {
+        s->must = 0;
+        s->may = s->may ? sets_one(&a->sets, LOCK_ANY) : 0;
+        s->rel = sets_one(&a->sets, LOCK_ANY);
+        return true;
+    }
     bool found = has_either(a, s->may, path);
     if (found && a->recursive.n && has_either(a, s->may, path_again(&a->ps, path)))
         path = path_again(&a->ps, path);
@@ -49,8 +68,10 @@ bool effect_release(struct analysis *a, struct state *s, u32 path)
         s->must = sets_drop(&a->sets, s->must, element);
         s->may = sets_drop(&a->sets, s->may, element);
     }
-    if (!found)
+    if (!found) {
         s->rel = sets_add(&a->sets, s->rel, LOCK_ELEMENT(path, 0));
+        effect_cut(a, s);
+    }
     return found;
 }
 
@@ -126,6 +147,7 @@ void effect_outcome(struct analysis *a, struct state *s, const struct outcome *o
         effect_release(a, s, LOCK_PATH(sets_item(&a->sets, rel, i)));
     s->must = sets_union(&a->sets, s->must, must);
     s->may = sets_union(&a->sets, s->may, may);
+    effect_cut(a, s);
     s->live = sets_union(&a->sets, effect_still_live(a, s->live, joined), live);
     s->joined = sets_minus(&a->sets, sets_union(&a->sets, s->joined, joined), live);
 }

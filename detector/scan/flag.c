@@ -73,7 +73,8 @@ void flags_find_starting(struct whole *w)
     for (u32 f = 0; f < a->p->functions.n; f++)
         for (u32 i = 0; i < a->summary[f].record.n; i++) {
             const struct record *r = &a->summary[f].record.at[i];
-            u32 facts = r->kind == R_CREATE ? flags_in(a, r->at.facts) : 0;
+            u32 facts =
+                r->kind == R_CREATE || (r->kind == R_CALL && a->creates[r->path]) ? flags_in(a, r->at.facts) : 0;
             for (u32 k = 0, n = sets_count(&a->sets, facts); k < n; k++)
                 *map_put(&w->starting, flag_of(a, sets_item(&a->sets, facts, k))) = 1;
         }
@@ -91,17 +92,29 @@ u32 flags_of_starting(struct whole *w, u32 facts)
     return out;
 }
 
-u32 flags_each_time(struct analysis *a, u32 function, u32 value)
+static u32 each_time(struct analysis *a, u32 function, u32 value)
 {
     const struct summary *sum = &a->summary[function];
     u32 out = NONE;
     for (u32 i = 0; i < sum->record.n; i++) {
         const struct record *r = &sum->record.at[i];
-        u32 facts = r->kind == R_CREATE && r->value == value ? flags_in(a, r->at.facts) : NONE;
-        if (facts != NONE)
-            out = out == NONE ? facts : sets_common(&a->sets, out, facts);
+        if (r->value != value)
+            continue;
+        u32 facts = flags_in(a, r->at.facts);
+        out = out == NONE ? facts : sets_common(&a->sets, out, facts);
     }
     return out == NONE ? 0 : out;
+}
+
+u32 flags_each_time(struct whole *w, u32 value, u32 context)
+{
+    struct analysis *a = w->a;
+    u32 out = 0;
+    for (u32 c = context; c != NONE; c = w->contexts.at[c].up) {
+        out = sets_union(&a->sets, out, each_time(a, w->contexts.at[c].function, value));
+        value = w->contexts.at[c].call;
+    }
+    return out;
 }
 
 /* What is true when a thread is created stays true when nobody changes it from there on: neither its creator nor any
@@ -163,4 +176,39 @@ u32 flags_kept(struct whole *w, u32 function, u32 facts)
             out = sets_drop(&a->sets, out, fact);
     }
     return out;
+}
+
+/* Whether the function itself stores there after the instruction, and something else than 0. */
+static bool set_after(struct analysis *a, u32 value, u32 place)
+{
+    const struct program *p = a->p;
+    const struct function *f = &p->functions.at[p->values.at[value].function];
+    u32 home = a->block_of[value];
+    for (u32 b = f->block; b < f->block + f->nblocks; b++)
+        for (u32 i = 0; i < p->blocks.at[b].ncode; i++) {
+            u32 store = p->code.at[p->blocks.at[b].code + i];
+            const struct value *v = &p->values.at[store];
+            if (v->op != V_STORE || path_of(&a->ps, v->a) != place ||
+                (p->values.at[v->b].op == V_CONST && value_number(&p->values.at[v->b]) == 0))
+                continue;
+            if ((b == home && i > a->place_of[value]) || graph_reaches(p, home, b, NONE))
+                return true;
+        }
+    return false;
+}
+
+/* "if (!ready) { ...; ready = true; }": a function on the way to the deed has asked for the flag and sets it afterwards. */
+bool flags_initialise(struct whole *w, u32 value, u32 context)
+{
+    struct analysis *a = w->a;
+    for (u32 c = context; c != NONE; c = w->contexts.at[c].up) {
+        u32 facts = each_time(a, w->contexts.at[c].function, value);
+        for (u32 i = 0, n = sets_count(&a->sets, facts); i < n; i++) {
+            u32 fact = sets_item(&a->sets, facts, i), place = flag_of(a, fact);
+            if (!a->facts.at[fact].is_not && a->facts.at[fact].number == 0 && set_after(a, value, place))
+                return true;
+        }
+        value = w->contexts.at[c].call;
+    }
+    return false;
 }

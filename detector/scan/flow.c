@@ -27,6 +27,7 @@ static void merge(struct analysis *a, struct state *to, const struct state *from
     to->must = sets_common(&a->sets, to->must, from->must);
     to->may = sets_union(&a->sets, to->may, from->may);
     to->rel = sets_union(&a->sets, to->rel, from->rel);
+    effect_cut(a, to);
     to->live = sets_union(&a->sets, to->live, from->live);
     to->joined = sets_common(&a->sets, to->joined, from->joined);
     to->facts = sets_common(&a->sets, to->facts, from->facts);

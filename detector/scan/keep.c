@@ -28,6 +28,7 @@ void keep_begin(struct analysis *a)
             tested(a, v->b, &cells);
     }
     a->changes = store_alloc((p->functions.n + 1) * sizeof *a->changes);
+    a->creates = store_alloc(p->functions.n + 1);
     a->calls_of = store_alloc((p->functions.n + 1) * sizeof *a->calls_of);
     for (u32 i = 0; i < a->pt.calls.n; i++)
         LIST_ADD(&a->calls_of[a->pt.calls.at[i].function], i);
@@ -53,8 +54,11 @@ static u32 add_call(struct analysis *a, u32 changed, u32 value)
         return changed;
     bool writes = c->known && (c->known->op == K_WRITES || c->known->op == K_COPIES);
     bool starts = c->known && (c->known->op == K_CREATE || c->known->op == K_CREATE_STATE);
+    a->creates[c->function] |= starts;
     if (writes && c->known->arg < v->c)
         changed = add_path(a, changed, a->p->args.at[v->b + c->known->arg]);
+    for (u32 i = 0; i < c->targets.n && !starts; i++)
+        a->creates[c->function] |= a->creates[c->targets.at[i]];
     for (u32 i = 0; i < c->targets.n && !starts; i++)
         changed = sets_union(&a->sets, changed, a->changes[c->targets.at[i]]);
     return changed;

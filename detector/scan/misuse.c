@@ -43,6 +43,8 @@ static bool again(struct whole *w, u32 held, u32 taken)
 
 static bool may_hold(struct whole *w, const struct deed *d)
 {
+    if (sets_has(&w->a->sets, d->may, LOCK_ANY))
+        return true;
     for (u32 i = 0, n = sets_count(&w->a->sets, d->may); i < n; i++) {
         u32 held = LOCK_PATH(sets_item(&w->a->sets, d->may, i));
         if (held == LOCK_PATH(d->path) || path_meets(&w->a->ps, held, LOCK_PATH(d->path)))

@@ -67,6 +67,8 @@ static void edges_of(struct orders *o, u32 number)
     u32 nto = lock_nodes(w, LOCK_PATH(d.path), to);
     for (u32 i = 0, n = sets_count(&w->a->sets, d.may); i < n; i++) {
         u32 held = sets_item(&w->a->sets, d.may, i);
+        if (held == LOCK_ANY)
+            continue;
         u32 nfrom = lock_nodes(w, LOCK_PATH(held), from);
         bool must = sets_has(&w->a->sets, d.must, held);
         for (u32 x = 0; x < nfrom; x++)

@@ -165,9 +165,10 @@ static bool race(struct whole *w, const struct deed *x, const struct deed *y)
     return !same_guard(w, x, y);
 }
 
-/* What it takes from the score that something seems to keep the two apart; that the one is done while the program starts; that
- * the threads of one kind seem to be one at a time; that a pointer to a function may point to many. */
-enum { APART = 10, STARTING = 4, ONE_BY_ONE = 5, GUESSED = 9 };
+/* What it takes from the score that something seems to keep the two apart; that the one is done while the program starts, or
+ * under a flag that lets it be done once; that the threads of one kind seem to be one at a time; that a pointer to a function may
+ * point to many. */
+enum { APART = 10, STARTING = 4, ONCE = 5, ONE_BY_ONE = 5, GUESSED = 9 };
 
 /* Sure things first: one object, no lock in between that may have been held, plain writes. */
 static u32 score_of(struct place *p, const struct deed *x, const struct deed *y)
@@ -183,9 +184,14 @@ static u32 score_of(struct place *p, const struct deed *x, const struct deed *y)
     score -= w->contexts.at[x->context].guessed || w->contexts.at[y->context].guessed ? GUESSED : 0;
     if (score <= (int)p->score)
         return 1;
-    score -= turns_starting(p->turns, x) || turns_starting(p->turns, y) ? STARTING : 0;
+    if (turns_starting(p->turns, x) || turns_starting(p->turns, y))
+        score -= STARTING;
+    else if (flags_initialise(w, x->value, x->context) || flags_initialise(w, y->value, y->context))
+        score -= ONCE;
     score -= x->root == y->root && turns_one_by_one(w, x->root) ? ONE_BY_ONE : 0;
-    score -= turns_part(p->turns, x, y) ? APART : 0;
+    if (score <= (int)p->score)
+        return 1;
+    score -= turns_part(p->turns, x, y) || turns_hand_over(p->turns, x, y) ? APART : 0;
     return score > 1 ? (u32)score : 1;
 }
 

@@ -44,6 +44,8 @@ struct turns *turns_find(struct whole *w);
 void turns_free(struct turns *t);
 /* Whether an atomic variable seems to keep the two apart. */
 bool turns_part(struct turns *t, const struct deed *x, const struct deed *y);
+/* Whether a condition or a semaphore seems to hand over from one to the other. */
+bool turns_hand_over(struct turns *t, const struct deed *x, const struct deed *y);
 /* Whether main has threads still to create when it does this: others may wait for something to do until then. */
 bool turns_starting(struct turns *t, const struct deed *d);
 /* Whether threads of this kind seem to be one at a time: they have one handle. */

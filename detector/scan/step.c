@@ -140,6 +140,7 @@ static void wait(struct flow *f, const struct known *k, struct state *s, u32 val
     u32 path = arg_path(f, value, k->other), element = LOCK_ELEMENT(path, 0);
     struct state without = *s;
     record(f, s, R_WAIT, k->timed ? R_TIMED : 0, value, element);
+    record(f, s, R_SIGNAL, R_AFTER_WAIT, value, LOCK_ELEMENT(arg_path(f, value, k->arg), 0));
     effect_release(f->a, &without, path);
     without.rel = s->rel;
     record(f, &without, R_ACQUIRE, R_AFTER_WAIT, value, element);
@@ -254,11 +255,16 @@ static void known_effect(struct flow *f, const struct known *k, struct state *s,
     case K_JOIN_OBJECT:
         join(f, k, s, value);
         break;
+    case K_SIGNAL:
+        record(f, s, R_SIGNAL, 0, value, LOCK_ELEMENT(arg_path(f, value, k->arg), 0));
+        break;
     case K_SEM_WAIT:
+        record(f, s, R_SIGNAL, R_AFTER_WAIT, value, LOCK_ELEMENT(arg_path(f, value, k->arg), 0));
         if (sem_is_lock(f, arg_path(f, value, k->arg)))
             effect_acquire(f->a, s, LOCK_ELEMENT(arg_path(f, value, k->arg), 0));
         break;
     case K_SEM_POST:
+        record(f, s, R_SIGNAL, 0, value, LOCK_ELEMENT(arg_path(f, value, k->arg), 0));
         if (sem_is_lock(f, arg_path(f, value, k->arg)))
             effect_release(f->a, s, arg_path(f, value, k->arg));
         break;

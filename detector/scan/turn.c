@@ -15,8 +15,9 @@ struct turn_use {
 };
 struct turns {
     struct whole *w;
-    LIST(struct turn_use) uses; /* by cell */
-    struct map memo, starting;
+    LIST(struct turn_use) uses;     /* by cell */
+    struct list_u32 signals, waits; /* deeds */
+    struct map memo, starting, handed;
 };
 
 /* Where a deed stands in each of the functions on the way to it, outermost first. */
@@ -280,6 +281,10 @@ struct turns *turns_find(struct whole *w)
     for (u32 i = 0; i < w->deeds.n; i++) {
         const struct deed *d = &w->deeds.at[i];
         u8 op = w->a->p->values.at[d->value].op;
+        if (d->kind == R_SIGNAL && (d->flags & R_AFTER_WAIT))
+            LIST_ADD(&t->waits, i);
+        else if (d->kind == R_SIGNAL)
+            LIST_ADD(&t->signals, i);
         if (d->kind != R_ACCESS || !(d->flags & R_ATOMIC) || (op != V_LOAD && op != V_STORE))
             continue;
         const struct list_u32 *cells = path_cells(&w->a->ps, d->path);
@@ -295,9 +300,61 @@ struct turns *turns_find(struct whole *w)
 void turns_free(struct turns *t)
 {
     free(t->uses.at);
+    free(t->signals.at);
+    free(t->waits.at);
+    map_free(&t->handed);
     map_free(&t->memo);
     map_free(&t->starting);
     free(t);
+}
+
+/* Whether a call of the same function, or the instruction itself, comes after the place, too. */
+static bool comes_again(const struct analysis *a, u32 value, u32 place)
+{
+    const struct program *p = a->p;
+    const struct value *v = &p->values.at[value];
+    const struct function *f = &p->functions.at[v->function];
+    for (u32 b = f->block; b < f->block + f->nblocks; b++)
+        for (u32 i = 0; i < p->blocks.at[b].ncode; i++) {
+            u32 other = p->code.at[p->blocks.at[b].code + i];
+            const struct value *x = &p->values.at[other];
+            if ((other == value || (v->op == V_CALL && x->op == V_CALL && x->a == v->a)) && reaches(a, place, other))
+                return true;
+        }
+    return false;
+}
+
+/* What the first one's thread signals only after it, and the second one's waits for before it. Who waits again and again, as
+ * helpers do for work, gets what was written for it. */
+static bool hands_over(struct turns *t, const struct deed *x, const struct deed *y)
+{
+    struct whole *w = t->w;
+    u32 one, two;
+    for (u32 i = 0; i < t->signals.n; i++) {
+        const struct deed *s = &w->deeds.at[t->signals.at[i]];
+        if (s->root != x->root || !part(w, x, s, &one, &two, NULL) || !dominates(w->a, one, two))
+            continue;
+        for (u32 k = 0; k < t->waits.n; k++) {
+            const struct deed *u = &w->deeds.at[t->waits.at[k]];
+            if (u->root == y->root && path_meets(&w->a->ps, LOCK_PATH(s->path), LOCK_PATH(u->path)) &&
+                part(w, u, y, &one, &two, NULL) && reaches(w->a, one, two) &&
+                ((x->flags & R_WRITE) || !comes_again(w->a, one, two)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a condition or a semaphore seems to hand over from one to the other. */
+bool turns_hand_over(struct turns *t, const struct deed *x, const struct deed *y)
+{
+    u64 key = hash_combine(hash_combine(x->value, x->context), hash_combine(y->value, y->context)) >> 1;
+    if (x->root == y->root || !t->signals.n || !t->waits.n)
+        return false;
+    u32 *known = map_put(&t->handed, key);
+    if (!*known)
+        *known = 1 + (hands_over(t, x, y) || hands_over(t, y, x));
+    return *known == 2;
 }
 
 bool turns_starting(struct turns *t, const struct deed *d)

@@ -44,6 +44,7 @@ struct whole {
     struct map root_index, context_index, deed_index, counts;
     struct map lock_index, changes;
     struct map starting;               /* paths of variables that decide whether threads are created */
+    u32 current;                       /* the context that is looked at */
     struct list_u32 lock_paths;        /* by lock node: a path of it */
     struct list_u32 created;           /* deeds of kind R_CREATE; path: root */
     struct list_u32 acquired;          /* deeds of kind R_ACQUIRE */
@@ -57,8 +58,10 @@ void whole_run(struct whole *w, struct analysis *a);
 u32 flags_kept(struct whole *w, u32 function, u32 facts);
 void flags_find_starting(struct whole *w);
 u32 flags_of_starting(struct whole *w, u32 facts);
-/* Facts about global variables whenever the function comes to the instruction, a creation. */
-u32 flags_each_time(struct analysis *a, u32 function, u32 value);
+/* Facts about global variables whenever the context comes to the instruction, a creation, its callers' too. */
+u32 flags_each_time(struct whole *w, u32 value, u32 context);
+/* Whether the deed is a part of an initialisation that a flag lets happen once. */
+bool flags_initialise(struct whole *w, u32 value, u32 context);
 /* Those that are in force in a thread that is created there. */
 u32 flags_at_creation(struct whole *w, u32 facts, u32 call, u32 context);
 

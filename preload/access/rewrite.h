@@ -100,6 +100,15 @@ struct left_alone {
     enum coverage_reason why;
 };
 
+/* A stub: where it is among them, and where the code is that it jumps to. */
+struct stub {
+    u32 at, copy;
+};
+/* An address of the text that a copy pushes: where, and which. */
+struct pushed {
+    u32 copy, back;
+};
+
 /* An access that is checked. */
 struct check {
     u32 place;     /* the access */
@@ -128,6 +137,8 @@ struct rewrite {
     LIST(struct place) places;
     LIST(struct check) checks;
     LIST(struct left_alone) left;
+    LIST(struct stub) stubs;
+    LIST(struct pushed) pushed;
     u32 *starts;             /* a bit for each byte of text: an instruction begins here */
     u8 *patched;             /* what the text will be */
     u32 *ranks;              /* how many places come before each 32 of these bits */

@@ -24,6 +24,8 @@
 #define STUB_BYTES_MOST (64 * MIB)
 #define LARGE_TEXT (48 * MIB)
 #define SMALL_TEXT (MIB / 2)
+/* A bit for each byte of the stubs; one word more is there to be read. */
+#define TAKEN_BYTES (STUB_BYTES_MOST / 8 + sizeof(u64))
 #define REACH (1900 * MIB) /* of a displacement, with something to spare for operands beyond the text */
 #define STEP MIB
 #define LOWEST 0x10000ULL
@@ -135,10 +137,9 @@ static u64 stub_bytes(const struct arena *a)
 
 bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold)
 {
-    static const u8 jump[] = {0xff, 0x25};
     copies = (copies + sizeof(struct arena_head) + 4095) & ~4095ULL;
     cold = (cold + 4095) & ~4095ULL;
-    *a = (struct arena){.taken = sys_map(STUB_BYTES_MOST / 8)};
+    *a = (struct arena){.taken = sys_map(TAKEN_BYTES)};
     if (!a->taken || !map_somewhere(a, image, copies + cold)) {
         arena_drop(a);
         return false;
@@ -146,24 +147,68 @@ bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold
     a->copies = a->lo + sizeof(struct arena_head);
     a->copies_end = a->cold = a->lo + copies;
     a->cold_end = a->cold + cold;
+    return true;
+}
+
+bool arena_again(struct arena *a, const struct arena *like)
+{
+    *a = (struct arena){0};
+    if (like->lo < LOWEST || like->hi > HIGHEST || like->stubs < LOWEST || like->stubs_end > HIGHEST ||
+        !map_at(like->lo, like->hi - like->lo))
+        return false;
+    if (!map_at(like->stubs, like->stubs_end - like->stubs)) {
+        sys_call3(SYS_munmap, like->lo, like->hi - like->lo, 0);
+        return false;
+    }
+    *a = *like;
+    a->taken = NULL;
+    return true;
+}
+
+void arena_set_head(struct arena *a, u64 slow, u64 cells)
+{
+    static const u8 jump[] = {0xff, 0x25};
     struct arena_head *head = (struct arena_head *)a->lo;
     int32_t to_slow = (int32_t)((u64)&head->slow - ((u64)head->call_slow + 6));
     __builtin_memcpy(head->call_slow, jump, sizeof jump);
     __builtin_memcpy(head->call_slow + sizeof jump, &to_slow, sizeof to_slow);
-    return true;
+    head->slow = slow;
+    head->cells = cells;
 }
 
 bool arena_take(struct arena *a, u64 at, u32 n)
 {
+    u64 word, mask = (1ULL << n) - 1;
     if (at < a->stubs || at + n > a->stubs_end)
         return false;
-    u32 first = (u32)(at - a->stubs);
-    for (u32 i = first; i < first + n; i++)
-        if (a->taken[i / 32] >> i % 32 & 1)
-            return false;
-    for (u32 i = first; i < first + n; i++)
-        a->taken[i / 32] |= 1u << i % 32;
+    u64 first = at - a->stubs;
+    u8 *p = (u8 *)a->taken + first / 8;
+    __builtin_memcpy(&word, p, sizeof word);
+    if (word >> first % 8 & mask)
+        return false;
+    word |= mask << first % 8;
+    __builtin_memcpy(p, &word, sizeof word);
     return true;
+}
+
+/* Eight slots at a time: in each byte of v the five bits of one. */
+u64 arena_take_among(struct arena *a, u64 lo)
+{
+    static const u64 ones = 0x0101010101010101ULL;
+    if (lo < a->stubs || lo + 256 > a->stubs_end)
+        return 0;
+    u64 first = lo - a->stubs, shift = first % 8;
+    const u8 *p = (const u8 *)a->taken + first / 8;
+    for (u32 i = 0; i < 4; i++, p += sizeof(u64)) {
+        u64 v;
+        __builtin_memcpy(&v, p, sizeof v);
+        v = shift ? v >> shift | (u64)p[sizeof v] << (64 - shift) : v;
+        v &= 0x1f * ones;
+        u64 zeros = (v - ones) & ~v & 0x80 * ones, at = lo + 64 * i + (u64)__builtin_ctzll(zeros | 1ULL << 63) / 8 * 8;
+        if (zeros)
+            return arena_take(a, at, 5) ? at : 0;
+    }
+    return 0;
 }
 
 void arena_release_all(struct arena *a)
@@ -179,7 +224,7 @@ bool arena_seal(struct arena *a)
 
 void arena_free_taken(struct arena *a)
 {
-    sys_unmap(a->taken, STUB_BYTES_MOST / 8);
+    sys_unmap(a->taken, TAKEN_BYTES);
     a->taken = NULL;
 }
 

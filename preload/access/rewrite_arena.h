@@ -28,14 +28,20 @@ void arena_give_room(void) __attribute__((visibility("hidden")));
  * the rest, lie in a window below the text (or above) where the last byte of a jump to there is one that faults: see
  * rewrite_patch.c. Writable, not executable yet. False when there is no room. */
 bool arena_near(struct arena *a, const struct image *image, u64 copies, u64 cold) __attribute__((visibility("hidden")));
+/* Maps an arena once more as another one was that lay as far from its text. False when something else is there. */
+bool arena_again(struct arena *a, const struct arena *like) __attribute__((visibility("hidden")));
+/* What call_slow needs, and checks. */
+void arena_set_head(struct arena *a, u64 slow, u64 cells) __attribute__((visibility("hidden")));
 /* The code in it is complete: executable, not writable. False when that is refused. */
 bool arena_seal(struct arena *a) __attribute__((visibility("hidden")));
 void arena_drop(struct arena *a) __attribute__((visibility("hidden")));
 /* After patching. */
 void arena_free_taken(struct arena *a) __attribute__((visibility("hidden")));
 
-/* n bytes at exactly that address, among the stubs; false when they are not free. */
+/* n bytes, 32 at most, at exactly that address, among the stubs; false when they are not free. */
 bool arena_take(struct arena *a, u64 at, u32 n) __attribute__((visibility("hidden")));
+/* Five bytes at one of the 32 addresses lo, lo + 8, ...; 0: none is free. */
+u64 arena_take_among(struct arena *a, u64 lo) __attribute__((visibility("hidden")));
 /* None of them is taken any more. */
 void arena_release_all(struct arena *a) __attribute__((visibility("hidden")));
 

@@ -65,10 +65,13 @@ static void verbatim(struct copier *c, const struct place *p, const struct insn 
 static void make_up_call(struct copier *c, const struct place *p, const struct insn *in)
 {
     u64 back = place_address(c->r, p) + p->length;
-    emit_1(&c->hot, 0x68); /* push, sign-extended; its upper half is put right */
-    emit_4(&c->hot, (u32)back);
-    EMIT(&c->hot, 0xc7, 0x44, 0x24, 4);
-    emit_4(&c->hot, (u32)(back >> 32));
+    if (!LIST_GROW(&c->r->pushed)) {
+        c->hot.full = true;
+        return;
+    }
+    c->r->pushed.item[c->r->pushed.n++] =
+        (struct pushed){(u32)((u64)c->hot.p - c->arena->lo), (u32)(back - c->r->image.text_lo)};
+    emit_push_address(&c->hot, back);
     if (in->flow == FLOW_CALL) {
         jump_to(c, place_target(c->r, p, in));
         return;

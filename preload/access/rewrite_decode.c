@@ -50,6 +50,12 @@ static bool prefix(struct parts *d, u8 b)
     }
 }
 
+/* 26 2E 36 3E, 64 to 67, F0 F2 F3 */
+static bool may_be_prefix(u8 b)
+{
+    return (b & 0xfc) == 0x64 || (b & 0xe7) == 0x26 || (b & 0xfc) == 0xf0;
+}
+
 static bool take(struct parts *d, u8 *b)
 {
     if (d->p == d->end)
@@ -114,7 +120,7 @@ static bool up_to_opcode(struct parts *d)
     do {
         if (!take(d, &b))
             return false;
-    } while (prefix(d, b));
+    } while (may_be_prefix(b) && prefix(d, b));
     if ((b & 0xf0) == 0x40) {
         d->rex_seen = true;
         d->rex = b & 15;
@@ -136,21 +142,41 @@ static bool needs_modrm(u16 dims)
     return dims & (1u << DIM_FORM | 1u << DIM_REG | 1u << DIM_RM);
 }
 
-static u32 case_of(const struct parts *d, u16 dims)
+/* Most opcodes have one dimension or none. */
+static u32 case_of(const struct parts *d, u32 dims)
 {
     bool vector = d->map > 3;
-    u32 rep = d->in->rep == 0xf3 ? 1 : d->in->rep ? 2 : 0, modrm = d->p < d->end ? *d->p : 0;
-    const u32 at[DIMS] = {[DIM_FORM] = modrm >= 0xc0,     [DIM_REG] = modrm >> 3 & 7,
-                          [DIM_RM] = modrm & 7,           [DIM_PREFIX] = vector ? d->pp : d->size_66 + rep * 2,
-                          [DIM_WIDE] = d->rex >> 3,       [DIM_LENGTH] = d->length,
-                          [DIM_BROADCAST] = d->broadcast, [DIM_MASKED] = d->masked};
-    const u32 n[DIMS] = {2, 8, 8, vector ? 4 : 6, 2, d->evex ? 4 : 2, 2, 2};
-    u32 i = 0, step = 1;
-    for (u32 k = 0; k < DIMS; k++) {
-        if (dims >> k & 1) {
-            i += at[k] * step;
-            step *= n[k];
+    u32 modrm = d->p < d->end ? *d->p : 0, i = 0, step = 1;
+    for (; dims; dims &= dims - 1) {
+        u32 at, n = 2;
+        switch (__builtin_ctz(dims)) {
+        case DIM_FORM:
+            at = modrm >= 0xc0;
+            break;
+        case DIM_REG:
+            at = modrm >> 3 & 7, n = 8;
+            break;
+        case DIM_RM:
+            at = modrm & 7, n = 8;
+            break;
+        case DIM_PREFIX:
+            at = vector ? d->pp : d->size_66 + (d->in->rep == 0xf3 ? 2u : d->in->rep ? 4u : 0);
+            n = vector ? 4 : 6;
+            break;
+        case DIM_WIDE:
+            at = d->rex >> 3;
+            break;
+        case DIM_LENGTH:
+            at = d->length, n = d->evex ? 4 : 2;
+            break;
+        case DIM_BROADCAST:
+            at = d->broadcast;
+            break;
+        default:
+            at = d->masked;
         }
+        i += at * step;
+        step *= n;
     }
     return i;
 }
@@ -173,13 +199,31 @@ static const struct opcode_facts *facts_of(const struct parts *d)
 
 static int64_t take_signed(struct parts *d, u32 size)
 {
-    u64 v = 0;
-    for (u32 i = 0; i < size; i++)
-        v |= (u64)d->p[i] << 8 * i;
+    int8_t v1 = 0;
+    int16_t v2 = 0;
+    int32_t v4 = 0;
+    int64_t v = 0;
+    switch (size) {
+    case 1:
+        memcpy(&v1, d->p, 1);
+        v = v1;
+        break;
+    case 2:
+        memcpy(&v2, d->p, 2);
+        v = v2;
+        break;
+    case 4:
+        memcpy(&v4, d->p, 4);
+        v = v4;
+        break;
+    case 8:
+        memcpy(&v, d->p, 8);
+        break;
+    default:
+        break;
+    }
     d->p += size;
-    if (size && size < 8 && v >> (8 * size - 1))
-        v |= ~0ULL << 8 * size;
-    return (int64_t)v;
+    return v;
 }
 
 static bool sib(struct parts *d, u8 mod)

@@ -53,6 +53,15 @@ static inline void emit_call(struct emit *e, u64 to)
     emit_1(e, 0xe8);
     emit_relative(e, to);
 }
+/* push sign-extends: the upper half is put right behind it. */
+static inline void emit_push_address(struct emit *e, u64 address)
+{
+    emit_1(e, 0x68);
+    emit_4(e, (u32)address);
+    EMIT(e, 0xc7, 0x44, 0x24, 4); /* mov dword [rsp + 4], upper half */
+    emit_4(e, (u32)(address >> 32));
+}
+#define PUSH_ADDRESS_BYTES 13u
 /* A conditional jump whose displacement is filled in later (emit_patch): returns where. */
 static inline u8 *emit_branch(struct emit *e, u32 condition)
 {

@@ -18,7 +18,7 @@ static void make_site(const struct rewrite *r, const struct check *c, struct acc
     s->disp = in.rip ? operand_address(r, p, &in) : (u64)in.disp;
     s->size = in.size;
     s->memory = in.memory;
-    s->base = in.base;
+    s->base = in.rip ? SITE_RIP : in.base;
     s->index = in.index;
     s->shift = in.shift;
     s->rep = in.rep;
@@ -73,6 +73,8 @@ static bool make_sites(struct rewritten *out, const struct rewrite *r)
     return true;
 }
 
+void (*rewrite_made)(const struct rewritten *m, const struct rewrite *r);
+
 static enum rewrite_result analyse(struct rewrite *r, const struct code_range *functions, u32 n)
 {
     if (!rewrite_ranges(r, functions, n) || !rewrite_scan(r) || !rewrite_entries(r) || !rewrite_live(r) ||
@@ -89,10 +91,8 @@ static enum rewrite_result write_copies(struct rewritten *out, struct rewrite *r
     if (!arena_near(a, &r->image, text_size(r) * 3ULL + checks * BYTES_PER_CHECK + 65536,
                     checks * COLD_PER_CHECK + 65536))
         return REWRITE_NO_ROOM;
-    struct arena_head *head = (struct arena_head *)a->lo;
     u64 copies = a->copies, cold = a->cold;
-    head->slow = slow;
-    head->cells = cells;
+    arena_set_head(a, slow, cells);
     if (!rewrite_copy(r, a, to, first))
         return REWRITE_NO_ROOM;
     out->copy_bytes = a->copies - copies;
@@ -100,6 +100,10 @@ static enum rewrite_result write_copies(struct rewritten *out, struct rewrite *r
     if (!rewrite_patch(r, a) || !map_make(&out->map, r, a) || !make_sites(out, r))
         return REWRITE_NO_MEMORY;
     rewrite_coverage(r);
+    out->coverage = r->coverage;
+    out->counts = r->counts;
+    if (rewrite_made)
+        rewrite_made(out, r);
     return arena_seal(a) && rewrite_commit(r) ? REWRITTEN : REWRITE_REFUSED;
 }
 

@@ -35,10 +35,13 @@ struct rewritten {
     struct rewrite_counts counts;
     struct coverage coverage;
     bool here;  /* and still loaded. Atomic. */
+    bool taken; /* its slot is, by a module that is about to be rewritten */
     u64 module; /* the loader's */
     u64 text;   /* its address */
     u64 text_bytes, copy_bytes, cold_bytes;
 };
+
+#define SITE_RIP (REG_NONE + 1) /* the base of an operand that is relative to where it stands: disp is its address */
 
 enum rewrite_result {
     REWRITTEN,
@@ -53,6 +56,8 @@ enum rewrite_result {
 enum rewrite_result rewrite_module(struct rewritten *out, const struct image *image, struct check_target *to, u64 slow,
                                    u64 cells, u32 first, const struct code_range *functions, u32 nfunctions)
     __attribute__((visibility("hidden")));
+/* Told when a module is prepared, and its text still as it was. Set by rewrite_watch.c. */
+extern void (*rewrite_made)(const struct rewritten *m, const struct rewrite *r) __attribute__((visibility("hidden")));
 /* Gives back what it takes, the arena too. Nothing may run in it any more. */
 void rewritten_drop(struct rewritten *m) __attribute__((visibility("hidden")));
 /* Of a check that stands for one: its instruction; NULL: there is none. */

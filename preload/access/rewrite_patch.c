@@ -139,6 +139,8 @@ static bool allowed(const struct choice *c, u8 v)
 /* A place for a stub among the 256 addresses from `lo` on, 0: none. */
 static u64 stub_among(struct patcher *p, u64 lo, const struct choice *c)
 {
+    if (c->n == 256 && p->stub_bytes == JUMP)
+        return arena_take_among(p->arena, lo);
     for (u32 i = 0; i < c->n; i += c->n == 256 ? 8 : 1)
         if (arena_take(p->arena, lo + value_of(c, i), p->stub_bytes))
             return lo + value_of(c, i);
@@ -205,10 +207,11 @@ static u32 stub_bytes(const struct arena *a)
     return a->stubs_end < a->lo + INT32_MAX && a->hi < a->stubs + INT32_MAX ? JUMP : EMIT_FAR_JUMP;
 }
 
-static void write_stub(const struct patcher *p, u8 *stub, u64 body)
+void patch_write_stub(const struct arena *a, u64 stub, u64 body)
 {
-    struct emit e = {.p = stub, .end = stub + p->stub_bytes};
-    if (p->stub_bytes == JUMP)
+    u32 n = stub_bytes(a);
+    struct emit e = {.p = (u8 *)stub, .end = (u8 *)stub + n};
+    if (n == JUMP)
         emit_jump(&e, body);
     else
         emit_far_jump(&e, body);
@@ -232,7 +235,11 @@ static bool try_head(struct patcher *p, u32 head, u32 prefixes)
         int32_t to_stub = find_stub(p, next, c);
         if (!to_stub)
             return false;
-        write_stub(p, (u8 *)(next + (u64)(int64_t)to_stub), body);
+        u64 stub = next + (u64)(int64_t)to_stub;
+        if (!LIST_GROW(&r->stubs))
+            return false;
+        r->stubs.item[r->stubs.n++] = (struct stub){(u32)(stub - p->arena->stubs), h->copy};
+        patch_write_stub(p->arena, stub, body);
         displacement = to_stub;
         r->counts.stubs++;
     }
@@ -337,6 +344,7 @@ static void all_heads(struct patcher *p)
     __builtin_memcpy(r->patched, text_at(r, 0), text_size(r));
     r->counts.direct = r->counts.stubs = r->counts.hosted = r->counts.entries = r->counts.retargeted = 0;
     p->turn = p->unchecked = 0;
+    r->stubs.n = 0;
     retarget_calls(p);
     for (u32 i = r->places.n; i-- > 0;) {
         const struct place *q = &r->places.item[i];
@@ -369,15 +377,25 @@ bool rewrite_patch(struct rewrite *r, struct arena *a)
     return ok;
 }
 
-bool rewrite_commit(struct rewrite *r)
+/* Only pages that change become the process's own. */
+bool patch_text(const struct image *m, const u8 *patched)
 {
-    u64 from = r->image.text_lo & ~4095ULL, bytes = ((r->image.text_hi + 4095) & ~4095ULL) - from;
+    u64 from = m->text_lo & ~4095ULL, bytes = ((m->text_hi + 4095) & ~4095ULL) - from, n = m->text_hi - m->text_lo;
     if (sys_call3(SYS_mprotect, from, bytes, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
         return false;
-    u8 *text = (u8 *)r->image.text_lo;
-    for (u32 i = 0; i < text_size(r); i++)
-        if (text[i] != r->patched[i])
-            text[i] = r->patched[i];
+    u8 *text = (u8 *)m->text_lo;
+    for (u64 at = 0; at < n; at += 8) {
+        u64 rest = n - at < 8 ? n - at : 8, old = 0, new = 0;
+        __builtin_memcpy(&old, text + at, rest);
+        __builtin_memcpy(&new, patched + at, rest);
+        if (old != new)
+            __builtin_memcpy(text + at, &new, rest);
+    }
     sys_call3(SYS_mprotect, from, bytes, PROT_READ | PROT_EXEC);
     return true;
+}
+
+bool rewrite_commit(struct rewrite *r)
+{
+    return patch_text(&r->image, r->patched);
 }

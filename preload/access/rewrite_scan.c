@@ -301,4 +301,6 @@ void rewrite_free(struct rewrite *r)
     LIST_FREE(&r->places);
     LIST_FREE(&r->checks);
     LIST_FREE(&r->left);
+    LIST_FREE(&r->stubs);
+    LIST_FREE(&r->pushed);
 }

@@ -11,20 +11,40 @@
 #include "rewrite_start.h"
 
 #include <link.h>
+#include <time.h>
 
 #include "analyze/access.h"
 #include "intercept/fault.h"
 #include "interceptor.h"
+#include "model/options.h"
 #include "model/run.h"
 #include "model/stack.h"
 #include "modules_internal.h"
 #include "rewrite_arena.h"
+#include "rewrite_cache.h"
 #include "rewrite_watch.h"
 #include "start.h"
 #include "watched.h"
 
+/* For tests, from $SNARL_TEST_REWRITE, where what is built in part is accepted: "pause=MILLISECONDS" before the work. */
+static u64 test_pause_ns;
+
+static void take_test_hooks(char **envp)
+{
+    static const char pause[] = "pause=";
+    const char *s = options_unfinished ? start_env(envp, "SNARL_TEST_REWRITE") : NULL;
+    u64 ms = 0;
+    if (!s || __builtin_strncmp(s, pause, sizeof pause - 1) != 0)
+        return;
+    for (s += sizeof pause - 1; *s >= '0' && *s <= '9'; s++)
+        ms = ms * 10 + (u64)(*s - '0');
+    test_pause_ns = ms * 1000000;
+}
+
 struct found {
     struct module module[REWRITE_MODULES];
+    u32 slot[REWRITE_MODULES];
+    bool done[REWRITE_MODULES];
     u32 n;
 };
 
@@ -85,29 +105,111 @@ static void take(void *found, const struct module *m)
         f->module[f->n++] = *m;
 }
 
-/* The list stands still: the loader's lock is held, or there is one thread. */
+/* By the loader's order, so that each has the same number in every run: that is in its checks, and in the cache. */
+static void sort(struct found *f)
+{
+    for (u32 i = 1; i < f->n; i++)
+        for (u32 k = i; k && f->module[k].order < f->module[k - 1].order; k--) {
+            struct module swap = f->module[k];
+            f->module[k] = f->module[k - 1];
+            f->module[k - 1] = swap;
+        }
+}
+
+static u64 code_bytes(const struct module *m)
+{
+    const ElfW(Phdr) *p = (const ElfW(Phdr) *)m->headers;
+    u64 bytes = 0;
+    for (u32 i = 0; i < m->nheaders; i++)
+        bytes += p[i].p_type == PT_LOAD && (p[i].p_flags & PF_X) ? p[i].p_memsz : 0;
+    return bytes;
+}
+
+/* `snarl run` says so when it takes long. */
+static void progress_begin(const struct found *f)
+{
+    u64 bytes = 0;
+    for (u32 i = 0; i < f->n; i++)
+        bytes += code_bytes(&f->module[i]);
+    __atomic_store_n(&run()->rewriting_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&run()->rewriting_done, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&run()->rewriting_pid, snarl_pid, __ATOMIC_RELAXED);
+    __atomic_store_n(&run()->rewriting_since, sys_now(), __ATOMIC_RELEASE);
+    if (test_pause_ns)
+        sys_sleep_ns(test_pause_ns);
+}
+
+static u64 cpu_time(void)
+{
+    struct timespec t;
+    sys_call3(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &t, 0);
+    return (u64)t.tv_sec * 1000000000ULL + (u64)t.tv_nsec;
+}
+
+/* First those that the cache has: their copies want a certain place, the others take what is left.
+ * The list stands still: the loader's lock is held, or there is one thread. */
 static void rewrite_new(void)
 {
+    u64 cpu = cpu_time(), cached = rewrite_from_cache;
     u64 bytes = (sizeof(struct found) + 4095) & ~4095ULL;
     struct found *f = sys_map(bytes);
     if (!f)
         return;
     modules_each(take, f);
+    sort(f);
+    if (f->n)
+        progress_begin(f);
     for (u32 i = 0; i < f->n; i++)
-        if (rewrite_watch_module(&f->module[i]) > REWRITE_NOTHING)
+        f->done[i] = rewrite_watch_cached(&f->module[i], &f->slot[i]);
+    for (u32 i = 0; i < f->n; i++) {
+        if (!f->done[i] && rewrite_watch_module(&f->module[i], f->slot[i]) > REWRITE_NOTHING)
             run_lost(LOSS_modules_unwatched);
+        __atomic_fetch_add(&run()->rewriting_done, code_bytes(&f->module[i]), __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&run()->rewriting_since, 0, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&run()->rewritten_bytes, f->n ? run()->rewriting_done : 0, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&run()->rewritten_cached, rewrite_from_cache - cached, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&run()->rewritten_cpu_ns, cpu_time() - cpu, __ATOMIC_RELAXED);
     sys_unmap(f, bytes);
 }
 
+<<<<<<< HEAD
+=======
+static void loaded(void)
+{
+    if (!access_on || watched_first || !start_same_process())
+        return;
+    rewrite_forget_gone();
+    rewrite_new();
+}
+
+/* The program's and our own record. */
+static void name(void *both, const struct module *m)
+{
+    const struct module_rec **r = both;
+    const struct module_rec *rec = m->rec ? arena_at(m->rec) : NULL;
+    if (rec && rec->is_main)
+        r[0] = rec;
+    if (rec && m->is_snarl)
+        r[1] = rec;
+}
+
+>>>>>>> b0b33b5fb9ab033b28d6848734eba66e66f19939
 static void begin(void)
 {
+    const struct module_rec *both[2] = {NULL, NULL};
     u64 mask = sys_signals_block(); /* a handler may run what is half patched */
     watched_first = NULL;
     arena_give_room();
+    modules_each(name, both);
+    rewrite_watch_name(both[0], both[1]);
+    rewrite_keeps = true;
     rewrite_new();
+    rewrite_keeps = false;
     sys_signals_restore(mask);
 }
 
+<<<<<<< HEAD
 /* Programs with OpenMP make their threads inside the call that begins a region, which is to be seen itself. */
 static bool begins(const char *name, const char *with)
 {
@@ -151,6 +253,9 @@ static void loaded(void)
 }
 
 void rewrite_start(void)
+=======
+void rewrite_start(char **envp)
+>>>>>>> b0b33b5fb9ab033b28d6848734eba66e66f19939
 {
     struct thread *t = interceptor_enter(INTERCEPTOR_FP());
     if (!t)
@@ -164,6 +269,8 @@ void rewrite_start(void)
         return;
     }
     __atomic_store_n(&run()->accesses, ACCESSES_REWRITE, __ATOMIC_RELAXED);
+    take_test_hooks(envp);
+    cache_start(start_env(envp, "XDG_CACHE_HOME"), start_env(envp, "HOME"));
     fault_watch();
     modules_on_loaded = loaded;
     watched_first = begin;

@@ -3,6 +3,6 @@
 #define SNARL_ACCESS_REWRITE_START_H
 
 /* Before the program's first instruction, with snarl running. */
-void rewrite_start(void) __attribute__((visibility("hidden")));
+void rewrite_start(char **envp) __attribute__((visibility("hidden")));
 
 #endif

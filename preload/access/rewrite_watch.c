@@ -6,9 +6,11 @@
 #include <link.h>
 
 #include "analyze/access_hot.h"
+#include "base/hash.h"
 #include "intercept/copies.h"
 #include "interceptor.h"
 #include "model/stack.h"
+#include "rewrite_cache.h"
 #include "rewrite_enter.h"
 #include "rewrite_interrupt.h"
 #include "rewrite_patch.h"
@@ -98,36 +100,110 @@ void rewrite_forget_gone(void)
 static u32 slot(void)
 {
     for (u32 i = 0; i < nmodules; i++)
-        if (!is_here(&modules[i]))
+        if (!is_here(&modules[i]) && !modules[i].taken)
             return i;
     return nmodules;
 }
 
-enum rewrite_result rewrite_watch_module(const struct module *m)
+/* ---- the cache ---- */
+
+static u64 program_and_tool; /* of their build ids, 0: one has none, or is not known yet */
+static struct cache_key key;
+bool rewrite_keeps;
+u64 rewrite_from_cache;
+
+static u64 id_of(const struct module_rec *r, u64 seed)
 {
-    struct image image = {.bias = m->bias};
-    u32 i = slot();
-    if (i == REWRITE_MODULES)
-        return REWRITE_NO_ROOM;
+    u64 id = r && r->build_id_len ? hash_bytes(r->build_id, r->build_id_len, seed) : 0;
+    return id ? hash_mix64(id) : 0;
+}
+
+void rewrite_watch_name(const struct module_rec *program, const struct module_rec *tool)
+{
+    u64 a = id_of(program, 1), b = id_of(tool, 2);
+    program_and_tool = a && b ? hash_combine(a, b) : 0;
+}
+
+static void key_of(const struct module *m, u32 slot)
+{
+    const struct module_rec *r = m->rec ? arena_at(m->rec) : NULL;
+    u64 a = id_of(r, 3), b = id_of(r, 4);
+    key = (struct cache_key){.slow = (u64)(uintptr_t)rewrite_enter,
+                             .cells = shadow_cells,
+                             .first = slot << REWRITE_CHECKS_SHIFT,
+                             .to = target};
+    if (program_and_tool && a && b) {
+        key.name[0] = hash_combine(a, program_and_tool) | 1;
+        key.name[1] = hash_combine(b, program_and_tool);
+    }
+}
+
+static void made(const struct rewritten *m, const struct rewrite *r)
+{
+    if (key.name[0] && rewrite_keeps)
+        cache_keep(m, r, &key);
+}
+
+static bool take_image(struct image *image, const struct module *m)
+{
+    *image = (struct image){.bias = m->bias};
     for (u32 k = 0; k < m->nheaders; k++)
-        take_header(&image, m->bias, &((const ElfW(Phdr) *)m->headers)[k]);
-    if (!image.text_hi || !image.frames)
-        return REWRITE_NOTHING;
+        take_header(image, m->bias, &((const ElfW(Phdr) *)m->headers)[k]);
+    return image->text_hi && image->frames;
+}
+
+static void is_watched(const struct module *m, u32 i)
+{
     struct rewritten *r = &modules[i];
-    rewritten_drop(r);
-    enum rewrite_result result = rewrite_module(r, &image, &target, (u64)(uintptr_t)rewrite_enter, shadow_cells,
-                                                i << REWRITE_CHECKS_SHIFT, NULL, 0);
-    if (m->rec)
-        ((struct module_rec *)arena_at(m->rec))->coverage = r->coverage;
-    if (result != REWRITTEN)
-        return result;
     rewrite_sites[i] = r->sites;
     r->module = m->map;
     __atomic_store_n(&r->here, true, __ATOMIC_RELEASE);
+    watched_rewritten(r->text);
+}
+
+static void tell_coverage(const struct module *m, const struct rewritten *r)
+{
+    if (m->rec)
+        ((struct module_rec *)arena_at(m->rec))->coverage = r->coverage;
+}
+
+bool rewrite_watch_cached(const struct module *m, u32 *at)
+{
+    struct image image;
+    u32 i = *at = slot();
+    if (i == REWRITE_MODULES || !take_image(&image, m))
+        return false;
+    struct rewritten *r = &modules[i];
+    rewritten_drop(r);
+    *r = (struct rewritten){.module = m->map, .text = image.text_lo, .taken = true};
     if (i == nmodules)
         __atomic_store_n(&nmodules, i + 1, __ATOMIC_RELEASE);
-    watched_rewritten(image.text_lo);
-    return REWRITTEN;
+    key_of(m, i);
+    if (!cache_use(r, &image, &key)) {
+        *r = (struct rewritten){.taken = true};
+        return false;
+    }
+    rewrite_from_cache += image.text_hi - image.text_lo;
+    tell_coverage(m, r);
+    is_watched(m, i);
+    return true;
+}
+
+enum rewrite_result rewrite_watch_module(const struct module *m, u32 i)
+{
+    struct image image;
+    if (i == REWRITE_MODULES)
+        return REWRITE_NO_ROOM;
+    struct rewritten *r = &modules[i];
+    r->taken = false;
+    if (!take_image(&image, m))
+        return REWRITE_NOTHING;
+    key_of(m, i);
+    enum rewrite_result result = rewrite_module(r, &image, &target, key.slow, key.cells, key.first, NULL, 0);
+    tell_coverage(m, r);
+    if (result == REWRITTEN)
+        is_watched(m, i);
+    return result;
 }
 
 const struct rewritten *rewrite_watched(u32 i)
@@ -230,6 +306,7 @@ bool rewrite_watch_start(void)
     if (!rewrite_enter_start())
         return false;
     engine_hooks.instruction = rewrite_instruction;
+    rewrite_made = made;
     copies = &ours;
     return true;
 }

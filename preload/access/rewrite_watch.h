@@ -9,8 +9,16 @@
 
 /* Before the first module, when accesses are watched. False: this machine cannot. */
 bool rewrite_watch_start(void) HIDDEN;
-/* Before code of the module runs, and by one thread at a time. Its accesses are watched from now on. */
-enum rewrite_result rewrite_watch_module(const struct module *m) HIDDEN;
+/* Before code of the module runs, and by one thread at a time: rewrites it by what is kept of it, or takes a slot for
+ * that to be done. Its accesses are watched from now on. False: there is nothing kept that fits. */
+bool rewrite_watch_cached(const struct module *m, u32 *slot) HIDDEN;
+enum rewrite_result rewrite_watch_module(const struct module *m, u32 slot) HIDDEN;
+/* What is kept of modules (rewrite_cache.h) is for this program and this library. Before the first module. */
+void rewrite_watch_name(const struct module_rec *program, const struct module_rec *tool) HIDDEN;
+/* What is made of modules is written to the cache: not while other threads could close our file. */
+extern bool rewrite_keeps HIDDEN;
+/* So many bytes of code came from the cache. */
+extern u64 rewrite_from_cache HIDDEN;
 /* The module was rewritten. */
 bool rewrite_is_known(const struct module *m) HIDDEN;
 /* After modules have been unloaded: what belonged to them. */

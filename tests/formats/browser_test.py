@@ -159,6 +159,30 @@ class Report(unittest.TestCase):
         b.click("#order .bar-tools button", 2)
         self.assertNotEqual(b.run(view), moved)
 
+    def large(self):
+        """A graph too large to be read as a whole, with one finding in it."""
+        def make():
+            nodes = [{"class": f"app:some_subsystem.of_many[{i}]", "kind": "mutex", "locks": 1} for i in range(80)]
+            edges = [{"from": "app:root", "to": n["class"], "count": 1, "threads": 1, "stack": [formats.FRAME]} for n in nodes]
+            edges.append({"from": nodes[-1]["class"], "to": "app:cache.lock", "count": 1, "threads": 1, "stack": [formats.FRAME]})
+            return self.rendered(formats.document(formats.cycle(1, "app:cache.lock", "app:index.lock"), nodes=nodes, edges=edges))
+        return self.page("large", make)
+
+    def test_large_graph(self):
+        """It opens where the finding is, to be read."""
+        b = self.browser
+        b.open(self.large(), "#order")
+        inside = ("const s = document.querySelector('.stage').getBoundingClientRect();"
+                  "return [...document.querySelectorAll('.node.bad')].map(n => n.querySelector('rect').getBoundingClientRect())"
+                  ".map(r => [r.left >= s.left && r.right <= s.right && r.top >= s.top && r.bottom <= s.bottom, r.height])")
+        seen = b.run(inside)
+        self.assertEqual([good for good, _ in seen], [True, True])
+        self.assertGreater(min(height for _, height in seen), 18)
+        if PICTURES:
+            b.picture(os.path.join(PICTURES, "large-order.png"))
+        b.click("#order .bar-tools button", 2) # the whole graph
+        self.assertLess(max(height for _, height in b.run(inside)), 18)
+
     def test_links(self):
         b = self.browser
         b.open(self.mixed(), "#f-0000000000000002")

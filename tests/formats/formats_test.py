@@ -408,6 +408,19 @@ class Hostile(Case):
         self.report("html", self.write(doc))
 
 
+class Merged(Case):
+    def test_runs(self):
+        """What a merged result was made of, and not the command that merged it."""
+        doc = document(cycle(1))
+        doc["run"].update(command=["snarl", "merge"], runs=[{"name": f"shard <{i}>", "program": "app"} for i in range(700)])
+        page = extract.Page(self.report("html", self.write(doc)))
+        words = "".join(page.words)
+        for said in ("merge of 700 runs", "shard <0>", "shard <499>", "and 200 more"):
+            self.assertIn(said, words)
+        self.assertNotIn("shard <500>", words)
+        self.assertIn('name="snarl merge of 700 runs"', self.report("junit", self.write(doc)))
+
+
 class Page(Case):
     def test_is_whole(self):
         """One file, nothing from elsewhere; every link leads to something; the policy's hashes are those of the content."""

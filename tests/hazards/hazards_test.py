@@ -250,6 +250,42 @@ class OtherPreloads(Base):
         self.preload(library, "wrapper")
         self.before(library)
 
+    def test_exec_on_one_page(self):
+        """A child by clone() whose stack is one page, as of GoogleTest's death tests, starts a program; the environment has to be
+        put right for it, or not."""
+        program = self.build(name="clone", text=r"""
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static int child(void *arg)
+{
+    char **argv = arg, *env[] = {"A=b", NULL};
+    if (argv[1][0] == 'e')
+        execve(argv[2], argv + 2, env);
+    else if (argv[1][0] == 'p')
+        execvp(argv[2], argv + 2);
+    else
+        execv(argv[2], argv + 2);
+    _exit(9);
+}
+int main(int argc, char **argv)
+{
+    int status;
+    size_t size = (size_t)getpagesize();
+    char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+    waitpid(clone(child, stack + size, SIGCHLD, argv), &status, 0);
+    return argc && WIFEXITED(status) ? WEXITSTATUS(status) : 100;
+}
+""")
+        inversion = self.build()
+        for how in ("execv", "path", "environment"):
+            with self.subTest(how):
+                self.one_inversion(*self.watch(program, {"execv": "v", "path": "p", "environment": "e"}[how], inversion))
+
     def test_exec_with_own_preload(self):
         library = os.path.join(CASES, "libhazard-malloc_wrapper.so")
         p, doc = self.watch("/usr/bin/env", "LD_PRELOAD=" + library, os.path.join(RUN_CASES, "abba"), "free")

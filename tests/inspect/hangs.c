@@ -1,6 +1,8 @@
 /* Programs that hang, each in its own way: hangs CASE. Says "ready" once all that is to wait is about to. What snarl
  * inspect has to say of each stands in inspect_test.py. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <threads.h>
@@ -259,6 +262,40 @@ static void on_heap(void)
     finish(cache_then_a, a_then_cache, NULL);
 }
 
+/* One in the heap of a thread, one so large that it has a mapping of its own. */
+static struct session {
+    char name[24];
+    pthread_mutex_t lock;
+} * session;
+static struct big_table {
+    char rows[1 << 20];
+    pthread_rwlock_t guard;
+    int count;
+} * big_table;
+NOINLINE static void *session_then_table(void *unused)
+{
+    free(malloc(100));
+    session = malloc(sizeof *session);
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_mutex_lock(&session->lock);
+    together();
+    pthread_rwlock_wrlock(&big_table->guard);
+    return unused;
+}
+NOINLINE static void *table_then_session(void *unused)
+{
+    big_table = calloc(1, sizeof *big_table);
+    pthread_rwlock_init(&big_table->guard, NULL);
+    pthread_rwlock_wrlock(&big_table->guard);
+    together();
+    pthread_mutex_lock(&session->lock);
+    return unused;
+}
+static void blocks(void)
+{
+    finish(session_then_table, table_then_session, NULL);
+}
+
 static pthread_mutex_t *on_stack_lock;
 NOINLINE static void *stack_then_a(void *unused)
 {
@@ -507,11 +544,112 @@ static void full_pipe(void)
     waitpid(child, &status, 0);
 }
 
+/* ---- who is at the other end ---- */
+
+static void receive_from(int fd)
+{
+    char byte;
+    if (recv(fd, &byte, 1, 0) < 0)
+        abort();
+}
+
+/* Parent and child, each with one end, both listening. */
+static void both_receive(int here, int there)
+{
+    pid_t child = fork();
+    if (!child) {
+        close(here);
+        receive_from(there);
+        _exit(0);
+    }
+    close(there);
+    printf("%d\n", (int)child);
+    ready();
+    receive_from(here);
+}
+
+static void sockets(void)
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+        abort();
+    both_receive(ends[0], ends[1]);
+}
+
+static void tcp(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), there = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (void *)&at, n) || listen(listener, 1) || getsockname(listener, (void *)&at, &n) ||
+        connect(there, (void *)&at, n))
+        abort();
+    int here = accept(listener, NULL, NULL);
+    close(listener);
+    both_receive(here, there);
+}
+
+/* A child has the pipe's other end, and waits for its parent. */
+static void wait_beside(void (*wait_here)(int fd))
+{
+    int other[2];
+    if (pipe(ends) || pipe(other))
+        abort();
+    pid_t child = fork();
+    if (!child) {
+        char byte;
+        close(other[1]);
+        close(ends[0]);
+        _exit(read(other[0], &byte, 1) < 0);
+    }
+    close(other[0]);
+    close(ends[1]);
+    printf("%d\n", (int)child);
+    ready();
+    wait_here(ends[0]);
+}
+
+static void by_poll(int fd)
+{
+    struct pollfd p[2] = {{fd, POLLIN, 0}, {0, 0, 0}};
+    poll(p, 1, -1);
+}
+static void polls(void)
+{
+    wait_beside(by_poll);
+}
+static void by_select(int fd)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    select(fd + 1, &set, NULL, NULL, NULL);
+}
+static void selects(void)
+{
+    wait_beside(by_select);
+}
+static void by_epoll(int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    events = epoll_create1(0);
+    epoll_ctl(events, EPOLL_CTL_ADD, fd, &e);
+    epoll_wait(events, &e, 1, -1);
+}
+static void epolls(void)
+{
+    wait_beside(by_epoll);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
     {"full_pipe", full_pipe},
+    {"sockets", sockets},
+    {"tcp", tcp},
+    {"polls", polls},
+    {"selects", selects},
+    {"epolls", epolls},
     {"abba", abba},
     {"ring", ring},
     {"recursive", recursive},
@@ -528,6 +666,7 @@ static const struct {
     {"one_too_few", one_too_few},
     {"file_lock", file_lock},
     {"on_heap", on_heap},
+    {"blocks", blocks},
     {"on_stack", on_stack},
     {"once_and_lock", once_and_lock},
     {"timed", timed},

@@ -38,6 +38,9 @@ CASES = {
     "one_too_few": (["the end of a thread", "barrier", "barrier"], [("stuck", None, ["meeting"])]),
     "file_lock": (["the end of a thread", "mutex", "a stream,"], [("deadlock", None, ["FILE:stderr", "a"])]),
     "on_stack": (["the end of a thread", "mutex", "mutex"], [("deadlock", None, ["a", "on_stack:local"])]),
+    "on_heap": (["the end of a thread", "mutex", "mutex"], [("deadlock", None, ["a", "cache.lock"])]),
+    "blocks": (["the end of a thread", "mutex", "read-write lock, to write,"],
+               [("deadlock", None, ["big_table.guard", "session.lock"])]),
     "once_and_lock": (["the end of a thread", "mutex", "the end of an initialisation,"], [("deadlock", None, ["a", "once"])]),
     "child_hangs": (["the end of a child process", "mutex"], [("lock-misuse", "relock", ["a"])]),
     "own_pipe": (["the end of a thread", "something to read"], [("stuck", None, [])]),
@@ -123,11 +126,6 @@ class Live(unittest.TestCase):
             self.assertEqual(p.returncode, 66 if found else 0, p.stdout)
             self.assertIsNone(hang.process.poll())
 
-    def test_heap(self):
-        with Hang("on_heap") as hang:
-            p, document = self.settle(hang, ["the end of a thread", "mutex", "mutex"])
-            self.assertEqual([f[:2] for f in findings(document)], [("deadlock", None)], p.stdout)
-
     def test_kernel_refused(self):
         """Of two mutexes with priority inheritance the second is refused by the kernel, and glibc waits for nothing."""
         names = sorted(["the end of a thread", "mutex"])
@@ -162,8 +160,39 @@ class Live(unittest.TestCase):
             self.assertEqual(findings(document), [], p.stdout)
             self.assertIsNone(hang.process.poll())
 
+    def ends_of(self, name, wanted):
+        """Of each process's first thread: who has the other end of what it waits for."""
+        with Hang(name) as hang:
+            p, document = self.settle(hang, wanted)
+            self.assertEqual(sorted(waits(document)), sorted(wanted), p.stdout)
+            first = [s["threads"][0]["wait"] for s in document["inspected"]]
+            return hang.pids, [(w["watched"][0] if "watched" in w else w) for w in first], p.stdout
+
+    def others(self, wait):
+        return [(o["pid"], o["name"]) for o in wait["others"]]
+
+    def test_other_ends(self):
+        """Of pipes, sockets of this machine, and what is polled for."""
+        reads = "something to read"
+        for name, wanted in (("sockets", [reads] * 2), ("tcp", [reads] * 2)):
+            with self.subTest(name):
+                pids, found, text = self.ends_of(name, wanted)
+                self.assertEqual(self.others(found[0]), [(pids[1], "inspect-hangs")], text)
+                self.assertEqual(self.others(found[1]), [(pids[0], "inspect-hangs")], text)
+                self.assertIn("whose other end has process %d (inspect-hangs)" % pids[0], text)
+        for name in ("polls", "selects", "epolls"):
+            with self.subTest(name):
+                pids, found, text = self.ends_of(name, ["events on descriptors", reads])
+                self.assertEqual(self.others(found[0]), [(pids[1], "inspect-hangs")], text)
+                self.assertEqual(self.others(found[1]), [(pids[0], "inspect-hangs")], text)
+
+    def test_nobody_else(self):
+        with Hang("own_pipe") as hang:
+            p, document = self.settle(hang, CASES["own_pipe"][0])
+            self.assertIn("which no other process can write to", p.stdout)
+
     def test_same_id_as_run(self):
-        for case, wanted in (("abba", CASES["abba"][0]), ("full_pipe", ["the end of a child process", "room to write"])):
+        for case, wanted in (("abba", CASES["abba"][0]), ("on_heap", CASES["on_heap"][0]), ("blocks", CASES["blocks"][0]), ("full_pipe", ["the end of a child process", "room to write"])):
             with self.subTest(case):
                 self.same_id(case, wanted)
 
@@ -250,7 +279,7 @@ class Core(unittest.TestCase):
         return core
 
     def test_cases(self):
-        for case in ("abba", "rwlocks", "on_stack", "relock", "lost_signal", "slow_owner"):
+        for case in ("abba", "rwlocks", "on_stack", "on_heap", "blocks", "relock", "lost_signal", "slow_owner"):
             with self.subTest(case), tempfile.TemporaryDirectory(prefix="snarl-core-") as folder:
                 p, document = inspect(self.dump(case, folder))
                 self.assertEqual(findings(document), CASES[case][1], p.stdout + p.stderr)

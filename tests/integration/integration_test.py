@@ -123,6 +123,76 @@ class Meson(Case):
         self.assertRegex(text, r"tidy +OK")
 
 
+class GoogleTest(Case):
+    """All of its tests pass: what fails is the lock order of one of them."""
+
+    def setUp(self):
+        super().setUp()
+        if run("pkg-config", "--exists", "gtest_main").returncode:
+            self.skipTest("there is no GoogleTest (Debian: libgtest-dev)")
+        self.good("cmake", "-S", os.path.join(SOURCE, "tests/integration/gtest"), "-B", self.path("build"))
+        self.good("cmake", "--build", self.path("build"))
+
+    def found(self, name="result.json"):
+        with open(self.path(name)) as f:
+            return json.load(f)["findings"]
+
+    def assert_tangled(self, finding):
+        self.assertEqual(sorted(lock["class"].split(":")[-1] for lock in finding["locks"]), ["accounts", "journal"])
+        functions = {f.get("name", f.get("function")) for e in finding["events"] for f in e["stack"]}
+        self.assertLessEqual({"transfer", "audit"}, functions)
+
+    def test_program(self):
+        unit = self.path("build/unit")
+        text = self.good("snarl", "run", "--json=" + self.path("result.json"), unit, status=66)
+        self.assertIn("[  PASSED  ] 6 tests.", text)
+        self.assert_tangled(*self.found())
+        for style in ("fast", "threadsafe"):
+            text = self.good("snarl", "run", "--json=" + self.path("result.json"), unit, "--gtest_filter=*Tidy*", "--gtest_death_test_style=" + style)
+            self.assertIn("[  PASSED  ] 5 tests.", text)
+            self.assertEqual(self.found(), [])
+
+    def test_by_ctest(self):
+        """Each test is a process of its own; one result for all of them."""
+        text = self.good("snarl", "run", "--json=" + self.path("result.json"), "--", "ctest", "--test-dir", self.path("build"), status=66)
+        self.assertIn("100% tests passed", text)
+        self.assert_tangled(*self.found())
+
+
+class Pytest(Case):
+    def setUp(self):
+        super().setUp()
+        if run("/usr/bin/python3.11", "-c", "import pytest").returncode:
+            self.skipTest("there is no pytest (Debian: python3-pytest)")
+        shutil.copy(os.path.join(SOURCE, "tests/integration/pytest/test_locks.py"), self.folder)
+
+    def pytest(self, *options, status):
+        return self.good("snarl", "run", "--json=" + self.path("result.json"), "--", "/usr/bin/python3.11", "-m", "pytest", "-p", "no:cacheprovider",
+                         *options, cwd=self.folder, status=status)
+
+    def test_tests(self):
+        text = self.pytest(status=66)
+        self.assertIn("4 passed", text)
+        self.assertRegex(text, r"possible deadlock: .*accounts.* and .*journal")
+        with open(self.path("result.json")) as f:
+            finding, = json.load(f)["findings"]
+        functions = {f["function"] for e in finding["events"] for f in e["stack"]}
+        self.assertLessEqual({"transfer", "audit"}, functions)
+        self.assertTrue(any(f.get("file", "").endswith("test_locks.py") for e in finding["events"] for f in e["stack"]))
+
+    def test_tidy(self):
+        text = self.pytest("-k", "not tangled", status=0)
+        self.assertIn("3 passed", text)
+        with open(self.path("result.json")) as f:
+            self.assertEqual(json.load(f)["findings"], [])
+
+    def test_failing(self):
+        """pytest's own status counts where there is no finding."""
+        with open(self.path("test_locks.py"), "a") as f:
+            f.write("\n\ndef test_wrong():\n    assert 1 == 2\n")
+        self.pytest("-k", "wrong", status=1)
+
+
 class PkgConfig(Case):
     def test_flags(self):
         env = environment(PKG_CONFIG_PATH=os.path.join(PREFIX, "lib/pkgconfig"))

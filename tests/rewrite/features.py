@@ -159,6 +159,88 @@ class Coverage(unittest.TestCase):
         self.assertNotIn("shared memory", said)
 
 
+class Progress(unittest.TestCase):
+    def test_told_when_it_takes_long(self):
+        program, slow = [build("counter", COUNTER)], clean_env(SNARL_TEST_REWRITE="pause=2500")
+        said = run(program=program, env=slow)[1]
+        self.assertRegex(said, r"(?m)^snarl: rewriting the program's code before it goes on: 0\.0 of \d+\.\d MB done$")
+        self.assertEqual(said.count("rewriting the program"), 1)
+        self.assertNotIn("rewriting the program", run("--quiet", program=program, env=slow)[1])
+        self.assertNotIn("rewriting the program", run(program=program)[1])
+
+
+class Cache(unittest.TestCase):
+    FOUND = [("data-race", "hits")]
+
+    def setUp(self):
+        self.program, self.home = build("counter", COUNTER), WORK / "cache"
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(mode=0o700)
+        self.env = clean_env(XDG_CACHE_HOME=str(self.home))
+        self.folder = self.home / "snarl/rewrite"
+
+    def cached(self, env=None, **kw):
+        """How much of the code came from the cache; what is found is always the same."""
+        status, _, result = run(program=[self.program], env=env or self.env, **kw)
+        cost = result["run"]["cost"]
+        self.assertEqual((status, races(result)), (66, self.FOUND))
+        self.assertEqual(result["run"]["coverage"]["eligible"], result["run"]["coverage"]["watched"])
+        return cost["rewritten_cached_bytes"] / cost["rewritten_bytes"]
+
+    def test_second_time(self):
+        self.assertEqual((self.cached(), self.cached()), (0, 1))
+        self.assertEqual([f.stat().st_mode & 0o777 for f in [self.folder, *self.folder.iterdir()]], [0o700, 0o600])
+
+    def test_another_program_has_its_own(self):
+        self.cached()
+        self.program = build("counter2", COUNTER.replace("1000", "1001"))
+        self.assertEqual((self.cached(), self.cached()), (0, 1))
+
+    def test_damaged_file_is_made_again(self):
+        self.cached()
+        (file,) = self.folder.iterdir()
+        good = file.read_bytes()
+        for bad in (b"", good[:100], good[: len(good) // 2], good[:-40] + b"x" * 40, b"x" * len(good)):
+            file.write_bytes(bad)
+            self.assertEqual((self.cached(), self.cached()), (0, 1))
+
+    def test_what_others_could_write_is_not_used(self):
+        self.cached()
+        (file,) = self.folder.iterdir()
+        for what, mode, right in ((file, 0o620, 0o600), (self.folder, 0o770, 0o700)):
+            what.chmod(mode)
+            self.assertEqual(self.cached(), 0)
+            if what.exists():
+                what.chmod(right)
+
+    def test_nowhere(self):
+        for env in ({"XDG_CACHE_HOME": "", "HOME": ""}, {"XDG_CACHE_HOME": "relative", "HOME": "/nonexistent"},
+                    {"XDG_CACHE_HOME": "/proc"}, {"XDG_CACHE_HOME": "/" + "x" * 600}):
+            self.assertEqual(self.cached(clean_env(**env)), 0)
+
+    def test_in_the_home_folder(self):
+        env = {**self.env, "HOME": str(self.home)}
+        del env["XDG_CACHE_HOME"]
+        self.assertEqual((self.cached(env), self.cached(env)), (0, 1))
+        self.assertTrue((self.home / ".cache/snarl/rewrite").is_dir())
+
+    def test_limit_of_file_size(self):
+        """The program's limit is not met by us: no signal."""
+        limited = ["/bin/bash", "-c", f"ulimit -f 1; exec {self.program}"]
+        status, _, result = run(program=limited, env=self.env)
+        self.assertEqual((status, races(result)), (66, self.FOUND))
+        self.assertFalse(self.folder.exists())
+
+    def test_many_writers(self):
+        out = [WORK / f"many{i}.json" for i in range(8)]
+        runs = [subprocess.Popen([SNARL, "run", "--accesses=rewrite", f"--json={o}", self.program], env=self.env,
+                                 stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for o in out]
+        self.assertEqual([r.wait(100) for r in runs], [66] * 8)
+        self.assertEqual([races(json.loads(o.read_text())) for o in out], [self.FOUND] * 8)
+        self.assertEqual(len(list(self.folder.iterdir())), 1)
+        self.assertEqual(self.cached(), 1)
+
+
 class Masked(unittest.TestCase):
     def test_elements(self):
         flags = open("/proc/cpuinfo").read()

@@ -59,7 +59,8 @@ NOTE = "the program was ended at its first finding (--halt)"
 
 class Halt(Case):
     def test_each_kind(self):
-        for deed, kind in (("race", "data-race"), ("order", "lock-order"), ("misuse", "lock-misuse"), ("deadlock", "deadlock")):
+        for deed, kind in (("race", "data-race"), ("heap", "data-race"), ("lost", "atomicity"), ("order", "lock-order"), ("misuse", "lock-misuse"),
+                           ("deadlock", "deadlock")):
             with self.subTest(deed):
                 p, doc = self.result("--halt", deeds=("one_order", "no_race", deed, "end"), status=66)
                 self.assertEqual(p.stdout, "did one_order\ndid no_race\n")

@@ -105,6 +105,19 @@
       zoom(factor, box.left + box.width / 2, box.top + box.height / 2);
     };
     const fit = () => { view = {x: 0, y: 0, w: size.w, h: size.h}; if (scale() > 1.6) { const g = scale() / 1.6; view = {x: size.w * (1 - g) / 2, y: size.h * (1 - g) / 2, w: size.w * g, h: size.h * g}; } apply(); };
+    /* A large graph opens where the findings are, or at its top: what cannot be read says nothing. */
+    const start = () => {
+      const bad = all('.bad', svg).map(e => e.getBBox());
+      fit();
+      if (scale() > 0.6) return;
+      const s = 0.8, w = stage.clientWidth / s, h = stage.clientHeight / s, at = bad.length ? bad : nodes.slice(0, 1).map(n => n.getBBox());
+      const x0 = Math.min(...at.map(b => b.x)), y0 = Math.min(...at.map(b => b.y));
+      const first = at.filter(b => b.x < x0 + w && b.y < y0 + h); /* those that a view can hold with the first one */
+      const x1 = Math.max(...first.map(b => b.x + b.width)), y1 = Math.max(...first.map(b => b.y + b.height));
+      const wide = Math.max(w, Math.min(x1 - x0 + 40, size.w)), factor = wide / w;
+      view = {x: (x0 + x1 - wide) / 2, y: (y0 + y1 - h * factor) / 2, w: wide, h: h * factor};
+      apply();
+    };
     svg.removeAttribute('width');
     svg.removeAttribute('height');
     for (const e of edges) { /* a thin line is hard to hit */
@@ -182,19 +195,19 @@
     const button = (text, name, act) => make('button', {type: 'button', textContent: text, title: name, ariaLabel: name, onclick: act});
     one('.explore').before(make('div', {className: 'bar-tools'}, word, found, button('+', 'Closer', () => middle(1.4)),
       button('−', 'Farther', () => middle(1 / 1.4)), button('Whole graph', 'Whole graph', fit)));
-    return fit;
+    return start;
   };
 
   /* Sections as tabs; a link to anything inside opens it. */
   const tabs = all('nav a'), sections = all('main>section'), pages = all('.page');
-  let fit = null, explored = false;
+  let start = null, explored = false;
   const open = section => {
     for (const s of sections) s.classList.toggle('now', s === section);
     for (const t of tabs) t.toggleAttribute('aria-current', t.hash === '#' + section.id);
     if (section.id === 'order' && !explored) {
       explored = true;
-      fit = explore();
-      if (fit) fit();
+      start = explore();
+      if (start) start();
     }
   };
   const follow = () => {

@@ -5,7 +5,10 @@
 
 static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER, c = PTHREAD_MUTEX_INITIALIZER,
                        d = PTHREAD_MUTEX_INITIALIZER, loose = PTHREAD_MUTEX_INITIALIZER;
-static int hits, others, guarded;
+static int hits, others, guarded, balance;
+static struct account {
+    long number, value;
+} * account;
 
 NOINLINE static void count_hits(void)
 {
@@ -22,6 +25,41 @@ NOINLINE static void count_guarded(void)
     lock(&a);
     guarded++;
     unlock(&a);
+}
+
+/* By itself a compiler may well make a variable of what is allocated once. */
+NOINLINE static struct account *make_account(void)
+{
+    struct account *made = calloc(1, sizeof *made);
+    return made;
+}
+
+NOINLINE static void count_account(void)
+{
+    account->value++;
+}
+
+NOINLINE static int read_balance(void)
+{
+    lock(&a);
+    int now = balance;
+    unlock(&a);
+    return now;
+}
+
+NOINLINE static void write_balance(int value)
+{
+    lock(&a);
+    balance = value;
+    unlock(&a);
+}
+
+/* Between reading and writing the other thread writes. */
+static void deposit(void)
+{
+    int now = read_balance();
+    meet(0, 2);
+    write_balance(now + 1);
 }
 
 NOINLINE static void take(pthread_mutex_t *first, pthread_mutex_t *second)
@@ -119,7 +157,10 @@ int main(int argc, char **argv)
                  {"order", ab, ba},
                  {"other_order", cd, dc},
                  {"one_order", ab, ab},
+                 {"heap", count_account, count_account},
+                 {"lost", deposit, deposit},
                  {"deadlock", meets_ab, meets_ba}};
+    account = make_account();
     for (int i = 1; i < argc; i++) {
         for (size_t k = 0; k < sizeof deeds / sizeof *deeds; k++)
             if (strcmp(argv[i], deeds[k].name) == 0)

@@ -1,4 +1,4 @@
-/* Small files of /proc. Called by all of this folder. Takes no locks; allocates nothing of its own. */
+/* Small files of /proc. Called by far_end.c and those who look at runs from outside. Takes no locks; allocates nothing of its own. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "snapshot.h"
+#include "proc.h"
 
 bool proc_read(char *to, size_t size, const char *format, ...)
 {

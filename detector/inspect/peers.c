@@ -1,4 +1,4 @@
-/* The two ends of Unix sockets, by sock_diag(7). Called by ends.c. Takes no locks; allocates with malloc. */
+/* The two ends of Unix sockets, by sock_diag(7). Called by far_end.c and those who look at runs from outside. Takes no locks; allocates with malloc. */
 #include "peers.h"
 
 #include <linux/netlink.h>

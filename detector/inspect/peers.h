@@ -1,6 +1,6 @@
 /* Which Unix sockets belong together. */
-#ifndef SNARL_HANG_PEERS_H
-#define SNARL_HANG_PEERS_H
+#ifndef SNARL_INSPECT_PEERS_H
+#define SNARL_INSPECT_PEERS_H
 
 #include <stddef.h>
 
