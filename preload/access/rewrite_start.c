@@ -173,16 +173,6 @@ static void rewrite_new(void)
     sys_unmap(f, bytes);
 }
 
-<<<<<<< HEAD
-=======
-static void loaded(void)
-{
-    if (!access_on || watched_first || !start_same_process())
-        return;
-    rewrite_forget_gone();
-    rewrite_new();
-}
-
 /* The program's and our own record. */
 static void name(void *both, const struct module *m)
 {
@@ -194,7 +184,6 @@ static void name(void *both, const struct module *m)
         r[1] = rec;
 }
 
->>>>>>> b0b33b5fb9ab033b28d6848734eba66e66f19939
 static void begin(void)
 {
     const struct module_rec *both[2] = {NULL, NULL};
@@ -209,7 +198,6 @@ static void begin(void)
     sys_signals_restore(mask);
 }
 
-<<<<<<< HEAD
 /* Programs with OpenMP make their threads inside the call that begins a region, which is to be seen itself. */
 static bool begins(const char *name, const char *with)
 {
@@ -252,10 +240,7 @@ static void loaded(void)
     }
 }
 
-void rewrite_start(void)
-=======
 void rewrite_start(char **envp)
->>>>>>> b0b33b5fb9ab033b28d6848734eba66e66f19939
 {
     struct thread *t = interceptor_enter(INTERCEPTOR_FP());
     if (!t)
