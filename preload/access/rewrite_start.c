@@ -80,6 +80,10 @@ static bool is_loader(const struct module *m)
  * and from it their functions are called with stacks that no table describes. */
 #define MACHINES "libjvm,libcoreclr,libclrjit,libmonosgen*,libj9*"
 
+/* What these order, or hand out and take back, is known from the calls of their functions. Their own code does it by ways
+ * that moves and futexes do not show, and with memory that is nobody's. */
+#define RUNTIMES "libgomp,libomp*,libiomp*,libjemalloc*,libtcmalloc*,libmimalloc*"
+
 static bool machine_told;
 
 static bool is_named(const char *list, u32 met)
@@ -100,11 +104,12 @@ static bool is_chosen(const struct module_rec *r, const char *path)
     u32 met = list[0] ? patterns_match(list, path) : r->is_main || !r->is_system;
     if (list[0])
         __atomic_fetch_or(&run()->modules_met, met | RUN_MODULES_ASKED, __ATOMIC_RELAXED);
-    if (!met || !patterns_match(MACHINES, path) || (list[0] && is_named(list, met)))
+    bool machine = patterns_match(MACHINES, path), runtime = patterns_match(RUNTIMES, path);
+    if (!met || !(machine || runtime) || (list[0] && is_named(list, met)))
         return met != 0;
-    if (!machine_told)
+    if (machine && !machine_told)
         run_lost(LOSS_machines_unwatched);
-    machine_told = true;
+    machine_told |= machine;
     return false;
 }
 
@@ -191,14 +196,6 @@ static void rewrite_new(void)
     sys_unmap(f, bytes);
 }
 
-static void loaded(void)
-{
-    if (!access_on || watched_first || !start_same_process())
-        return;
-    rewrite_forget_gone();
-    rewrite_new();
-}
-
 /* The program's and our own record. */
 static void name(void *both, const struct module *m)
 {
@@ -224,6 +221,48 @@ static void begin(void)
     sys_signals_restore(mask);
 }
 
+/* Programs with OpenMP make their threads inside the call that begins a region, which is to be seen itself. */
+static bool begins(const char *name, const char *with)
+{
+    while (*with && *name == *with) {
+        name++;
+        with++;
+    }
+    return !*with;
+}
+
+static void is_region(void *found, const struct module *m, const char *name, u64 *slot, bool jump)
+{
+    (void)m, (void)slot, (void)jump;
+    if (begins(name, "GOMP_") || begins(name, "__kmpc_"))
+        *(bool *)found = true;
+}
+
+static void look_for_regions(void *found, const struct module *m)
+{
+    if (is_wanted(m) && !*(bool *)found)
+        elf_each_import(m, is_region, found);
+}
+
+static bool has_regions(void)
+{
+    bool found = false;
+    modules_each(look_for_regions, &found);
+    return found;
+}
+
+static void loaded(void)
+{
+    if (!access_on || !start_same_process())
+        return;
+    if (watched_first && has_regions()) {
+        begin();
+    } else if (!watched_first) {
+        rewrite_forget_gone();
+        rewrite_new();
+    }
+}
+
 void rewrite_start(char **envp)
 {
     struct thread *t = interceptor_enter(INTERCEPTOR_FP());
@@ -243,4 +282,6 @@ void rewrite_start(char **envp)
     fault_watch();
     modules_on_loaded = loaded;
     watched_first = begin;
+    if (has_regions())
+        begin();
 }

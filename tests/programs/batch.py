@@ -192,7 +192,7 @@ TABLE = {
     "zstd": Row(["zstd"], TXT, ["zstd -q -T2 -6 -B1M text", "zstd -q -d -c text.zst"], ["text.zst"]),
     "pixz": Row(["pixz"], TXT, ["pixz -p 2 -1 text text.pxz", "pixz -d -p 2 text.pxz out"], ["text.pxz", "out"]),
     "lrzip": Row(["lrzip"], TXT, ["lrzip -q -p 2 -L 1 -o text.lrz text", "lrzip -q -d -p 2 -o out text.lrz"], ["out"], prints=False),
-    "7z": Row(["7z"], TXT, ["7z a -bd -bso0 -mmt=2 -mx=3 -mtm=off -mtc=off -mta=off out.7z text", "7z t -bd -mmt=2 -bso0 out.7z"], ["out.7z"]),
+    "7z": Row(["7z"], TXT, ["7z a -bd -bso0 -mmt=2 -mx=5 -mtm=off -mtc=off -mta=off out.7z text", "7z t -bd -mmt=2 -bso0 out.7z"], ["out.7z"]),
     "lz4": Row(["lz4"], TXT, ["lz4 -q -9 text out.lz4", "lz4 -q -d -c out.lz4"], ["out.lz4"], 1),
     "brotli": Row(["brotli"], TXT, ["brotli -q 5 -k -o out.br text", "brotli -d -c out.br"], ["out.br"], 1),
     "bzip2": Row(["bzip2"], TXT, ["bzip2 -k text"], ["text.bz2"], 1),
@@ -242,7 +242,7 @@ TABLE = {
     "clang": Row(["clang"], {"tree": tree}, ["clang -O2 -c tree/d0/f7.c -o out.o"], ["out.o"], 1),
     "lld": Row(["ld.lld"], {"o.s": objects}, ["as o.s -o o.o", "ld.lld --threads=2 --build-id=sha1 o.o -o out"], ["out"]),
     "gold": Row(["ld.gold"], {"o.s": objects}, ["as o.s -o o.o", "ld.gold --threads --thread-count 3 --build-id=sha1 o.o -o out"], ["out"]),
-    "stress-ng": Row(["stress-ng"], {}, ["stress-ng -q --pthread 1 --pthread-ops 20 --mutex 1 --mutex-ops 2000 --sem 1 --sem-ops 2000 --cpu 1 --cpu-ops 5"], []),
+    "stress-ng": Row(["stress-ng"], {}, ["stress-ng -q --pthread 1 --pthread-ops 20 --mutex 1 --mutex-ops 2000 --cpu 1 --cpu-ops 5"], []),
     "sysbench": Row(["sysbench"], {}, ["sysbench --threads=3 --events=200 --time=0 --verbosity=0 threads run", "sysbench --threads=2 --events=200 --time=0 --verbosity=0 cpu run"]),
 }
 TABLE["gimp"].runs.append("gimp-console-2.10 -n -d -f --batch-interpreter plug-in-script-fu-eval -b " + shlex.quote(GIMP.replace('"image"', '"i.ppm"')))

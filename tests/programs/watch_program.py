@@ -26,8 +26,17 @@ import batch
 # program: {finding id: why it is true}
 KNOWN = {}
 # The same for races that rewriting shows: {a part of the finding's title: why it is true}
+# More of each in docs/comparison.md.
+PYTHON_ALLOCATOR = {"PyMem_": "a thread that ends frees its state without the interpreter's lock, by an allocator that others exchange"}
 TRUE = {
     "java": {"left AllocateHeap": "the virtual machine's thread ends inside a safepoint, with Threads_lock held, so that none goes on"},
+    "python-threads": PYTHON_ALLOCATOR,
+    "sqlite-threads": PYTHON_ALLOCATOR,
+    "lrzip": {"lrzip+0x47188": "output_thread is read without its lock when the stream is closed"},
+    "x264": {"x264_8_frame_shift": "a thread's context is copied while that thread is at work in it"},
+    "x265": {"x265::FrameEncoder::processRow": "a sum for statistics: not thread safe, but good enough, says its comment"},
+    "vips": {"vips__image_copy_fields_array": "the first thread that reads pixels sets an image's fields once more, others read them"},
+    "guile": {"GC_clear_stack": "a counter that stands for a random number, marked so in the source"},
 }
 
 

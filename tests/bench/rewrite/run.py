@@ -44,7 +44,7 @@ BATCH = {
     "plzip": ("plzip -n2 -1 -B 2MiB -c text", 25),
     "xz": ("xz -T2 -1 --block-size=2MiB -c text", 25),
     "zstd": ("zstd -q -T2 -9 -B2M -c text", 60),
-    "7z": ("7z a -bd -bso0 -mmt=2 -mx=3 out.7z text", 15),
+    "7z": ("/usr/lib/p7zip/7z a -bd -bso0 -mmt=2 -mx=5 out.7z text", 8),
     "sqlite3": ("sqlite3 :memory: {sql}", 0.4),  # in rows
 }
 
@@ -59,7 +59,8 @@ def ends(process, limit):
     try:
         out, _ = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return common.Result(why=f"longer than {limit:.0f} s")
     if process.returncode not in (0, common.REPORTED, 128 + signal.SIGTERM):
