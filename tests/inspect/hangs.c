@@ -2,11 +2,13 @@
  * inspect has to say of each stands in inspect_test.py. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <threads.h>
 #include <unistd.h>
@@ -98,10 +101,43 @@ static void recursive(void)
     of_type(PTHREAD_MUTEX_RECURSIVE, PTHREAD_PRIO_NONE);
     abba();
 }
+static _Atomic int waiter;
+NOINLINE static void *waits_first(void *unused)
+{
+    pthread_mutex_lock(&a);
+    waiter = (int)syscall(SYS_gettid);
+    together();
+    pthread_mutex_lock(&b);
+    return unused;
+}
+
+static bool in_futex_lock(int tid)
+{
+    char path[64], text[128] = "";
+    unsigned op = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", tid);
+    int fd = open(path, O_RDONLY);
+    bool in_futex = read(fd, text, sizeof text - 1) > 0 && sscanf(text, "202 %*x %x", &op) == 1;
+    close(fd);
+    op &= FUTEX_CMD_MASK;
+    return in_futex && (op == FUTEX_LOCK_PI || op == 13 /* FUTEX_LOCK_PI2 */);
+}
+
+/* Both at once, the kernel may refuse both. */
+NOINLINE static void *is_refused(void *unused)
+{
+    pthread_mutex_lock(&b);
+    together();
+    while (!in_futex_lock(waiter))
+        usleep(1000);
+    pthread_mutex_lock(&a);
+    return unused;
+}
+
 static void inherit(void)
 {
     of_type(PTHREAD_MUTEX_DEFAULT, PTHREAD_PRIO_INHERIT);
-    abba();
+    finish(waits_first, is_refused, NULL);
 }
 static void adaptive(void)
 {
