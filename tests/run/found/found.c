@@ -90,6 +90,32 @@ NOINLINE static void dc(void)
     take(&d, &c);
 }
 
+/* One after the other, by what snarl takes for no order: the opposite orders never meet. */
+static int firsts, seconds;
+static void ab_first(void)
+{
+    ab();
+    word_set(&firsts, word_get(&firsts) + 1);
+}
+
+static void then_ba(void)
+{
+    word_wait(&firsts, ++seconds);
+    ba();
+}
+
+static void cd_first(void)
+{
+    cd();
+    word_set(&firsts, word_get(&firsts) + 1);
+}
+
+static void then_dc(void)
+{
+    word_wait(&firsts, ++seconds);
+    dc();
+}
+
 NOINLINE static void unlock_loose(void)
 {
     pthread_mutex_unlock(&loose);
@@ -139,7 +165,7 @@ static void child(void)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        two(ab, ba);
+        two(ab_first, then_ba);
         say("more in the child");
         _exit(0);
     }
@@ -151,14 +177,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*first)(void), (*second)(void);
-    } deeds[] = {{"race", count_hits, count_hits},
-                 {"other_race", count_others, count_others},
-                 {"no_race", count_guarded, count_guarded},
-                 {"order", ab, ba},
-                 {"other_order", cd, dc},
-                 {"one_order", ab, ab},
-                 {"heap", count_account, count_account},
-                 {"lost", deposit, deposit},
+    } deeds[] = {{"race", count_hits, count_hits},          {"other_race", count_others, count_others},
+                 {"no_race", count_guarded, count_guarded}, {"order", ab_first, then_ba},
+                 {"other_order", cd_first, then_dc},        {"one_order", ab, ab},
+                 {"heap", count_account, count_account},    {"lost", deposit, deposit},
                  {"deadlock", meets_ab, meets_ba}};
     account = make_account();
     for (int i = 1; i < argc; i++) {
