@@ -181,6 +181,26 @@ static bool check(const json_t *seen)
     return good;
 }
 
+static bool has_core(const json_t *seen)
+{
+    const json_t *s;
+    size_t i;
+    json_array_foreach (seen, i, s)
+        if (label_text(s, "subject")[strspn(label_text(s, "subject"), "0123456789")])
+            return true;
+    return false;
+}
+
+static bool has_stuck(const json_t *document)
+{
+    const json_t *f;
+    size_t i;
+    json_array_foreach (json_object_get(document, "findings"), i, f)
+        if (strcmp(label_text(f, "kind"), "stuck") == 0)
+            return true;
+    return false;
+}
+
 static bool show(const struct settings *s, const json_t *document, const json_t *seen)
 {
     int fd = output_takes_stdout(s) ? STDERR_FILENO : STDOUT_FILENO;
@@ -194,6 +214,9 @@ static bool show(const struct settings *s, const json_t *document, const json_t 
     char *text = text_report(document, &o);
     buffer_put(&b, text);
     free(text);
+    if (has_core(seen) && has_stuck(document))
+        buffer_put(&b, "snarl: a core does not say which signals the program handles: if a handler posts or wakes, "
+                       "it was not stuck\n");
     text = buffer_take(&b);
     bool good = output_text(s, text, fd, false);
     free(text);
