@@ -170,7 +170,8 @@ static int add_option(void *context, const char *key, size_t key_length, const c
 {
     struct arguments *a = context;
     int id = options_find(key, key_length);
-    if (id < 0 || id == OPTION_ID_FORCE || id == OPTION_ID_GDB || option_table[id].scope != SCOPE_TOOL || a->n + 2 >= MAX_ARGUMENTS)
+    if (id < 0 || id == OPTION_ID_FORCE || id == OPTION_ID_GDB || option_table[id].scope != SCOPE_TOOL ||
+        a->n + 2 >= MAX_ARGUMENTS)
         return 0;
     if (option_table[id].kind == OPTION_FLAG) {
         if (options_flag(value, value_length) != 1)

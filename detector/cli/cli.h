@@ -23,8 +23,7 @@ enum cli_status { STATUS_USAGE = 2, STATUS_TROUBLE = 125, STATUS_NOT_EXECUTABLE 
     X("merge", cli_merge, "-o OUT RESULT...", "many results as one; cycles that no single run has")                    \
     X("inspect", cli_inspect, "[OPTION...] PID|CORE...",                                                               \
       "explain a program that hangs, or a core: who waits for whom")                                                   \
-    X("bisect", cli_bisect, "[--] PROGRAM [ARG...]",                                                                   \
-      "find the function whose rewriting changes what a program does")                                                 \
+    X("bisect", cli_bisect, "[--] PROGRAM [ARG...]", "find the function whose rewriting changes what a program does")  \
     X("explain", cli_explain, "[KIND]", "a page on one kind of finding: what, why, how to fix, example")               \
     X("cc", cli_cc, "[COMPILER] ARG...", "compile C so that memory accesses can be watched (gcc, clang)")              \
     X("c++", cli_cxx, "[COMPILER] ARG...", "the same for C++")                                                         \

@@ -98,7 +98,7 @@ struct run_state {
     u64 rewriting_since, rewriting_bytes, rewriting_done;
     u32 rewriting_pid;
     u64 rewritten_bytes, rewritten_cached, rewritten_cpu_ns; /* of all processes; from the cache */
-    ref_t module_ids; /* list of first module_rec per id */
+    ref_t module_ids;                                        /* list of first module_rec per id */
     ref_t stack_table, string_table, node_table, hold_table, shared_table;
     u32 stack_table_size, string_table_size, node_table_size, hold_table_size, shared_table_size;
     u32 nstacks, nstrings, nnodes, nholds, nshared;

@@ -77,10 +77,10 @@ struct thread_rec {
     char name[16];
     u64 start_pc; /* entry function (absolute address in its process), 0 for main */
     /* While accesses are watched (analyze/lives.c): what the thread's clock is, for those who outlive it. */
-    u64 clock_now;                   /* its own time */
-    struct sync_clock clock_told[2]; /* what it knows of others */
-    u32 clock_which;                 /* of the two */
-    u32 clock_lane;                  /* lane + 1; 0: it has none */
+    u64 clock_now;                                        /* its own time */
+    struct sync_clock clock_told[2];                      /* what it knows of others */
+    u32 clock_which;                                      /* of the two */
+    u32 clock_lane;                                       /* lane + 1; 0: it has none */
     _Alignas(16) struct held_entry own_held[HELD_INLINE]; /* a ref_t must reach it */
 };
 

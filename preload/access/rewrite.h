@@ -40,8 +40,8 @@ struct image {
     u64 bias, frames, dynamic; /* .eh_frame_hdr and PT_DYNAMIC, 0: none */
     u64 relro_lo, relro_hi;    /* written by the loader only */
     u64 text_lo, text_hi;      /* the code: one executable part, less than 2 GiB */
-    u64 below;  /* only functions that begin below are given checks; 0: all */
-    u64 broken; /* for tests: this one's copy does nothing and returns 0 */
+    u64 below;                 /* only functions that begin below are given checks; 0: all */
+    u64 broken;                /* for tests: this one's copy does nothing and returns 0 */
 };
 
 /* A function, or a part of one. */
@@ -53,16 +53,16 @@ struct code_range {
 /* ---- what is found ---- */
 
 enum place_mark {
-    PLACE_LEADER = 1,     /* a direct branch goes here, or what stands before does not fall through */
-    PLACE_ENTRY = 2,      /* may be reached from outside of the copies */
-    PLACE_CHECKED = 4,    /* an access that is to be checked */
-    PLACE_NEEDED = 8,     /* a check can be reached from here before a return to original code */
-    PLACE_STAYS = 16,     /* original code runs here: it must keep its bytes */
-    PLACE_PATCHED = 32,   /* begins with a jump to its copy */
-    PLACE_IN_PLACE = 64,  /* a call: executed where it is; otherwise its copy does what it would */
-    PLACE_READ_TOO = 128, /* its check stands for a read before, too */
-    PLACE_SHARED = 512,   /* another function jumps here, or ends before it */
-    PLACE_FAILED = 256,   /* an entry, but there is no room for a jump */
+    PLACE_LEADER = 1,        /* a direct branch goes here, or what stands before does not fall through */
+    PLACE_ENTRY = 2,         /* may be reached from outside of the copies */
+    PLACE_CHECKED = 4,       /* an access that is to be checked */
+    PLACE_NEEDED = 8,        /* a check can be reached from here before a return to original code */
+    PLACE_STAYS = 16,        /* original code runs here: it must keep its bytes */
+    PLACE_PATCHED = 32,      /* begins with a jump to its copy */
+    PLACE_IN_PLACE = 64,     /* a call: executed where it is; otherwise its copy does what it would */
+    PLACE_READ_TOO = 128,    /* its check stands for a read before, too */
+    PLACE_SHARED = 512,      /* another function jumps here, or ends before it */
+    PLACE_FAILED = 256,      /* an entry, but there is no room for a jump */
     PLACE_ELIGIBLE = 1024,   /* accesses memory that others may reach */
     PLACE_UNMEASURED = 2048, /* but it is not known which bytes */
 };
@@ -249,8 +249,8 @@ void coverage_gap(struct rewrite *r, u32 lo, u32 hi) HIDDEN;
 /* push rbp; mov rbp, rsp at a function's beginning */
 bool scan_sets_frame(const u8 *code, const struct insn *in, u32 offset) HIDDEN;
 /* The instruction accesses memory that others may reach. */
-bool select_is_eligible(const struct rewrite *r, const struct function *f, const struct place *p, const struct insn *in)
-    HIDDEN;
+bool select_is_eligible(const struct rewrite *r, const struct function *f, const struct place *p,
+                        const struct insn *in) HIDDEN;
 
 #undef HIDDEN
 #endif

@@ -36,8 +36,8 @@
 struct window {
     u8 first, n; /* last bytes of displacements */
 };
-static const struct window windows[] = {{0xec, 4}, {0xe4, 4}, {0x6c, 4}, {0xfa, 2},
-                                        {0x60, 2}, {0x1e, 2}, {0x16, 2}, {0x06, 2}, {0xe4, 12}};
+static const struct window windows[] = {{0xec, 4}, {0xe4, 4}, {0x6c, 4}, {0xfa, 2}, {0x60, 2},
+                                        {0x1e, 2}, {0x16, 2}, {0x06, 2}, {0xe4, 12}};
 
 static long room;
 

@@ -50,7 +50,12 @@ TEST(Tangled, TwoOrders)
 
 TEST(TidyDeathTest, Ends)
 {
-    EXPECT_DEATH({ transfer(); std::abort(); }, "");
+    EXPECT_DEATH(
+        {
+            transfer();
+            std::abort();
+        },
+        "");
     EXPECT_EXIT(std::exit(3), testing::ExitedWithCode(3), "");
 }
 
